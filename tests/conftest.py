@@ -1,0 +1,32 @@
+"""What every test shares: where the test data lies, and the photographs that installed packages carry."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("FASTBLUR_TEST_DATA", ROOT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of test data; the test is skipped where it is absent."""
+    if not (SHARED / "photos").is_dir():
+        pytest.skip(f"test data absent: no folder {SHARED.name}/photos (set FASTBLUR_TEST_DATA)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> torch.Tensor:
+    """scikit-image's photograph of an astronaut, (3, 512, 512) uint8."""
+    data = pytest.importorskip("skimage.data")
+    return torch.from_numpy(np.ascontiguousarray(data.astronaut().transpose(2, 0, 1)))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """PyTorch's own threads fight with parallel test runs: small tensors become a hundred times slower."""
+    torch.set_num_threads(1)
