@@ -1,0 +1,45 @@
+"""What the compiled loops share: how they are compiled, and rows of images as arrays made from addresses."""
+
+from typing import Any
+
+import numpy as np
+from numba import carray, njit, types
+from numba.extending import intrinsic, overload
+
+compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
+
+
+@intrinsic
+def _pointer(_context: Any, address: Any, like: Any) -> Any:
+    """Turn an address into a pointer to elements of `like`'s dtype."""
+
+    def generate(_context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], _context.get_value_type(signature.return_type))
+
+    return types.CPointer(like.dtype)(address, like), generate
+
+
+@compiled
+def row_at(address, start, length, like):
+    """Return `length` elements of `like`'s dtype, `start` elements after `address`, as an array."""
+    return carray(_pointer(address + start * like.itemsize, like), (length,))
+
+
+@compiled
+def copy_row(source, target):
+    """Copy as many elements as `target` has."""
+    # A slice assignment would first look for overlap and then go element by element.
+    for i in range(len(target)):
+        target[i] = source[i]
+
+
+def stored(value, row):
+    """Round a value half up to uint8, or leave it float32, as the row's dtype asks (compiled code only)."""
+    raise NotImplementedError
+
+
+@overload(stored, inline="always")
+def _stored_overload(value, row):
+    if row.dtype is types.uint8:
+        return lambda value, row: np.uint8(np.int32(min(max(value + np.float32(0.5), np.float32(0)), np.float32(255))))
+    return lambda value, row: np.float32(value)

@@ -1,0 +1,162 @@
+"""Argument checks that the operators share, and the choice of a kernel."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from math import isfinite
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastblur.kernels import Batch, Images, Kernel
+from fastblur.regions import Regions
+
+AnyImages = TypeVar("AnyImages", bound=Images)
+
+DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16, torch.float64)
+FARTHEST = 1 << 24  # pixels; float32 counts no farther one by one
+BACKENDS = ("cpu", "cuda", "reference")
+
+
+def as_batch(images: Images) -> Batch:
+    """Return `images` as the kernels take it: (B, C, H, W), or a list of (C, H, W).
+
+    Raises TypeError for other types, ValueError for another rank or dtype or for images on several devices.
+    """
+    if isinstance(images, Tensor):
+        if images.ndim not in (3, 4):
+            raise ValueError(f"images have shape {tuple(images.shape)}, expected (B, C, H, W) or (C, H, W)")
+        _check_dtype(images)
+        return images if images.ndim == 4 else images[None]
+    if not isinstance(images, (list, tuple)):
+        raise TypeError(f"images are a {type(images).__name__}, expected a tensor or a list of tensors")
+    for i, image in enumerate(images):
+        if not isinstance(image, Tensor):
+            raise TypeError(f"image {i} is a {type(image).__name__}, expected a tensor (C, H, W)")
+        if image.ndim != 3:
+            raise ValueError(f"image {i} has shape {tuple(image.shape)}, expected (C, H, W)")
+        _check_dtype(image)
+        if image.dtype != images[0].dtype or image.device != images[0].device:
+            raise ValueError(
+                f"image {i} is {image.dtype} on {image.device}, "
+                f"expected {images[0].dtype} on {images[0].device} as image 0"
+            )
+    return list(images)
+
+
+def _check_dtype(image: Tensor) -> None:
+    if image.dtype not in DTYPES:
+        raise ValueError(f"images have dtype {image.dtype}, expected uint8, float32, float16 or bfloat16")
+    if 0 in image.shape[-3:]:
+        raise ValueError(f"images have shape {tuple(image.shape)}, expected at least one channel, row and column")
+
+
+def as_regions(regions: Any, batch: Batch, single: bool) -> Regions:
+    """Return `regions` as Regions for the batch; arrays of boxes are put on the images' device.
+
+    Raises ValueError where their number or device is not the images', or a coordinate is not finite.
+    """
+    device = device_of(batch)
+    if not isinstance(regions, Regions):
+        if single and not (isinstance(regions, Sequence) and len(regions) == 1 and np.ndim(regions[0]) == 2):
+            regions = [regions]
+        if not isinstance(regions, Sequence):
+            raise TypeError(
+                f"regions are a {type(regions).__name__}, expected Regions or a list of (n, 4) boxes an image"
+            )
+        regions = Regions.from_boxes(regions, device=device or "cpu")
+    if len(regions) != len(batch):
+        raise ValueError(f"regions are for {len(regions)} images, expected {len(batch)} as the images")
+    if device is not None and regions.device != device:
+        raise ValueError(f"regions are on {regions.device}, expected {device} as the images")
+    if regions.device.type == "cpu":  # on other devices the check would wait for the device
+        boxes, counts = regions.boxes.detach().numpy(), regions.counts.numpy()
+        sane = np.abs(boxes) <= FARTHEST  # false for NaN too
+        if not sane.all():
+            counted = np.arange(boxes.shape[1]) < counts[:, None]
+            for image, region in np.argwhere(counted & ~sane.all(2)):
+                row = boxes[image, region].tolist()
+                raise ValueError(f"image {image} has a region {row}, expected finite coordinates up to {FARTHEST} px")
+        if ((counts < 0) | (counts > boxes.shape[1])).any():
+            raise ValueError(f"Regions counts are {counts.tolist()}, expected 0 to {boxes.shape[1]} as the boxes")
+    return cast(Regions, regions)
+
+
+def as_out(out: Images | None, images: Images) -> Batch | None:
+    """Return `out` as the kernels take it, after holding it against `images`.
+
+    Raises TypeError or ValueError where type, shape, dtype or device differ, or where a gradient is asked for.
+    """
+    if out is None:
+        return None
+    batch = as_batch(out)
+    if isinstance(out, Tensor) != isinstance(images, Tensor) or len(out) != len(images):
+        raise ValueError(f"out is {_describe(out)}, expected {_describe(images)} as the images")
+    if isinstance(out, Tensor) and isinstance(images, Tensor):
+        pairs = [(out, images)]
+    else:
+        pairs = list(zip(out, images, strict=True))
+    for mine, given in pairs:
+        if (mine.shape, mine.dtype, mine.device) != (given.shape, given.dtype, given.device):
+            raise ValueError(f"out is {_describe(mine)}, expected {_describe(given)} as the images")
+        if torch.is_grad_enabled() and (mine.requires_grad or given.requires_grad):
+            raise ValueError("out= was given for images that require a gradient, expected one or the other")
+    return batch
+
+
+def pick_kernel(batch: Batch, backend: str | None, *others: Tensor) -> Kernel:
+    """Return the kernel module for the batch: by name, or the fastest that can take it and the `others`' gradients.
+
+    Raises ValueError for an unknown name or a kernel that cannot take the batch.
+    """
+    device = (device_of(batch) or torch.device("cpu")).type
+    parts = [batch] if isinstance(batch, Tensor) else batch
+    dtype = parts[0].dtype if parts else torch.uint8
+    grad = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*parts, *others))
+    if backend is None:
+        backend = "cpu" if device == "cpu" and dtype != torch.float64 and not grad else "reference"
+    elif backend not in BACKENDS:
+        raise ValueError(f"backend is {backend!r}, expected one of {', '.join(map(repr, BACKENDS))} or None")
+    elif backend == "cuda":
+        raise ValueError("backend is 'cuda', which this version does not have, expected 'reference' for CUDA tensors")
+    elif backend == "cpu":
+        if device != "cpu":
+            raise ValueError(f"backend is 'cpu' for images on {device}, expected images on the CPU")
+        if dtype == torch.float64:
+            raise ValueError("backend is 'cpu' for float64 images, expected backend='reference'")
+        if grad:
+            raise ValueError("backend is 'cpu' for images that require a gradient, expected backend='reference'")
+    return cast(Kernel, import_module(f"fastblur.kernels.{backend}"))
+
+
+def like(images: AnyImages, result: Batch, out: AnyImages | None) -> AnyImages:
+    """Return a kernel's result in the form in which the images came: `out` itself where it was given."""
+    if out is not None:
+        return out
+    return cast(AnyImages, result[0] if isinstance(images, Tensor) and images.ndim == 3 else result)
+
+
+def device_of(batch: Batch) -> torch.device | None:
+    """Return the device of the images; None for an empty list."""
+    if isinstance(batch, Tensor):
+        return batch.device
+    return batch[0].device if batch else None
+
+
+def check_number(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` is a finite number >= 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value) or value < 0:
+        raise ValueError(f"{name} is {value!r}, expected a finite number >= 0")
+
+
+def check_shape(shape: str) -> None:
+    """Raise ValueError unless `shape` is "box" or "ellipse"."""
+    if shape not in ("box", "ellipse"):
+        raise ValueError(f"shape is {shape!r}, expected 'box' or 'ellipse'")
+
+
+def _describe(images: Images) -> str:
+    if isinstance(images, Tensor):
+        return f"{tuple(images.shape)} {images.dtype} on {images.device}"
+    return f"a list of {len(images)} images"

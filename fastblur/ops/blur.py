@@ -1,0 +1,52 @@
+"""The blur operator."""
+
+from typing import Any
+
+from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like, pick_kernel
+from fastblur.recipes import Recipe, resolve_recipe
+
+
+def blur(
+    images: AnyImages,
+    regions: Any,
+    recipe: str | Recipe = "default",
+    *,
+    strength: float | None = None,
+    margin: float | None = None,
+    feather: float | None = None,
+    shape: str | None = None,
+    scope: str | None = None,
+    out: AnyImages | None = None,
+    backend: str | None = None,
+) -> AnyImages:
+    """Return the images with every region blurred.
+
+    Every region's box grows by `margin` and is blended with the image filtered by an isotropic Gaussian (border
+    "replicate"), sigma = max(0.5 px, strength * d), under a mask with a soft edge; d is the box's longer side, or the
+    longest of the image with scope "image". Regions that overlap are averaged by their masks, so their order does not
+    matter. Pixels further than three deviations of the edge from every grown box are left bit for bit.
+    docs/architecture.md gives the formula.
+
+    Args:
+        images: (B, C, H, W) or (C, H, W), or a list of (C, H, W) of different sizes; uint8 in 0..255 or float32,
+            float16, bfloat16 in 0..1; any C, contiguous or channels_last. float64 goes to the reference.
+        regions: Regions, or a list with (n, 4) boxes, xyxy in pixels, for each image.
+        recipe: "default", "ilsvrc" or a Recipe.
+        strength: instead of the recipe's: sigma as a fraction of d.
+        margin: instead of the recipe's: growth on every side as a fraction of d.
+        feather: instead of the recipe's: deviation of the soft edge as a fraction of d; 0 is a hard edge.
+        shape: instead of the recipe's: "box" or "ellipse".
+        scope: instead of the recipe's: "region" or "image".
+        out: images of the same shape, dtype and device to write into; `out=images` works in place.
+        backend: "cpu", "reference" or None: the fastest that takes the images, the reference where a gradient is asked.
+
+    Returns:
+        Images of the same type, shape, dtype, layout and device; uint8 rounded half up.
+
+    Raises ValueError or TypeError for arguments that do not fit, in one sentence.
+    """
+    chosen = resolve_recipe(recipe, strength=strength, margin=margin, feather=feather, shape=shape, scope=scope)
+    batch = as_batch(images)
+    placed = as_regions(regions, batch, single=getattr(images, "ndim", 4) == 3)
+    target = as_out(out, images)
+    return like(images, pick_kernel(batch, backend).blur(batch, placed, chosen, target), out)

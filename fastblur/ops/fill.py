@@ -1,0 +1,63 @@
+"""The fill operator."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastblur.kernels import Batch
+from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, check_number, check_shape, like, pick_kernel
+
+
+def fill(
+    images: AnyImages,
+    regions: Any,
+    *,
+    color: float | Sequence[float] | Tensor = 0,
+    margin: float = 0.1,
+    feather: float = 0.0,
+    shape: str = "box",
+    out: AnyImages | None = None,
+    backend: str | None = None,
+) -> AnyImages:
+    """Return the images with every region painted over.
+
+    Args:
+        images: as for `blur`.
+        regions: as for `blur`.
+        color: a number, or one for each channel, in the images' own scale (0..255 for uint8, 0..1 for floats).
+        margin: growth of the box on every side as a fraction of its longer side.
+        feather: standard deviation of the soft edge as a fraction of the longer side; 0 is a hard edge.
+        shape: "box" or "ellipse" (the one inscribed in the grown box).
+        out: images to write into; `out=images` works in place.
+        backend: as for `blur`.
+
+    Returns:
+        Images of the same type, shape, dtype, layout and device; uint8 rounded half up.
+
+    Raises ValueError or TypeError for arguments that do not fit, in one sentence.
+    """
+    check_number("margin", margin)
+    check_number("feather", feather)
+    check_shape(shape)
+    batch = as_batch(images)
+    placed = as_regions(regions, batch, single=getattr(images, "ndim", 4) == 3)
+    target = as_out(out, images)
+    values = _as_color(color, batch)
+    return like(images, pick_kernel(batch, backend).fill(batch, placed, values, margin, feather, shape, target), out)
+
+
+def _as_color(color: Any, batch: Batch) -> Tensor:
+    try:
+        values = torch.as_tensor(color, dtype=torch.float32).reshape(-1)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"color is {color!r}, expected a number or one for each channel") from None
+    channels = {image.shape[0] for image in batch}
+    if len(values) != 1 and channels - {len(values)}:
+        raise ValueError(f"color has {len(values)} values, expected 1 or {max(channels)} as the images have channels")
+    if len(batch):
+        top = 255 if batch[0].dtype == torch.uint8 else 1
+        if not bool(((values >= 0) & (values <= top)).all()):
+            raise ValueError(f"color is {color!r}, expected values in 0..{top} for {batch[0].dtype} images")
+    return values
