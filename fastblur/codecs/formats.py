@@ -1,0 +1,97 @@
+"""decode and encode: tell a file's format from its bytes and hand it to the module of that format."""
+
+from typing import Any
+
+import numpy as np
+
+from fastblur.codecs import bmp, jpeg, png, tiff, webp
+from fastblur.codecs.picture import CodecError, Picture
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
+"""The endings of file names that are images, in lower case."""
+
+_MODULES: dict[str, Any] = {"JPEG": jpeg, "PNG": png, "WEBP": webp, "BMP": bmp, "TIFF": tiff}
+_EXPECTED = "expected JPEG, PNG, WebP, BMP or TIFF"
+
+
+def decode(data: bytes, *, max_pixels: int = 2**28) -> Picture:
+    """Decode an image file.
+
+    Args:
+        data: the whole file. Its format is told from its bytes, never from its name.
+        max_pixels: the largest width times height that is decoded, checked before any memory is taken for pixels.
+
+    Returns: a Picture, whose pixels are 8 bits a channel: palettes become RGB or RGBA, one bit becomes grey.
+    Raises CodecError for a file that is no image, is cut short, broken or too large, has several frames, or has more
+    than 8 bits a channel; TypeError where `data` is not bytes. Safe to call from many threads at once, which then run
+    at once.
+    """
+    if not isinstance(data, bytes):
+        raise TypeError(f"data is a {type(data).__name__}, expected bytes")
+    name = _format(data)
+    try:
+        picture: Picture = _MODULES[name].decode(data, max_pixels)
+    except CodecError:
+        raise
+    except Exception as error:  # Pillow reports broken bytes with nearly every type of exception
+        raise CodecError(f"{name} cannot be decoded ({_reason(error)}), expected a whole and valid file") from error
+    return picture
+
+
+def encode(picture: Picture, pixels: np.ndarray) -> bytes:
+    """Encode changed pixels as a file of the picture's own format.
+
+    JPEG takes the source's quantisation tables, subsampling and progressive flag; the other formats lose nothing
+    (WebP is written lossless, TIFF with the source's compression if that is lossless, else deflate). EXIF with its
+    orientation, ICC, XMP, IPTC, comments and resolution are kept as far as the format has them; whatever may show the
+    picture as it was before is not: thumbnails, previews, further images, private data (see `metadata` and `exif`).
+
+    Args:
+        picture: from `decode`.
+        pixels: uint8, of the shape and the meaning of `picture.pixels`; that very array, changed, will do.
+
+    Raises TypeError or ValueError for other pixels, CodecError where the file cannot be made.
+    """
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+        kind = pixels.dtype if isinstance(pixels, np.ndarray) else type(pixels).__name__
+        raise TypeError(f"pixels are {kind}, expected a uint8 array")
+    if pixels.shape != picture.pixels.shape:
+        raise ValueError(f"pixels have shape {pixels.shape}, expected {picture.pixels.shape} as the picture")
+    try:
+        data: bytes = _MODULES[picture.format].encode(picture, np.ascontiguousarray(pixels))
+    except CodecError:
+        raise
+    except Exception as error:
+        raise CodecError(f"{picture.format} cannot be encoded ({_reason(error)}), expected what decode gave") from error
+    return data
+
+
+def _format(data: bytes) -> str:
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data.startswith((b"II*\0", b"MM\0*")):
+        return "TIFF"
+    if data.startswith(b"BM"):
+        return "BMP"
+    if not data:
+        raise CodecError(f"the file is empty, {_EXPECTED}")
+    others = {
+        "GIF": data.startswith(b"GIF8"),
+        "HEIC": data[4:8] == b"ftyp" and data[8:11] in (b"hei", b"hev", b"mif", b"msf"),
+        "AVIF": data[4:8] == b"ftyp" and data[8:11] == b"avi",
+        "BigTIFF": data.startswith((b"II+\0", b"MM\0+")),
+        "JPEG 2000": data.startswith((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")),
+        "JPEG XL": data.startswith((b"\0\0\0\x0cJXL ", b"\xff\x0a")),
+    }
+    for name, found in others.items():
+        if found:
+            raise CodecError(f"{name} is not supported, {_EXPECTED}")
+    raise CodecError(f"the file begins with {data[:8]!r}, {_EXPECTED}")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

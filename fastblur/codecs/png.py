@@ -1,0 +1,133 @@
+"""PNG files: the pixels by Pillow, the metadata chunk by chunk as they stand in the source (W3C PNG, third edition)."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL.PngImagePlugin import PngImageFile
+
+from fastblur.codecs.exif import clean_exif, orientation
+from fastblur.codecs.metadata import holds_image, shows_image
+from fastblur.codecs.picture import CodecError, Picture, Pixels
+from fastblur.codecs.pillow import check_size, save, to_image, to_pixels
+
+_COLORS = {0: "L", 2: "RGB", 3: "RGB", 4: "LA", 6: "RGBA"}
+_KEPT_AS_THEY_ARE = (b"cHRM", b"cICP", b"gAMA", b"iCCP", b"mDCV", b"cLLI", b"sRGB", b"pHYs", b"tIME")
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_XMP = b"XML:com.adobe.xmp"
+_LONGEST_TEXT = 2**24  # bytes after decompression
+
+
+def decode(data: bytes, max_pixels: int) -> Picture:
+    """Decode a PNG of 1 to 8 bits a channel; a palette becomes RGB, a transparent colour becomes an alpha channel."""
+    chunks = _chunks(data)
+    if not chunks or chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
+        raise CodecError("PNG has no header, expected a valid file")
+    width, height, bits, kind = struct.unpack(">IIBB", chunks[0][1][:10])
+    if bits == 16:
+        raise CodecError("16-bit PNG is not supported, expected 8 bits a channel")
+    if kind not in _COLORS:
+        raise CodecError(f"PNG has colour type {kind}, expected 0, 2, 3, 4 or 6")
+    if any(name == b"acTL" for name, _ in chunks):
+        raise CodecError("animated PNG is not supported, expected one frame")
+    check_size(width, height, max_pixels)
+    color = _COLORS[kind]
+    transparent = next((payload for name, payload in chunks if name == b"tRNS"), b"")
+    image = PngImageFile(io.BytesIO(data))
+    image.load()
+    if kind == 3:
+        color = "RGBA" if transparent else "RGB"
+    pixels = to_pixels(image, color)
+    if kind in (0, 2) and transparent:
+        color += "A"
+        pixels = _with_alpha(pixels, np.frombuffer(transparent, ">u2", pixels.shape[2]), bits)
+    return Picture(pixels, "PNG", color, orientation(_exif(chunks)), data)
+
+
+def encode(picture: Picture, pixels: Pixels) -> bytes:
+    """Encode as PNG, not interlaced, with the source's colour space, ICC, EXIF, XMP, texts, resolution and time.
+
+    Texts that hold an image go, and so do unknown chunks. Compression level 3 takes about half the time of the usual 6
+    on photographs, for files a little larger.
+    """
+    source = _chunks(picture.source)
+    coded = save(to_image(pixels, picture.color), "PNG", compress_level=3)
+    kept = []
+    for name, payload in source:
+        if name in _KEPT_AS_THEY_ARE or (name in _TEXTS and _keeps_text(name, payload)):
+            kept.append(_chunk(name, payload))
+    exif = clean_exif(_exif(source))
+    if exif:
+        kept.append(_chunk(b"eXIf", exif))
+    after_header = 8 + 12 + 13
+    return b"".join((coded[:after_header], *kept, memoryview(coded)[after_header:]))
+
+
+def _with_alpha(pixels: Pixels, transparent: np.ndarray, bits: int) -> Pixels:
+    """Add an alpha channel that is 0 where a pixel has the transparent colour, given in the file's own bits."""
+    most = 2**bits - 1
+    clear = (pixels == (transparent & most) * (255 // most)).all(axis=2, keepdims=True)
+    return np.concatenate((pixels, np.where(clear, np.uint8(0), np.uint8(255))), axis=2)
+
+
+def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Return (name, payload) of every whole chunk; pixels are left empty."""
+    chunks = []
+    at = 8
+    while at + 12 <= len(data):
+        (size,) = struct.unpack_from(">I", data, at)
+        name = data[at + 4 : at + 8]
+        if at + 12 + size > len(data) or name == b"IEND":
+            break
+        chunks.append((name, b"" if name == b"IDAT" else data[at + 8 : at + 8 + size]))
+        at += 12 + size
+    return chunks
+
+
+def _chunk(name: bytes, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(payload, zlib.crc32(name)))
+
+
+def _exif(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    """Return the EXIF of an eXIf chunk, or of the text in which ImageMagick keeps it."""
+    for name, payload in chunks:
+        if name == b"eXIf":
+            return payload
+    for name, payload in chunks:
+        if name in _TEXTS and payload.startswith((b"Raw profile type exif\0", b"Raw profile type APP1\0")):
+            lines = (_text(name, payload) or b"").split()  # the profile's name, its length, then hexadecimal digits
+            try:
+                return bytes.fromhex(b"".join(lines[2:]).decode("ascii"))
+            except ValueError:
+                continue
+    return b""
+
+
+def _keeps_text(name: bytes, payload: bytes) -> bool:
+    if payload.startswith(b"Raw profile type"):  # hexadecimal EXIF or Photoshop resources, thumbnails and all
+        return False
+    text = _text(name, payload)
+    if text is None:
+        return False
+    return not (shows_image(text) if payload.startswith(_XMP) else holds_image(text))
+
+
+def _text(name: bytes, payload: bytes) -> bytes | None:
+    """Return the text of a tEXt, zTXt or iTXt chunk; None if it is broken or too long."""
+    _, _, rest = payload.partition(b"\0")
+    if name == b"tEXt":
+        return rest
+    if name == b"zTXt":
+        packed, text = True, rest[1:]
+    else:
+        packed = rest[:1] == b"\1"
+        text = rest[2:].split(b"\0", 2)[-1]
+    if not packed:
+        return text
+    try:
+        unpacker = zlib.decompressobj()
+        unpacked = unpacker.decompress(text, _LONGEST_TEXT)
+    except zlib.error:
+        return None
+    return unpacked if unpacker.eof else None

@@ -1,0 +1,55 @@
+"""WebP files: read whichever way they were coded, written lossless."""
+
+import io
+import struct
+
+from PIL.WebPImagePlugin import WebPImageFile
+
+from fastblur.codecs import metadata
+from fastblur.codecs.exif import clean_exif, orientation
+from fastblur.codecs.picture import CodecError, Picture, Pixels
+from fastblur.codecs.pillow import check_size, save, to_image, to_pixels
+
+
+def decode(data: bytes, max_pixels: int) -> Picture:
+    """Decode a WebP of one frame."""
+    check_size(*_size(data), max_pixels)  # before Pillow, which takes memory for the canvas as it opens the file
+    image = WebPImageFile(io.BytesIO(data))
+    if image.n_frames > 1:
+        raise CodecError(f"an animated WebP of {image.n_frames} frames is not supported, expected one frame")
+    check_size(image.width, image.height, max_pixels)
+    return Picture(to_pixels(image, image.mode), "WEBP", image.mode, orientation(image.info.get("exif", b"")), data)
+
+
+def encode(picture: Picture, pixels: Pixels) -> bytes:
+    """Encode as lossless WebP, colours under transparent pixels included, with the source's ICC, EXIF and XMP.
+
+    The quickest effort is taken: on photographs it is many times as fast as the default, for files a little larger.
+    """
+    info = WebPImageFile(io.BytesIO(picture.source)).info
+    xmp = info.get("xmp", b"")
+    return save(
+        to_image(pixels, picture.color),
+        "WEBP",
+        lossless=True,
+        exact=True,
+        quality=20,
+        method=0,
+        icc_profile=info.get("icc_profile", b""),
+        exif=clean_exif(info.get("exif", b"")),
+        xmp=b"" if metadata.shows_image(xmp) else xmp,
+    )
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    """Return width and height from the first chunk (RFC 9649, sections 2.5 to 2.7)."""
+    kind, body = data[12:16], data[20:30]
+    if kind == b"VP8X" and len(body) == 10:
+        return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
+    if kind == b"VP8L" and len(body) >= 5:
+        (bits,) = struct.unpack_from("<I", body, 1)
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 " and len(body) == 10:
+        width, height = struct.unpack_from("<HH", body, 6)
+        return width & 0x3FFF, height & 0x3FFF
+    raise CodecError(f"WebP begins with {data[:16]!r}, expected a chunk VP8, VP8L or VP8X and its header")
