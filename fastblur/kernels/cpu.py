@@ -124,11 +124,12 @@ def _by_regions(
     mask_like: np.ndarray = BYTES,
 ) -> None:
     """Make all grids, or take `color` for them, then blend all bands; each step shared among the threads."""
+    order = np.empty(len(found), np.int64)
     bands = np.empty(2 * len(found) + 8, BAND)
-    count, elements = plan_bands(table, found, bands)
+    count, elements = plan_bands(table, found, len(found), order, bands)
     if count < 0:
         bands = np.empty(-count, BAND)
-        count, elements = plan_bands(table, found, bands)
+        count, elements = plan_bands(table, found, len(found), order, bands)
     bands = bands[:count]
     pixel = table["planes"] * table["channels"]
     if len(color):
@@ -140,7 +141,7 @@ def _by_regions(
     if (table["source"] != table["target"]).any():
         _share(lambda a, b: copy_images(table, a, b, like), table["width"] * table["height"] * pixel)
     area = (bands["x1"] - bands["x0"]) * (bands["y1"] - bands["y0"]) * pixel[bands["image"]]
-    _share(lambda a, b: blend_bands(table, found, bands, a, b, scratch, shape, like, mask_like), area)
+    _share(lambda a, b: blend_bands(table, found, order, bands, a, b, scratch, shape, like, mask_like), area)
 
 
 def _expected_cost(table: np.ndarray, boxes: np.ndarray, counts: np.ndarray, copy: bool) -> np.ndarray:

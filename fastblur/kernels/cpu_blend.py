@@ -17,16 +17,17 @@ NORMAL = np.array([0.5 * erfc((6 - 12 * i / NORMAL_STEPS) * sqrt(0.5)) for i in 
 def work_on_images(images, boxes, counts, parameters, color, copy, first, last, like):
     """Do everything for images first..last, one after the other, while each is in the cache."""
     found = np.zeros(boxes.shape[1], REGION)
+    order = np.empty(boxes.shape[1], np.int64)
     bands = np.empty(8, BAND)
     for b in range(first, last):
         image = images[b : b + 1]
         n = plan(image, boxes[b : b + 1], counts[b : b + 1], *parameters, found)
         if n == 0 and not copy:
             continue
-        count, elements = plan_bands(image, found[:n], bands)
+        count, elements = plan_bands(image, found, n, order, bands)
         if count < 0:
             bands = np.empty(-count, BAND)
-            count, elements = plan_bands(image, found[:n], bands)
+            count, elements = plan_bands(image, found, n, order, bands)
         scratch = np.empty(elements, np.float32)
         if len(color) > 0:
             for i in range(elements):
@@ -35,7 +36,7 @@ def work_on_images(images, boxes, counts, parameters, color, copy, first, last, 
             make_grids(image, found, 0, n, scratch, REPLICATE, parameters[-1] > 0, like)
         if copy:
             copy_images(image, 0, 1, like)
-        blend_bands(image, found, bands, 0, count, scratch, BOX, like, like)
+        blend_bands(image, found, order, bands, 0, count, scratch, BOX, like, like)
 
 
 @compiled
@@ -52,7 +53,7 @@ def copy_images(images, first, last, like):
 
 
 @compiled
-def blend_bands(images, regions, bands, first, last, scratch, shape, like, mask_like):
+def blend_bands(images, regions, order, bands, first, last, scratch, shape, like, mask_like):
     """Blend the grids of bands first..last into the target images."""
     for i in range(first, last):
         band = bands[i]
@@ -66,7 +67,7 @@ def blend_bands(images, regions, bands, first, last, scratch, shape, like, mask_
                 mixed[:] = 0
                 alphas[:] = 0
             for j in range(band.first, band.last):
-                _blend_region(image, regions[j], band, p, scratch, shape, alone, mixed, alphas, like, mask_like)
+                _blend_region(image, regions[order[j]], band, p, scratch, shape, alone, mixed, alphas, like, mask_like)
             for row in range(rows):
                 start = p * image.target_plane + (band.y0 + row) * image.target_row + band.x0 * image.channels
                 _blend_mixed(row_at(image.target, start, size, like), mixed, alphas, row)

@@ -25,7 +25,7 @@ REGION = np.dtype(
 scratch); the grown box, the feather's deviation in pixels and the sigma left to the grid in cells."""
 
 BAND = np.dtype([(name, np.int64) for name in ("image", "first", "last", "x0", "y0", "x1", "y1")])
-"""Rows y0..y1 of one group: regions first..last, whose supports overlap, blended together."""
+"""Rows y0..y1 of one group: regions order[first..last], whose supports overlap, blended together."""
 
 RATIO = 2.25  # least sigma over step
 TRUNCATE = 3.0  # deviations at which the taps end
@@ -37,19 +37,26 @@ BAND_ROWS = 128
 def plan(images, boxes, counts, strength, margin, feather, ellipse, whole_image, blocks, regions):
     """Fill `regions` from `boxes`; return how many there are. `blocks` > 0 plans a mosaic, < 0 a colour."""
     n = 0
+    order = np.empty(boxes.shape[1], np.int64)
     for b in range(len(images)):
         height, width = images[b].height, images[b].width
-        first = n
         largest = 0.0
+        kept = 0
         for i in range(counts[b]):
             x0, y0, x1, y1 = boxes[b, i, 0], boxes[b, i, 1], boxes[b, i, 2], boxes[b, i, 3]
             if x0 < x1 and y0 < y1 and x0 < width and y0 < height and x1 > 0 and y1 > 0:
                 largest = max(largest, np.float64(x1) - x0, np.float64(y1) - y0)
-        for i in range(counts[b]):
+                # Sorted regions make the sums of overlapping ones the same bits whatever order they came in.
+                place = kept
+                while place > 0 and _before(boxes, b, i, order[place - 1]):
+                    order[place] = order[place - 1]
+                    place -= 1
+                order[place] = i
+                kept += 1
+        for k in range(kept):
+            i = order[k]
             x0, y0 = np.float64(boxes[b, i, 0]), np.float64(boxes[b, i, 1])
             x1, y1 = np.float64(boxes[b, i, 2]), np.float64(boxes[b, i, 3])
-            if not (x0 < x1 and y0 < y1 and x0 < width and y0 < height and x1 > 0 and y1 > 0):
-                continue
             d = max(x1 - x0, y1 - y0)
             scale = largest if whole_image else d
             r = regions[n]
@@ -68,15 +75,6 @@ def plan(images, boxes, counts, strength, margin, feather, ellipse, whole_image,
             else:
                 sigma = max(0.5, strength * scale)
                 plan_axes(r, sigma, sigma)
-            # Sorted regions make the sums of overlapping ones the same bits whatever the order they came in.
-            place = n
-            while place > first and _before(r, regions[place - 1]):
-                place -= 1
-            if place < n:
-                last = regions[n : n + 1].copy()
-                for j in range(n, place, -1):
-                    regions[j] = regions[j - 1]
-                regions[place] = last[0]
             n += 1
     return n
 
@@ -90,14 +88,11 @@ def _support(low, high, size, reach):
 
 
 @compiled
-def _before(a, b):
-    if a.top != b.top:
-        return a.top < b.top
-    if a.left != b.left:
-        return a.left < b.left
-    if a.bottom != b.bottom:
-        return a.bottom < b.bottom
-    return a.right < b.right
+def _before(boxes, b, i, j):
+    for c in range(4):
+        if boxes[b, i, c] != boxes[b, j, c]:
+            return boxes[b, i, c] < boxes[b, j, c]
+    return False
 
 
 @compiled
@@ -141,58 +136,51 @@ def _plan_color(r, height, width):
 
 
 @compiled
-def plan_bands(images, regions, bands):
-    """Sort each image's regions into groups whose supports overlap, lay out the grids, and cut the groups into bands.
+def plan_bands(images, regions, n, order, bands):
+    """Find the groups of the first `n` regions whose supports overlap, lay out the grids, and cut groups into bands.
 
-    Returns the number of bands, or minus the number that is needed, and the elements of scratch.
+    `order` becomes the numbers of the regions, those of a group together; bands speak of places in it. Returns the
+    number of bands, or minus the number that is needed where `bands` is too short, and the elements of scratch.
     """
-    n = len(regions)
     scratch = 0
     for i in range(n):
         r = regions[i]
         r.group = i
         r.grid = scratch
         scratch += images[r.image].planes * r.rows * r.columns * images[r.image].channels
-        # Merge with every earlier group that it touches; the group's number is its first region.
-        j = i - 1
-        while j >= 0 and regions[j].image == r.image:
+        # Merge with every earlier group that it touches; a group's number is its first region.
+        for j in range(i - 1, -1, -1):
             other = regions[j]
+            if other.image != r.image:
+                break
             if other.group != r.group and other.x0 < r.x1 and r.x0 < other.x1 and other.y0 < r.y1 and r.y0 < other.y1:
                 low, high = min(other.group, r.group), max(other.group, r.group)
-                k = i
-                while k >= 0 and regions[k].image == r.image:
+                for k in range(low, i + 1):
                     if regions[k].group == high:
                         regions[k].group = low
-                    k -= 1
-            j -= 1
-    # Bring the regions of a group together (a stable counting by group keeps the order inside).
-    start = 0
-    while start < n:
-        end = start
-        while end < n and regions[end].image == regions[start].image:
-            end += 1
-        if end - start > 2:
-            order = np.argsort(regions[start:end]["group"], kind="mergesort")
-            regions[start:end] = regions[start:end].copy()[order]
-        start = end
+    for i in range(n):
+        place = i
+        while place > 0 and regions[order[place - 1]].group > regions[i].group:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = i
     count = 0
-    i = 0
-    while i < n:
-        j = i
-        x0, y0, x1, y1 = regions[i].x0, regions[i].y0, regions[i].x1, regions[i].y1
-        while j < n and regions[j].image == regions[i].image and regions[j].group == regions[i].group:
-            x0, y0 = min(x0, regions[j].x0), min(y0, regions[j].y0)
-            x1, y1 = max(x1, regions[j].x1), max(y1, regions[j].y1)
-            j += 1
-        y = y0
-        while y < y1:
+    first = 0
+    while first < n:
+        r = regions[order[first]]
+        x0, y0, x1, y1 = r.x0, r.y0, r.x1, r.y1
+        last = first + 1
+        while last < n and regions[order[last]].group == r.group:
+            other = regions[order[last]]
+            x0, y0, x1, y1 = min(x0, other.x0), min(y0, other.y0), max(x1, other.x1), max(y1, other.y1)
+            last += 1
+        for y in range(y0, y1, BAND_ROWS):
             if count < len(bands):
                 band = bands[count]
-                band.image, band.first, band.last = regions[i].image, i, j
+                band.image, band.first, band.last = r.image, first, last
                 band.x0, band.y0, band.x1, band.y1 = x0, y, x1, min(y1, y + BAND_ROWS)
             count += 1
-            y += BAND_ROWS
-        i = j
+        first = last
     return (count if count <= len(bands) else -count), scratch
 
 
