@@ -15,7 +15,8 @@ SHARED = Path(os.environ.get("FASTBLUR_TEST_DATA", ROOT.parent / "shared"))
 def shared() -> Path:
     """The folder of test data; the test is skipped where it is absent."""
     if not (SHARED / "photos").is_dir():
-        pytest.skip(f"test data absent: no folder {SHARED.name}/photos (set FASTBLUR_TEST_DATA)")
+        why = f"test data absent: no folder {SHARED.name}/photos (set FASTBLUR_TEST_DATA)"
+        pytest.fail(why) if os.environ.get("FASTBLUR_REQUIRE_DATA") else pytest.skip(why)
     return SHARED
 
 

@@ -1,0 +1,238 @@
+"""Arguments that do not fit: one sentence each, with the value and what was expected."""
+
+import re
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+import fastblur
+from tests.kernels.cases import noise
+
+IMAGES = torch.zeros(2, 3, 8, 9, dtype=torch.uint8)
+ROWS = [[[1, 1, 5, 5]], []]
+NAN, INF = float("nan"), float("inf")
+
+on_regions = pytest.mark.parametrize("operator", [fastblur.blur, fastblur.pixelate, fastblur.fill])
+ones = partial(fastblur.masked_blur2d, mask=torch.ones(2, 1, 8, 9), sigma=1.0)
+on_images = pytest.mark.parametrize(
+    "operator",
+    [*(partial(f, regions=ROWS) for f in (fastblur.blur, fastblur.pixelate, fastblur.fill)), ones],
+    ids=["blur", "pixelate", "fill", "masked_blur2d"],
+)
+
+
+def raises(error, sentence):
+    """Expect `error` whose message is one sentence that contains `sentence`."""
+    return pytest.raises(error, match=r"^(?!.*\n).*" + re.escape(sentence))
+
+
+@on_images
+def test_images(operator):
+    with raises(TypeError, "images are a ndarray, expected a tensor or a list of tensors"):
+        operator(IMAGES.numpy())
+    with raises(TypeError, "images are a str, expected a tensor or a list of tensors"):
+        operator("x.jpg")
+    for shape in ((8, 9), (1, 2, 3, 8, 9), ()):
+        with raises(ValueError, f"images have shape {shape}, expected (B, C, H, W) or (C, H, W)"):
+            operator(torch.zeros(shape))
+    for dtype in (torch.int64, torch.int8, torch.bool, torch.complex64):
+        with raises(ValueError, f"images have dtype {dtype}, expected uint8, float32, float16 or bfloat16"):
+            operator(IMAGES.to(dtype))
+    for shape in ((2, 0, 8, 9), (2, 3, 0, 9), (2, 3, 8, 0)):
+        with raises(ValueError, f"images have shape {shape}, expected at least one channel, row and column"):
+            operator(torch.zeros(shape))
+
+
+@on_images
+def test_lists_of_images(operator):
+    with raises(TypeError, "image 1 is a ndarray, expected a tensor (C, H, W)"):
+        operator([IMAGES[0], IMAGES[1].numpy()])
+    with raises(ValueError, "image 1 has shape (8, 9), expected (C, H, W)"):
+        operator([IMAGES[0], IMAGES[1, 0]])
+    with raises(ValueError, "image 1 is torch.float32 on cpu, expected torch.uint8 on cpu as image 0"):
+        operator([IMAGES[0], IMAGES[1].float()])
+    with raises(ValueError, "image 1 is torch.uint8 on meta, expected torch.uint8 on cpu as image 0"):
+        operator([IMAGES[0], IMAGES[1].to("meta")])
+
+
+@on_images
+def test_out(operator):
+    with raises(ValueError, "out is (2, 3, 8, 8) torch.uint8 on cpu, expected (2, 3, 8, 9) torch.uint8 on cpu"):
+        operator(IMAGES, out=torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
+    with raises(ValueError, "out is (2, 3, 8, 9) torch.float32 on cpu, expected (2, 3, 8, 9) torch.uint8 on cpu"):
+        operator(IMAGES, out=torch.zeros(2, 3, 8, 9))
+    with raises(ValueError, "out is (2, 3, 8, 9) torch.uint8 on meta, expected (2, 3, 8, 9) torch.uint8 on cpu"):
+        operator(IMAGES, out=IMAGES.to("meta"))
+    with raises(ValueError, "out is a list of 2 images, expected (2, 3, 8, 9) torch.uint8 on cpu"):
+        operator(IMAGES, out=list(IMAGES))
+    with raises(TypeError, "images are a ndarray"):
+        operator(IMAGES, out=IMAGES.numpy())
+
+
+def test_out_of_lists_and_gradients():
+    with raises(ValueError, "out is a list of 1 images, expected a list of 2 images"):
+        fastblur.blur(list(IMAGES), ROWS, out=[IMAGES[0]])
+    with raises(ValueError, "out is (3, 8, 8) torch.uint8 on cpu, expected (3, 8, 9) torch.uint8 on cpu as the images"):
+        fastblur.blur(list(IMAGES), ROWS, out=[IMAGES[0], torch.zeros(3, 8, 8, dtype=torch.uint8)])
+    images = torch.zeros(2, 3, 8, 9, requires_grad=True)
+    with raises(ValueError, "out= was given for images that require a gradient"):
+        fastblur.blur(images, ROWS, out=torch.zeros(2, 3, 8, 9))
+    with torch.no_grad():
+        fastblur.blur(images, ROWS, out=torch.zeros(2, 3, 8, 9))
+
+
+@on_images
+def test_backend(operator):
+    with raises(ValueError, "backend is 'numpy', expected one of"):
+        operator(IMAGES, backend="numpy")
+    with raises(ValueError, "backend is 'cuda'"):
+        operator(IMAGES, backend="cuda")
+    with raises(ValueError, "backend is 'cpu' for float64 images, expected backend='reference'"):
+        operator(IMAGES.double(), backend="cpu")
+    with raises(ValueError, "backend is 'cpu' for"):
+        operator(IMAGES.float().requires_grad_(), backend="cpu")
+
+
+@on_regions
+def test_regions(operator):
+    for count in (1, 3):
+        with raises(ValueError, f"regions are for {count} images, expected 2 as the images"):
+            operator(IMAGES, [[]] * count)
+        with raises(ValueError, f"regions are for {count} images, expected 2 as the images"):
+            operator(IMAGES, fastblur.Regions.from_boxes([[]] * count))
+    with raises(ValueError, "regions are for 2 images, expected 1 as the images"):
+        operator(IMAGES[0], fastblur.Regions.from_boxes([[], []]))
+    with raises(ValueError, "regions are on meta, expected cpu as the images"):
+        operator(IMAGES, fastblur.Regions.from_boxes(ROWS).to("meta"))
+    with raises(TypeError, "regions are a NoneType, expected Regions or a list of (n, 4) boxes an image"):
+        operator(IMAGES, None)
+    with raises(ValueError, "boxes of image 0 have shape (1, 5), expected (n, 4)"):
+        operator(IMAGES, [[[1, 2, 3, 4, 0.9]], []])
+    with raises(ValueError, "boxes of image 1 are"):
+        operator(IMAGES, [[], [["a", "b", "c", "d"]]])
+
+
+@on_regions
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+@pytest.mark.parametrize("place", range(4))
+def test_coordinates_that_are_not_finite(operator, place, bad):
+    row = [1.0, 2.0, 3.0, 4.0]
+    row[place] = bad
+    sentence = f"image 1 has a region {row}, expected finite coordinates"
+    with raises(ValueError, sentence):
+        operator(IMAGES, [[[1, 1, 2, 2]], [[1, 1, 5, 5], row]])
+    boxes = torch.tensor([[[1.0, 1, 2, 2], row], [[1.0, 1, 5, 5], row]])
+    with raises(ValueError, sentence):
+        operator(IMAGES, fastblur.Regions(boxes, torch.tensor([1, 2])))
+    operator(IMAGES, fastblur.Regions(boxes, torch.tensor([1, 1])))
+
+
+@on_regions
+def test_counts_and_far_regions(operator):
+    for counts in ([1, 3], [-1, 0]):
+        with raises(ValueError, f"Regions counts are {counts}, expected 0 to 2 as the boxes"):
+            operator(IMAGES, fastblur.Regions(torch.zeros(2, 2, 4), torch.tensor(counts)))
+    with raises(ValueError, "[0.0, 0.0, 10.0, 16777218.0], expected finite coordinates up to 16777216 px"):
+        operator(IMAGES, [[[0, 0, 10, 2**24 + 2]], []])
+
+
+@pytest.mark.parametrize("name", ["strength", "margin", "feather"])
+@pytest.mark.parametrize("value", [-0.1, NAN, INF, "0.1", True])
+def test_parameters_of_blur(name, value):
+    with raises(ValueError, f"{name} is {value!r}, expected a finite number >= 0"):
+        fastblur.blur(IMAGES, ROWS, **{name: value})
+
+
+def test_recipes_of_blur():
+    with raises(ValueError, "recipe is 'none', expected one of 'default', 'ilsvrc' or a Recipe"):
+        fastblur.blur(IMAGES, ROWS, "none")
+    with raises(TypeError, "recipe is a dict, expected a name or a Recipe"):
+        fastblur.blur(IMAGES, ROWS, {"strength": 0.1})
+    with raises(ValueError, "shape is 'round', expected one of 'box', 'ellipse'"):
+        fastblur.blur(IMAGES, ROWS, shape="round")
+    with raises(ValueError, "scope is 'batch', expected one of 'region', 'image'"):
+        fastblur.blur(IMAGES, ROWS, scope="batch")
+
+
+def test_parameters_of_pixelate_and_fill():
+    for blocks in (0, -3, 2.5, True, "8"):
+        with raises(ValueError, f"blocks is {blocks!r}, expected an int >= 1"):
+            fastblur.pixelate(IMAGES, ROWS, blocks=blocks)
+    for operator in (fastblur.pixelate, fastblur.fill):
+        for margin in (-0.1, NAN, INF, "x"):
+            with raises(ValueError, f"margin is {margin!r}, expected a finite number >= 0"):
+                operator(IMAGES, ROWS, margin=margin)
+        with raises(ValueError, "shape is 'round', expected 'box' or 'ellipse'"):
+            operator(IMAGES, ROWS, shape="round")
+    with raises(ValueError, "feather is -1, expected a finite number >= 0"):
+        fastblur.fill(IMAGES, ROWS, feather=-1)
+
+
+def test_colors():
+    for color in ("red", None, [[1], [2, 3]]):
+        with raises(ValueError, f"color is {color!r}, expected a number or one for each channel"):
+            fastblur.fill(IMAGES, ROWS, color=color)
+    with raises(ValueError, "color has 2 values, expected 1 or 3 as the images have channels"):
+        fastblur.fill(IMAGES, ROWS, color=[1, 2])
+    for color in (-1, 256, [0, 0, 300], NAN):
+        with raises(ValueError, f"color is {color!r}, expected values in 0..255 for torch.uint8 images"):
+            fastblur.fill(IMAGES, ROWS, color=color)
+    with raises(ValueError, "color is 255, expected values in 0..1 for torch.float32 images"):
+        fastblur.fill(IMAGES.float(), ROWS, color=255)
+    with raises(ValueError, "color has 3 values"):
+        fastblur.fill([IMAGES[0], IMAGES[1, :1]], ROWS, color=[1, 2, 3])
+
+
+def test_masks():
+    def blurred(mask, images=IMAGES):
+        return fastblur.masked_blur2d(images, mask, 1.0)
+
+    for shape in ((2, 3, 8, 9), (2, 1, 9, 8), (2, 1, 8, 8), (2, 8, 9), (2, 1, 1, 1)):
+        with raises(ValueError, f"mask of image 0 has shape {shape[1:]}, expected (1, 8, 9)"):
+            blurred(torch.ones(shape))
+    with raises(ValueError, "mask is for 1 images, expected 2 as the images"):
+        blurred(torch.ones(1, 1, 8, 9))
+    for dtype in (torch.uint8, torch.int64):
+        with raises(ValueError, f"mask has dtype {dtype}, expected bool or floating"):
+            blurred(torch.ones(2, 1, 8, 9, dtype=dtype))
+    with raises(TypeError, "mask is a ndarray, expected a Tensor as the images"):
+        blurred(np.ones((2, 1, 8, 9)))
+    with raises(TypeError, "mask is a list, expected a Tensor as the images"):
+        blurred([torch.ones(1, 8, 9)] * 2)
+    with raises(ValueError, "mask is on meta, expected cpu as the images"):
+        blurred(torch.ones(2, 1, 8, 9, device="meta"))
+    with raises(ValueError, "mask of image 1 has dtype torch.bool, expected torch.float32 as the mask of image 0"):
+        blurred([torch.ones(1, 8, 9), torch.ones(1, 8, 9, dtype=torch.bool)], list(IMAGES))
+    with raises(ValueError, "mask of image 1 has shape (1, 8, 9), expected (1, 4, 4)"):
+        blurred([torch.ones(1, 8, 9)] * 2, [IMAGES[0], IMAGES[1, :, :4, :4]])
+
+
+def test_sigmas_and_borders():
+    mask = torch.ones(2, 1, 8, 9)
+    for sigma in (0, -1.0, NAN, INF, [1.0, 0.0]):
+        with raises(ValueError, f"sigma is {sigma!r}, expected finite numbers > 0"):
+            fastblur.masked_blur2d(IMAGES, mask, sigma)
+    for sigma in ([1.0, 2.0, 3.0], [[1.0, 2.0]], [[1.0, 2.0, 3.0]] * 2):
+        with raises(ValueError, f"sigma has shape {np.shape(sigma)}, expected one number, (2,) or (2, 2)"):
+            fastblur.masked_blur2d(IMAGES, mask, sigma)
+    with raises(ValueError, "sigma is 'wide', expected a number, (B,) or (B, 2) numbers"):
+        fastblur.masked_blur2d(IMAGES, mask, "wide")
+    with raises(ValueError, "border_type is 'mirror', expected one of 'replicate', 'reflect', 'constant', 'circular'"):
+        fastblur.masked_blur2d(IMAGES, mask, 1.0, border_type="mirror")
+    with raises(ValueError, "border_type is 'reflect' for an image one pixel high or wide"):
+        fastblur.masked_blur2d(IMAGES[:, :, :1], mask[:, :, :1], 1.0, border_type="reflect")
+
+
+def test_a_refused_call_writes_nothing():
+    images = noise(8, 9)[None]
+    before = images.clone()
+    for call in (
+        lambda: fastblur.blur(images, [[[1, 1, 5, 5], [1, 1, NAN, 5]]], out=images),
+        lambda: fastblur.fill(images, [[[1, 1, 5, 5]]], color=300, out=images),
+        lambda: fastblur.masked_blur2d(images, torch.ones(1, 1, 8, 9), -1.0, out=images),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            call()
+    assert torch.equal(images, before)
