@@ -139,12 +139,19 @@ def peers(faces: list[tuple[np.ndarray, np.ndarray]], repeat: int) -> dict[str, 
         for value, mask, s in zip(floats, masks, sigmas, strict=True):
             torch.lerp(value, kornia_blur(value, s), mask)
 
+    def every(work: Callable[[int], Any]) -> Callable[[], None]:
+        def side() -> None:
+            for i in range(len(faces)):
+                work(i)  # the result is dropped, so that the next one finds its memory warm
+
+        return side
+
     sides: dict[str, Callable[[], Any]] = {
-        "fastblur": lambda: [fastblur.blur(v, r, "ilsvrc") for v, r in zip(views, regions, strict=True)],
-        "fastblur in place": lambda: [fastblur.blur(v, r, "ilsvrc", out=v) for v, r in zip(own, regions, strict=True)],
-        "fastblur planar": lambda: [fastblur.blur(v, r, "ilsvrc") for v, r in zip(planar, regions, strict=True)],
-        "Pillow recipe": lambda: [pillow_recipe(i, boxes) for i, (_, boxes) in zip(pillow, faces, strict=True)],
-        "OpenCV per region": lambda: [opencv_per_region(*face) for face in faces],
+        "fastblur": every(lambda i: fastblur.blur(views[i], regions[i], "ilsvrc")),
+        "fastblur in place": every(lambda i: fastblur.blur(own[i], regions[i], "ilsvrc", out=own[i])),
+        "fastblur planar": every(lambda i: fastblur.blur(planar[i], regions[i], "ilsvrc")),
+        "Pillow recipe": every(lambda i: pillow_recipe(pillow[i], faces[i][1])),
+        "OpenCV per region": every(lambda i: opencv_per_region(*faces[i])),
         "kornia full frame": kornia_full_frame,
         "kornia, float and mask given": kornia_given,
     }

@@ -6,7 +6,7 @@ threads at once.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from itertools import pairwise
@@ -100,11 +100,11 @@ def _hide(
 def _run(images: Batch, out: Batch | None, work: Callable[[np.ndarray, np.ndarray], None]) -> Batch:
     """Call `work` with the table that leads from `images` to `out`, by way of a copy where the loops need one."""
     target = _empty_like(images) if out is None else out
-    if len(images) == 0:
+    if (images.shape[0] if isinstance(images, Tensor) else len(images)) == 0:
         return target
     table = _table(images, target)
     if table is not None:
-        work(table, LIKE[images[0].dtype])
+        work(table, LIKE[images.dtype if isinstance(images, Tensor) else images[0].dtype])
         return target
     copy = [image.to(_worked_on(image), memory_format=torch.contiguous_format, copy=True) for image in images]
     _run(copy, copy, work)
@@ -178,36 +178,39 @@ def _pool(_process: int, threads: int) -> ThreadPoolExecutor:
 
 def _table(images: Batch, target: Batch) -> np.ndarray | None:
     """Return the table of addresses; None where dtype, rows or two layouts call for work on a copy."""
-    if images[0].dtype not in LIKE:
-        return None
-    table = np.zeros(len(images), IMAGE)
     if isinstance(images, Tensor) and isinstance(target, Tensor):
-        layouts = _planes(images[0]), _planes(target[0])
-        steps = np.arange(len(images)) * images.element_size()
-        table["source"] = images.data_ptr() + steps * images.stride(0)
-        table["target"] = target.data_ptr() + steps * target.stride(0)
-        return table if _put_layout(table, images[0], *layouts) else None
-    for row, image, mine in zip(table, images, target, strict=True):
-        row["source"], row["target"] = image.data_ptr(), mine.data_ptr()
-        if not _put_layout(row, image, _planes(image), _planes(mine)):
+        if images.dtype not in LIKE:
             return None
-    return table
+        layout = _layout(images.shape[1:], images.stride()[1:], target.stride()[1:])
+        table = np.zeros(images.shape[0], IMAGE)
+        if layout is None:
+            return None
+        table[:] = (images.data_ptr(), target.data_ptr(), *layout, 0, 0)
+        steps = np.arange(len(table)) * images.element_size()
+        table["source"] += steps * images.stride(0)
+        table["target"] += steps * target.stride(0)
+        return table
+    rows = []
+    for image, mine in zip(images, target, strict=True):
+        layout = _layout(image.shape, image.stride(), mine.stride())
+        if layout is None or image.dtype not in LIKE:
+            return None
+        rows.append((image.data_ptr(), mine.data_ptr(), *layout, 0, 0))
+    return np.array(rows, IMAGE)
 
 
-def _put_layout(rows: Any, image: Tensor, source: tuple[int, ...] | None, target: tuple[int, ...] | None) -> bool:
-    """Write sizes and strides into `rows`; false where the loops cannot follow them."""
-    if source is None or target is None or source[:2] != target[:2]:
-        return False
-    rows["height"], rows["width"] = image.shape[1:]
-    rows["planes"], rows["channels"], rows["source_plane"], rows["source_row"] = source
-    rows["target_plane"], rows["target_row"] = target[2:]
-    return True
+def _layout(shape: Sequence[int], source: Sequence[int], target: Sequence[int]) -> tuple[int, ...] | None:
+    """Return an image's row of the table from its sizes on, or None where the loops cannot follow the strides."""
+    one, other = _planes(shape, source), _planes(shape, target)
+    if one is None or other is None or one[:2] != other[:2]:
+        return None
+    return (*shape[1:], *one, *other[2:])
 
 
-def _planes(image: Tensor) -> tuple[int, int, int, int] | None:
+def _planes(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int, int, int] | None:
     """Return (planes, elements a pixel, plane stride, row stride) of a (C, H, W) tensor with contiguous rows."""
-    count, _, width = image.shape
-    plane, row, column = image.stride()
+    count, _, width = shape
+    plane, row, column = strides
     if column == 1 or (width == 1 and count == 1):
         return count, 1, plane, row
     if plane == 1 and column == count:

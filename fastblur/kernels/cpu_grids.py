@@ -7,9 +7,10 @@ from math import exp
 
 import numpy as np
 
-from fastblur.kernels.cpu_memory import compiled, copy_row, row_at
+from fastblur.kernels.cpu_memory import compiled, row_at
 
 REPLICATE, REFLECT, CONSTANT, CIRCULAR = range(4)
+PIECE = 2048  # elements filtered together
 
 
 @compiled
@@ -19,27 +20,50 @@ def make_grids(images, regions, first, last, scratch, border, inside_only, like)
         r = regions[i]
         image = images[r.image]
         taps_x, taps_y = _taps(r.sigma_x, r.reach_x), _taps(r.sigma_y, r.reach_y)
-        wide = r.columns + 2 * r.reach_x
-        cells = np.empty(wide * image.channels, np.float32)
+        size = r.columns * image.channels
+        wide = size + 2 * r.reach_x * image.channels
+        high = r.rows + 2 * r.reach_y
         total = np.empty(image.width * image.channels, np.float32)
         sums = np.empty(image.width * image.channels, np.float32)
-        filtered = np.empty((r.rows + 2 * r.reach_y, r.columns * image.channels), np.float32)
-        size = r.columns * image.channels
+        cells = np.empty(high * wide, np.float32)
+        columns = np.empty(r.rows * wide, np.float32)
+        rows = np.empty(r.rows * wide - 2 * r.reach_x * image.channels, np.float32)
         for p in range(image.planes):
-            for j in range(r.rows + 2 * r.reach_y):
+            for j in range(high):
                 top = r.first_y + (j - r.reach_y) * r.step_y
-                _average_cells(image, r, p, top, border, inside_only, total, sums, cells, like)
-                if r.reach_x == 0:
-                    copy_row(cells, filtered[j])
-                else:
-                    _filter_row(cells, taps_x, image.channels, filtered, j)
+                row = cells[j * wide : (j + 1) * wide]
+                _average_cells(image, r, p, top, border, inside_only, total, sums, row, like)
+            _filter(cells, wide, taps_y, columns)
+            _filter(columns, image.channels, taps_x, rows)
+            start = r.grid + p * r.rows * size
             for j in range(r.rows):
-                start = r.grid + (p * r.rows + j) * size
-                out = scratch[start : start + size]
-                if r.reach_y == 0:
-                    copy_row(filtered[j], out)
-                else:
-                    _filter_column(filtered, j, taps_y, out)
+                for k in range(size):
+                    scratch[start + j * size + k] = rows[j * wide + k]
+
+
+@compiled
+def _filter(source, shift, taps, out):
+    """Filter along a line whose neighbours lie `shift` elements apart: columns, or rows with what joins them as halo.
+
+    All rows are one line, and a piece of it that fits the nearest cache takes all taps: loops over single short rows
+    would spend as long on their beginnings and ends.
+    """
+    reach = len(taps) - 1
+    for start in range(0, len(out), PIECE):
+        piece = out[start : start + PIECE]
+        centre = source[start + reach * shift :]
+        for i in range(len(piece)):
+            piece[i] = taps[0] * centre[i]
+        for t in range(1, reach, 2):
+            before, after = source[start + (reach - t) * shift :], source[start + (reach + t) * shift :]
+            before2, after2 = source[start + (reach - t - 1) * shift :], source[start + (reach + t + 1) * shift :]
+            tap, tap2 = taps[t], taps[t + 1]
+            for i in range(len(piece)):
+                piece[i] += tap * (before[i] + after[i]) + tap2 * (before2[i] + after2[i])
+        if reach % 2 == 1:
+            before, after, tap = source[start:], source[start + 2 * reach * shift :], taps[reach]
+            for i in range(len(piece)):
+                piece[i] += tap * (before[i] + after[i])
 
 
 @compiled
@@ -189,31 +213,3 @@ def _border(i, size, border):
 def _add(total, row, weight):
     for i in range(len(total)):
         total[i] += weight * np.float32(row[i])
-
-
-@compiled
-def _filter_row(cells, taps, channels, rows, j):
-    """Filter a row of cells into row `j` of `rows`."""
-    # The loops stand here and not in a function of their own: passing a slice on costs two atomic reference counts.
-    reach = len(taps) - 1
-    out = rows[j]
-    centre = cells[reach * channels :]
-    for i in range(len(out)):
-        out[i] = taps[0] * centre[i]
-    for t in range(1, reach + 1):
-        before, after, tap = cells[(reach - t) * channels :], cells[(reach + t) * channels :], taps[t]
-        for i in range(len(out)):
-            out[i] += tap * (before[i] + after[i])
-
-
-@compiled
-def _filter_column(rows, j, taps, out):
-    """Filter the columns of `rows` into one row, which stands at `j` with the halo left out."""
-    reach = len(taps) - 1
-    centre = rows[j + reach]
-    for i in range(len(out)):
-        out[i] = taps[0] * centre[i]
-    for t in range(1, reach + 1):
-        above, below, tap = rows[j + reach - t], rows[j + reach + t], taps[t]
-        for i in range(len(out)):
-            out[i] += tap * (above[i] + below[i])

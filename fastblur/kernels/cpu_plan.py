@@ -111,9 +111,9 @@ def plan_axes(r, sigma_x, sigma_y):
 def _steps(sigma):
     """Return the step of the grid, the taps on each side of it and the deviation that is still missing, in cells."""
     step = max(np.int64(1), np.int64(sigma / RATIO))
-    reach = np.int64(ceil(TRUNCATE * sigma / step))
+    reach = max(np.int64(2), np.int64(ceil(TRUNCATE * sigma / step)))
     if step == 1:
-        return step, max(np.int64(2), np.int64(ceil((TRUNCATE + 0.5) * sigma))), sigma
+        return step, reach, sigma
     # What averaging over `step` pixels and the spline (variance 1/4 cell) do not bring.
     missing = sigma * sigma - (step * step - 1) / 12 - step * step / 4
     return step, reach, sqrt(missing) / step

@@ -1,7 +1,10 @@
 """Argument checks that the operators share, and the choice of a kernel."""
 
+import os
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from math import isfinite
 from typing import Any, TypeVar, cast
 
@@ -17,6 +20,7 @@ AnyImages = TypeVar("AnyImages", bound=Images)
 DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16, torch.float64)
 FARTHEST = 1 << 24  # pixels; float32 counts no farther one by one
 BACKENDS = ("cpu", "cuda", "reference")
+NAMES = {"cpu": "the CPU", "cuda": "a CUDA device"}
 
 
 def as_batch(images: Images) -> Batch:
@@ -66,8 +70,9 @@ def as_regions(regions: Any, batch: Batch, single: bool) -> Regions:
                 f"regions are a {type(regions).__name__}, expected Regions or a list of (n, 4) boxes an image"
             )
         regions = Regions.from_boxes(regions, device=device or "cpu")
-    if len(regions) != len(batch):
-        raise ValueError(f"regions are for {len(regions)} images, expected {len(batch)} as the images")
+    count = batch.shape[0] if isinstance(batch, Tensor) else len(batch)  # Tensor's own len is slow
+    if regions.boxes.shape[0] != count:
+        raise ValueError(f"regions are for {len(regions)} images, expected {count} as the images")
     if device is not None and regions.device != device:
         raise ValueError(f"regions are on {regions.device}, expected {device} as the images")
     if regions.device.type == "cpu":  # on other devices the check would wait for the device
@@ -115,19 +120,34 @@ def pick_kernel(batch: Batch, backend: str | None, *others: Tensor) -> Kernel:
     dtype = parts[0].dtype if parts else torch.uint8
     grad = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*parts, *others))
     if backend is None:
-        backend = "cpu" if device == "cpu" and dtype != torch.float64 and not grad else "reference"
+        native = device == "cpu" or (device == "cuda" and _has_triton())
+        backend = device if native and dtype != torch.float64 and not grad else "reference"
     elif backend not in BACKENDS:
         raise ValueError(f"backend is {backend!r}, expected one of {', '.join(map(repr, BACKENDS))} or None")
-    elif backend == "cuda":
-        raise ValueError("backend is 'cuda', which this version does not have, expected 'reference' for CUDA tensors")
-    elif backend == "cpu":
-        if device != "cpu":
-            raise ValueError(f"backend is 'cpu' for images on {device}, expected images on the CPU")
+    elif backend != "reference":
+        if device != backend and not (backend == "cuda" and device == "cpu" and _interpreted()):
+            raise ValueError(f"backend is {backend!r} for images on {device}, expected images on {NAMES[backend]}")
+        if backend == "cuda" and not _has_triton():
+            raise ValueError("backend is 'cuda' without the package triton, expected it installed (fastblur[cuda])")
         if dtype == torch.float64:
-            raise ValueError("backend is 'cpu' for float64 images, expected backend='reference'")
+            raise ValueError(f"backend is {backend!r} for float64 images, expected backend='reference'")
         if grad:
-            raise ValueError("backend is 'cpu' for images that require a gradient, expected backend='reference'")
+            raise ValueError(f"backend is {backend!r} for images that require a gradient, expected backend='reference'")
+    if backend == "cuda":
+        from fastblur.kernels import cuda  # as a statement, which torch.compile can follow
+
+        return cast(Kernel, cuda)
     return cast(Kernel, import_module(f"fastblur.kernels.{backend}"))
+
+
+@lru_cache(maxsize=1)
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
+
+
+def _interpreted() -> bool:
+    """Whether Triton runs its programs on the CPU, for tests."""
+    return os.environ.get("TRITON_INTERPRET") == "1" and _has_triton()
 
 
 def like(images: AnyImages, result: Batch, out: AnyImages | None) -> AnyImages:
