@@ -43,11 +43,13 @@ class Regions:
             value = getattr(self, name)
             if value is not None and tuple(value.shape) != shape:
                 raise ValueError(f"Regions {name} have shape {tuple(value.shape)}, expected {shape}")
-        devices = {str(t.device) for t in (boxes, counts, self.scores, self.landmarks) if t is not None}
+        devices = {t.device for t in (boxes, counts, self.scores, self.landmarks) if t is not None}
         if len(devices) > 1:
-            raise ValueError(f"Regions are on several devices ({', '.join(sorted(devices))}), expected one")
-        object.__setattr__(self, "boxes", boxes.to(torch.float32))
-        object.__setattr__(self, "counts", counts.to(torch.int64))
+            raise ValueError(f"Regions are on several devices ({', '.join(sorted(map(str, devices)))}), expected one")
+        if boxes.dtype != torch.float32:
+            object.__setattr__(self, "boxes", boxes.to(torch.float32))
+        if counts.dtype != torch.int64:
+            object.__setattr__(self, "counts", counts.to(torch.int64))
 
     @classmethod
     def from_boxes(
@@ -71,7 +73,7 @@ class Regions:
         padded = np.zeros((len(rows), most, 4), np.float32)
         for i, r in enumerate(rows):
             padded[i, : len(r)] = r
-        counts = torch.tensor([len(r) for r in rows], dtype=torch.int64, device=device)
+        counts = torch.from_numpy(np.array([len(r) for r in rows], np.int64)).to(device)
         padded_scores = None
         if scores is not None:
             if len(scores) != len(rows):

@@ -28,7 +28,7 @@ def decode(data: bytes, *, max_pixels: int = 2**28) -> Picture:
     """
     if not isinstance(data, bytes):
         raise TypeError(f"data is a {type(data).__name__}, expected bytes")
-    name = _format(data)
+    name = format_of(data)
     try:
         picture: Picture = _MODULES[name].decode(data, max_pixels)
     except CodecError:
@@ -66,7 +66,8 @@ def encode(picture: Picture, pixels: np.ndarray) -> bytes:
     return data
 
 
-def _format(data: bytes) -> str:
+def format_of(data: bytes) -> str:
+    """Return the format, "JPEG", "PNG", "WEBP", "BMP" or "TIFF", that the first bytes tell; CodecError for another."""
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
