@@ -6,7 +6,8 @@ import numpy as np
 from numba import carray, njit, types
 from numba.extending import intrinsic, overload
 
-compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
+# No fast-math: it would let the same loop give other bits where it is compiled into another function.
+compiled = njit(nogil=True, cache=True, error_model="numpy")
 
 
 @intrinsic
