@@ -1,0 +1,77 @@
+"""Box files of others, read as an iterator of (key, boxes)."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Boxes = npt.NDArray[np.float32]
+
+_CORNERS = ("x0", "y0", "x1", "y1")
+_NONE: Boxes = np.zeros((0, 4), np.float32)
+_NONE.setflags(write=False)  # one empty array stands for every image without a face
+
+
+def read_ilsvrc(path: str | Path) -> Iterator[tuple[str, Boxes]]:
+    """Yield (key, boxes) for every entry of an ILSVRC face annotation file.
+
+    The file is a list of {"url": "train/n01440764/x.JPEG", "bboxes": [{"x0": .., "y0": .., "x1": .., "y1": ..}]}, as
+    published by Yang et al., "A Study of Face Obfuscation in ImageNet", ICML 2022 (arXiv:2103.06191).
+
+    Returns:
+        The key as it stands in the file, a relative path with "/" between folders, and (n, 4) float32 boxes, xyxy in
+        pixels of the image as it is stored (before any EXIF rotation); n may be 0. Degenerate boxes are passed on.
+
+    Raises OSError for a file that cannot be read, ValueError for one of another form, with a key that is absolute or
+    contains "..", or with a coordinate that is not a finite number.
+    """
+    try:
+        entries = json.loads(Path(path).read_bytes())
+    except ValueError as error:  # json.JSONDecodeError and UnicodeDecodeError
+        raise ValueError(f"boxes file {path} is not JSON ({error}), expected the ILSVRC face annotations") from None
+    except RecursionError:
+        raise ValueError(f"boxes file {path} is nested too deeply, expected the ILSVRC face annotations") from None
+    if not isinstance(entries, list):
+        raise ValueError(f"boxes file {path} holds a {type(entries).__name__}, expected a list of entries")
+    for number, entry in enumerate(entries):
+        where = f"entry {number} of boxes file {path}"
+        if not isinstance(entry, dict) or not {"url", "bboxes"} <= entry.keys():
+            raise ValueError(f'{where} is {_brief(entry)}, expected {{"url": .., "bboxes": [..]}}')
+        yield _checked_key(entry["url"], where), _checked_boxes(entry["bboxes"], where)
+
+
+def _checked_key(key: Any, where: str) -> str:
+    if not isinstance(key, str) or not key:
+        raise ValueError(f"{where} has the url {_brief(key)}, expected a relative path")
+    if key.startswith(("/", "\\")) or key[1:2] == ":" or ".." in key.replace("\\", "/").split("/"):
+        raise ValueError(f'{where} has the url {_brief(key)}, expected a relative path without ".."')
+    return key
+
+
+def _checked_boxes(boxes: Any, where: str) -> Boxes:
+    if not isinstance(boxes, list):
+        raise ValueError(f"{where} has the bboxes {_brief(boxes)}, expected a list")
+    if not boxes:
+        return _NONE
+    rows = []
+    for box in boxes:
+        if not isinstance(box, dict) or not box.keys() >= set(_CORNERS):
+            raise ValueError(f"{where} has the box {_brief(box)}, expected x0, y0, x1 and y1")
+        row = [box[corner] for corner in _CORNERS]
+        if not all(_is_coordinate(value) for value in row):
+            raise ValueError(f"{where} has the box {_brief(row)}, expected four finite numbers")
+        rows.append(row)
+    return np.array(rows, np.float32)
+
+
+def _is_coordinate(value: Any) -> bool:
+    # The bound keeps out NaN, infinity, and what float32 would make infinite.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,246 @@
+"""The command line; it only hands its arguments on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+try:
+    import typer
+except ImportError:
+    raise SystemExit("fastblur: the command line needs further packages: pip install 'fastblur[run]'") from None
+
+import fastblur
+from fastblur.recipes import RECIPES
+
+app = typer.Typer(
+    help="Hide faces in image files.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+WHAT, HOW, WORK = "What is hidden", "How it is hidden", "The run"
+
+
+class Method(str, Enum):
+    """Values of --method."""
+
+    blur = "blur"
+    pixelate = "pixelate"
+    fill = "fill"
+
+
+class Shape(str, Enum):
+    """Values of --shape."""
+
+    box = "box"
+    ellipse = "ellipse"
+
+
+class Unlisted(str, Enum):
+    """Values of --unlisted."""
+
+    fail = "fail"
+    copy = "copy"
+    detect = "detect"
+
+
+class Device(str, Enum):
+    """Values of --device."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="fastblur")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fastblur {fastblur.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _fastblur(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("run")
+def run_command(
+    src: Annotated[
+        Path, typer.Argument(metavar="SRC", help="A folder of images, with its subfolders, or one image file.")
+    ],
+    dst: Annotated[
+        Path, typer.Argument(metavar="DST", help="A new or empty folder; for one image file also a file's name.")
+    ],
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            help="Finds the faces: centerface (default), retinaface-resnet50, retinaface-mobilenet0.25 or yunet.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Least score of a face, 0..1; lower finds more, also what is no face.", rich_help_panel=WHAT),
+    ] = None,
+    detect_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Longest side in pixels that the detector sees; larger finds smaller faces.", rich_help_panel=WHAT
+        ),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Hide the boxes of this file instead of looking for faces: the ILSVRC face annotations (JSON), "
+            "with paths relative to SRC or to one of its parents.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    unlisted: Annotated[
+        Unlisted | None,
+        typer.Option(
+            help="With --boxes, what becomes of an image that the file does not name: fail (default; not written), "
+            "copy or detect.",
+            show_choices=False,
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    method: Annotated[Method, typer.Option(help="What is done to the faces.", rich_help_panel=HOW)] = Method.blur,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help=f"Parameters of the blur: {' or '.join(RECIPES)}.", rich_help_panel=HOW),
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            help="Instead of the recipe's: sigma as a fraction of the face's longer side.", rich_help_panel=HOW
+        ),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="How far the box grows on every side, as a fraction of its longer side.", rich_help_panel=HOW
+        ),
+    ] = None,
+    feather: Annotated[
+        float | None,
+        typer.Option(help="Deviation of the soft edge as a fraction of the longer side; 0: hard.", rich_help_panel=HOW),
+    ] = None,
+    shape: Annotated[Shape | None, typer.Option(help="Box, or the ellipse in it.", rich_help_panel=HOW)] = None,
+    blocks: Annotated[
+        int | None, typer.Option(help="With --method pixelate: blocks along the longer side.", rich_help_panel=HOW)
+    ] = None,
+    color: Annotated[
+        str | None,
+        typer.Option(
+            help="With --method fill: a level 0..255, or red, green and blue as 255,0,0.", rich_help_panel=HOW
+        ),
+    ] = None,
+    device: Annotated[
+        Device, typer.Option(help="Where detector and operator run; auto: CUDA if there is one.", rich_help_panel=WORK)
+    ] = Device.auto,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads; default: one for each CPU.", rich_help_panel=WORK)
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Write into a folder that is not empty and replace its files. An image that fails then leaves "
+            "no older file of its name there.",
+            rich_help_panel=WORK,
+        ),
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the closing summary there.", rich_help_panel=WORK)
+    ] = None,
+) -> None:
+    """Copy the images of SRC to DST with the faces in them hidden.
+
+    Names, folders and formats stay (JPEG, PNG, WebP, BMP, TIFF). An image without a face is copied byte for byte; only
+    images with faces are encoded anew, a JPEG with its own quality. Other files are counted, not copied.
+
+    An image that cannot be read, searched or written is left out of DST, never written unblurred: it is listed with the
+    reason in DST/.fastblur/failures.jsonl, and the run goes on. With --boxes an image whose list of boxes is empty is
+    copied after a look at its first bytes only, without decoding it.
+
+    Exit status: 0, 1 when some image failed, 2 for wrong usage, 130 after Ctrl-C.
+
+    A detector misses faces, and a blurred face can still be known by its surroundings: look at the result.
+    """
+    from fastblur.pipeline import run
+    from fastblur.pipeline.progress import shown
+
+    with _refusing(), shown() as progress:
+        summary = run(
+            src,
+            dst,
+            detector=detector,
+            threshold=threshold,
+            detect_size=detect_size,
+            boxes=boxes,
+            unlisted=unlisted and unlisted.value,
+            method=method.value,
+            recipe=recipe,
+            strength=strength,
+            margin=margin,
+            feather=feather,
+            shape=shape and shape.value,
+            blocks=blocks,
+            color=color,
+            device=device.value,
+            workers=workers,
+            overwrite=overwrite,
+            report=json,
+            progress=progress,
+        )
+    typer.echo(summary.text())
+    raise typer.Exit(summary.exit_status)
+
+
+@app.command("demo")
+def demo_command(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder for the photographs, before and after.")],
+) -> None:
+    """Hide the faces in two photographs that installed packages carry.
+
+    OUT/photos gets scikit-image's astronaut and matplotlib's portrait of Grace Hopper, OUT/blurred what `fastblur run`
+    makes of them, and OUT/before_after.png shows both side by side.
+    """
+    from fastblur.demo import demo
+    from fastblur.pipeline.progress import shown
+
+    with _refusing(), shown() as progress:
+        summary = demo(out, progress=progress)
+    typer.echo(summary.text())
+    raise typer.Exit(summary.exit_status)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn an error into one sentence on standard error and the exit status."""
+    try:
+        yield
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        typer.echo(f"fastblur: {text}", err=True)
+        raise typer.Exit(2) from None
+    except RuntimeError as error:
+        typer.echo(f"fastblur: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None

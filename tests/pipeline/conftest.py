@@ -1,0 +1,106 @@
+"""Photographs and files that the pipeline's tests share."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+FACE = (175, 60, 275, 190)
+"""The astronaut's face, xyxy in pixels, as seen by eye."""
+
+
+@pytest.fixture(scope="session")
+def face_pixels() -> np.ndarray:
+    """scikit-image's astronaut, (512, 512, 3) uint8."""
+    data = pytest.importorskip("skimage.data")
+    return np.ascontiguousarray(data.astronaut())
+
+
+@pytest.fixture(scope="session")
+def plain_pixels() -> np.ndarray:
+    """A picture of (200, 300, 3) uint8 in which there is no face: two colour ramps and noise."""
+    y, x = np.mgrid[:200, :300]
+    ramps = np.stack((x * 255 / 299, y * 255 / 199, 255 - x * 255 / 299), axis=-1)
+    return (ramps * 0.9 + np.random.default_rng(0).integers(0, 20, ramps.shape)).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def face_png(face_pixels: np.ndarray) -> bytes:
+    return encoded(face_pixels, "PNG", compress_level=1)
+
+
+@pytest.fixture(scope="session")
+def face_jpeg(face_pixels: np.ndarray) -> bytes:
+    return encoded(face_pixels, "JPEG", quality=90)
+
+
+@pytest.fixture(scope="session")
+def plain_jpeg(plain_pixels: np.ndarray) -> bytes:
+    return encoded(plain_pixels, "JPEG", quality=85)
+
+
+@pytest.fixture
+def write_boxes(tmp_path: Path) -> Callable[[dict[str, list[tuple[float, float, float, float]]]], Path]:
+    """A function that writes an ILSVRC annotation file from {key: boxes} and returns its path."""
+
+    def write(content: dict[str, list[tuple[float, float, float, float]]]) -> Path:
+        path = tmp_path / "boxes.json"
+        corners = ("x0", "y0", "x1", "y1")
+        entries = [
+            {"url": key, "bboxes": [dict(zip(corners, box, strict=True)) for box in boxes]}
+            for key, boxes in content.items()
+        ]
+        path.write_text(json.dumps(entries))
+        return path
+
+    return write
+
+
+def encoded(pixels: np.ndarray | Image.Image, format: str, **options: object) -> bytes:
+    """Return an image file's bytes, made by Pillow."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def decoded(source: bytes | Path, mode: str = "RGB") -> np.ndarray:
+    """Return an image file's pixels as stored, decoded by Pillow, as int32."""
+    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        return np.asarray(image.convert(mode), np.int32)
+
+
+def detail(pixels: np.ndarray, box: tuple[int, int, int, int] = FACE) -> float:
+    """Return how much fine detail there is in a box: the mean absolute step between neighbours, in levels."""
+    x0, y0, x1, y1 = (max(value, 0) for value in box)
+    inside = pixels[y0:y1, x0:x1].astype(np.float64)
+    return float(np.abs(np.diff(inside, axis=0)).mean() + np.abs(np.diff(inside, axis=1)).mean())
+
+
+def outside(shape: tuple[int, ...], box: tuple[int, int, int, int] = FACE, margin: float = 0.35) -> np.ndarray:
+    """Return a mask of the pixels further than `margin` times the longer side from a box (the default's: 0.3)."""
+    x0, y0, x1, y1 = box
+    reach = int(np.ceil(margin * max(x1 - x0, y1 - y0)))
+    mask = np.ones(shape[:2], bool)
+    mask[max(y0 - reach, 0) : y1 + reach, max(x0 - reach, 0) : x1 + reach] = False
+    return mask
+
+
+def files_below(folder: Path) -> set[str]:
+    """Return the files below a folder as paths with "/", without the run's own records."""
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    return {name for name in found if not name.startswith(".fastblur/")}
+
+
+def failures(folder: Path) -> dict[str, str]:
+    """Return {path: reason} of a run's list of failures."""
+    path = folder / ".fastblur" / "failures.jsonl"
+    if not path.exists():
+        return {}
+    lines = [json.loads(line) for line in path.read_text("ascii").splitlines()]
+    assert len({line["path"] for line in lines}) == len(lines), "a failure is listed twice"
+    return {line["path"]: line["reason"] for line in lines}

@@ -1,0 +1,91 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastblur.pipeline.boxes import BoxFile, hiding_boxes
+
+Write = Callable[[dict[str, list[tuple[float, float, float, float]]]], Path]
+
+BOX = (1.0, 2.0, 3.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("root", "name"),
+    [
+        ("/data", "train/n01/x.JPEG"),
+        ("/data/train", "n01/x.JPEG"),
+        ("/data/train/n01", "x.JPEG"),
+        ("/data/train/train", "n01/x.JPEG"),
+    ],
+)
+def test_keys_are_relative_to_the_root_or_to_one_of_its_parents(write_boxes: Write, root: str, name: str) -> None:
+    file = BoxFile(write_boxes({"train/n01/x.JPEG": [BOX], "train/n01/y.JPEG": []}), Path(root))
+    assert len(file) == 2
+    found = file.find(name)
+    assert found is not None
+    assert found.tolist() == [list(BOX)]
+
+
+def test_keys_from_any_parent_up_to_the_top(write_boxes: Write) -> None:
+    file = BoxFile(write_boxes({"data/sets/train/x.JPEG": [BOX]}), Path("/data/sets/train"))
+    assert file.find("x.JPEG") is not None
+
+
+@pytest.mark.parametrize("name", ["z.JPEG", "n01/x.JPEG", "X.JPEG", "train/n01/x.JPEG"])
+def test_an_image_that_is_not_named_is_not_found(write_boxes: Write, name: str) -> None:
+    file = BoxFile(write_boxes({"train/n01/x.JPEG": [BOX]}), Path("/other"))
+    assert (file.find(name) is not None) == (name == "train/n01/x.JPEG")
+
+
+def test_only_whole_names_of_folders_match(write_boxes: Write) -> None:
+    assert BoxFile(write_boxes({"train/x.JPEG": [BOX]}), Path("/data/mytrain")).find("x.JPEG") is None
+
+
+def test_an_image_that_is_named_in_two_ways_is_refused(write_boxes: Write) -> None:
+    file = BoxFile(write_boxes({"train/x.JPEG": [BOX], "x.JPEG": []}), Path("/data/train"))
+    with pytest.raises(ValueError, match=r"names both 'x\.JPEG' and 'train/x\.JPEG'"):
+        file.find("x.JPEG")
+
+
+def test_all_images_are_named_from_the_same_folder(write_boxes: Write) -> None:
+    # /data/train/a.JPEG and /data/train/train/b.JPEG: the second would take the boxes of /data/train/b.JPEG.
+    file = BoxFile(write_boxes({"train/a.JPEG": [BOX], "train/b.JPEG": []}), Path("/data/train"))
+    assert file.find("a.JPEG") is not None
+    with pytest.raises(ValueError, match="earlier images begin with 'train/'"):
+        file.find("train/b.JPEG")
+    assert file.find("b.JPEG") is not None
+
+
+def test_a_key_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "boxes.json"
+    path.write_text('[{"url": "a.jpg", "bboxes": []}, {"url": "./a.jpg", "bboxes": []}]')
+    with pytest.raises(ValueError, match=r"names 'a\.jpg' twice"):
+        BoxFile(path, tmp_path)
+
+
+def test_names_with_accents_and_bytes_that_are_not_utf8(write_boxes: Write) -> None:
+    file = BoxFile(write_boxes({"é ü.jpg": [BOX], "\udcff.jpg": [BOX]}), Path("/data"))
+    assert file.find("é ü.jpg") is not None
+    assert file.find("\udcff.jpg") is not None
+
+
+class TestHidingBoxes:
+    """Which boxes hide something in an image of 100 x 50 pixels."""
+
+    def test_those_with_an_area(self) -> None:
+        boxes = np.array([[1, 1, 5, 5], [3, 3, 3, 9], [9, 9, 4, 12], [-5, -5, 1, 1], [99, 49, 500, 500]], np.float32)
+        assert hiding_boxes(boxes, 50, 100).tolist() == boxes[[0, 3, 4]].tolist()
+
+    def test_none_from_none(self) -> None:
+        assert hiding_boxes(np.zeros((0, 4), np.float32), 50, 100).shape == (0, 4)
+
+    @pytest.mark.parametrize("box", [(100, 0, 110, 9), (0, 50, 9, 60), (-9, 0, 0, 9), (0, -9, 9, 0)])
+    def test_one_wholly_outside_is_refused_even_beside_a_good_one(self, box: tuple[float, ...]) -> None:
+        with pytest.raises(ValueError, match="outside the image of 100 x 50 pixels"):
+            hiding_boxes(np.array([[1, 1, 5, 5], box], np.float32), 50, 100)
+
+    def test_none_with_an_area_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="no box has an area"):
+            hiding_boxes(np.array([[3, 3, 3, 9], [7, 7, 5, 5]], np.float32), 50, 100)

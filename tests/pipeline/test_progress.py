@@ -1,0 +1,65 @@
+import io
+
+import pytest
+
+from fastblur.pipeline import progress
+from fastblur.pipeline.summary import Tally
+
+
+@pytest.fixture
+def tally() -> Tally:
+    tally = Tally()
+    for _ in range(6):
+        tally.blurred(2, 0)
+    for _ in range(3):
+        tally.copy()
+    tally.fail()
+    return tally
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_lines_come_every_few_seconds_with_rate_and_time_left(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, stream = Clock(), io.StringIO()
+    monkeypatch.setattr(progress, "time", clock)
+    with progress.shown(stream) as show:
+        show(tally, None)
+        clock.now = 104.0
+        show(tally, None)
+        assert stream.getvalue() == ""
+        clock.now = 105.0
+        show(tally, None)
+        show(tally, None)
+        assert stream.getvalue() == "10 of ? images, 1 failed, 2.0 a second\n"
+        clock.now = 120.0
+        show(tally, 2500)
+    assert stream.getvalue().splitlines()[1:] == ["10 of 2500 images, 1 failed, 0.5 a second, 1:23:00 left"]
+
+
+def test_a_terminal_gets_a_bar(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    with progress.shown(stream) as show:
+        show(tally, None)
+        show(tally, 40)
+    assert "10/40" in stream.getvalue()
+    assert "images a second, 1 failed" in stream.getvalue()
+
+
+def test_the_tally_adds_up(tally: Tally) -> None:
+    assert (tally.images, tally.with_regions, tally.regions, tally.copied, tally.failed) == (10, 6, 12, 3, 1)

@@ -1,0 +1,239 @@
+"""The command line: its options, its refusals and its exit status."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import fastblur
+from fastblur.cli import app
+from tests.pipeline.conftest import decoded, detail, encoded, failures, files_below
+
+FACE = (175, 60, 275, 190)
+COMMAND = [sys.executable, "-c", "from fastblur.cli import main; main()"]
+
+
+@pytest.fixture
+def src(tmp_path: Path) -> Path:
+    """A folder with a face, and a picture without one."""
+    data = pytest.importorskip("skimage.data")
+    root = tmp_path / "src"
+    root.mkdir()
+    (root / "face.png").write_bytes(encoded(np.asarray(data.astronaut()), "PNG", compress_level=1))
+    (root / "black.jpg").write_bytes(encoded(np.zeros((40, 60, 3), np.uint8), "JPEG"))
+    return root
+
+
+@pytest.fixture
+def boxes(tmp_path: Path) -> Path:
+    path = tmp_path / "boxes.json"
+    box = dict(zip(("x0", "y0", "x1", "y1"), FACE, strict=True))
+    path.write_text(json.dumps([{"url": "face.png", "bboxes": [box]}, {"url": "black.jpg", "bboxes": []}]))
+    return path
+
+
+def call(*arguments: object) -> "tuple[int, str, str]":
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_version_and_help() -> None:
+    assert call("--version") == (0, f"fastblur {fastblur.__version__}\n", "")
+    status, text, _ = call("--help")
+    assert status == 0
+    assert "run" in text
+    assert "demo" in text
+    status, text, _ = call("run", "--help")
+    assert status == 0
+    for option in (
+        "detector", "boxes", "unlisted", "method", "recipe", "strength", "margin", "feather", "shape", "threshold",
+        "detect-size", "device", "workers", "overwrite", "json",
+    ):  # fmt: skip
+        assert f"--{option}" in text
+
+
+def test_a_folder_with_a_detector(src: Path, tmp_path: Path) -> None:
+    status, text, errors = call("run", src, tmp_path / "out")
+    assert (status, errors) == (0, "")
+    assert "images        2" in text
+    assert "with regions  1, 1 regions hidden" in text
+    assert "copied        1" in text
+    assert files_below(tmp_path / "out") == {"face.png", "black.jpg"}
+    assert detail(decoded(tmp_path / "out/face.png")) < 0.25 * detail(decoded(src / "face.png"))
+
+
+def test_every_option_reaches_the_run(src: Path, boxes: Path, tmp_path: Path) -> None:
+    status, _, errors = call(
+        "run", src, tmp_path / "out", "--boxes", boxes, "--unlisted", "detect", "--detector", "centerface",
+        "--threshold", "0.5", "--detect-size", "256", "--method", "blur", "--recipe", "ilsvrc", "--strength", "0.2",
+        "--margin", "0.3", "--feather", "0.04", "--shape", "ellipse", "--device", "cpu", "--workers", "2",
+        "--overwrite", "--json", tmp_path / "report.json",
+    )  # fmt: skip
+    assert (status, errors) == (0, "")
+    parameters = json.loads((tmp_path / "report.json").read_text())["parameters"]
+    expected = {
+        "source": str(src), "destination": str(tmp_path / "out"), "boxes": str(boxes), "unlisted": "detect",
+        "detector": "centerface", "threshold": 0.5, "detect_size": 256, "method": "blur", "recipe": "ilsvrc",
+        "strength": 0.2, "margin": 0.3, "feather": 0.04, "shape": "ellipse", "scope": "image", "device": "cpu",
+        "workers": 2, "overwrite": True,
+    }  # fmt: skip
+    assert {name: parameters[name] for name in expected} == expected
+    status, _, _ = call(
+        "run",
+        src,
+        tmp_path / "p",
+        "--boxes",
+        boxes,
+        "--method",
+        "pixelate",
+        "--blocks",
+        "4",
+        "--json",
+        tmp_path / "p.json",
+    )
+    assert json.loads((tmp_path / "p.json").read_text())["parameters"]["blocks"] == 4
+    status, _, _ = call("run", src, tmp_path / "f", "--boxes", boxes, "--method", "fill", "--color", "1,2,3")
+    assert decoded(tmp_path / "f/face.png")[125, 225].tolist() == [1, 2, 3]
+
+
+def test_a_failed_image_gives_status_1(src: Path, tmp_path: Path) -> None:
+    (src / "bad.jpg").write_bytes(b"no image")
+    status, text, _ = call("run", src, tmp_path / "out")
+    assert status == 1
+    assert f"failed        1, listed in {tmp_path / 'out' / '.fastblur' / 'failures.jsonl'}" in text
+    assert list(failures(tmp_path / "out")) == ["bad.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["{tmp}/absent", "{tmp}/out"], "does not exist"),
+        (["{tmp}/boxes.json", "{tmp}/out"], "not an image file"),
+        (["{src}", "{src}"], "is SRC"),
+        (["{src}", "{src}/out"], "lies in SRC"),
+        (["{src}", "{tmp}"], "holds SRC"),
+        (["{src}", "{tmp}/boxes.json"], "is a file"),
+        (["{src}", "{tmp}/full"], "is not empty"),
+        (["{src}/face.png", "{src}/face.png"], "replace SRC itself"),
+        (["{src}/face.png", "{tmp}/face.jpg"], "another suffix"),
+        (["{src}", "{tmp}/out", "--detector", "nothing"], "'nothing'"),
+        (["{src}", "{tmp}/out", "--recipe", "nothing"], "'nothing'"),
+        (["{src}", "{tmp}/out", "--strength", "-1"], "strength is -1.0"),
+        (["{src}", "{tmp}/out", "--margin", "-1"], "margin is -1.0"),
+        (["{src}", "{tmp}/out", "--feather", "nan"], "feather is nan"),
+        (["{src}", "{tmp}/out", "--threshold", "2"], "threshold is 2.0"),
+        (["{src}", "{tmp}/out", "--detect-size", "-5"], "detect-size is -5"),
+        (["{src}", "{tmp}/out", "--workers", "0"], "workers is 0"),
+        (["{src}", "{tmp}/out", "--unlisted", "copy"], "--unlisted has no effect"),
+        (["{src}", "{tmp}/out", "--blocks", "4"], "--blocks has no effect"),
+        (["{src}", "{tmp}/out", "--boxes", "{tmp}/absent.json"], "absent.json"),
+        (["{src}", "{tmp}/out", "--boxes", "{src}/face.png"], "is not JSON"),
+        (["{src}", "{tmp}/out", "--boxes", "{tmp}/bad.json"], "finite numbers"),
+        (["{src}", "{tmp}/out", "--json", "{tmp}/absent/report.json"], "cannot be written"),
+        (["{src}", "{tmp}/boxes.json/out"], "cannot be written"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_status_2(
+    src: Path, boxes: Path, tmp_path: Path, arguments: list[str], word: str
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "a.txt").touch()
+    (tmp_path / "bad.json").write_text(boxes.read_text().replace("275", "NaN"))
+    status, text, errors = call("run", *(part.format(src=src, tmp=tmp_path) for part in arguments))
+    assert status == 2
+    assert word in errors
+    assert errors.startswith("fastblur: ")
+    assert errors.count("\n") == 1
+    assert text == ""
+    assert not (tmp_path / "out").exists()
+    assert files_below(src) == {"face.png", "black.jpg"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run"],
+        ["run", "a"],
+        ["run", "a", "b", "c"],
+        ["run", "a", "b", "--method", "smear"],
+        ["walk"],
+        ["run", "a", "b", "--nothing"],
+    ],
+)
+def test_what_the_parser_refuses_has_status_2(arguments: list[str]) -> None:
+    status, text, errors = call(*arguments)
+    assert (status, text) == (2, "")
+    assert "Usage" in errors
+    assert "Traceback" not in errors
+
+
+def test_the_process_ends_with_the_status(src: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def status(*arguments: object) -> int:
+        done = subprocess.run(
+            [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, env=environment, check=False
+        )
+        assert "Traceback" not in done.stderr
+        return done.returncode
+
+    assert status("run", src, tmp_path / "out") == 0
+    assert status("run", src, tmp_path / "out") == 2
+    (src / "bad.jpg").write_bytes(b"no image")
+    assert status("run", src, tmp_path / "out", "--overwrite") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
+def test_ctrl_c_in_the_process(src: Path, tmp_path: Path) -> None:
+    data = (src / "face.png").read_bytes()
+    for number in range(400):
+        (src / f"{number}.png").write_bytes(data)
+    box = dict(zip(("x0", "y0", "x1", "y1"), FACE, strict=True))
+    names = [f"{number}.png" for number in range(400)]
+    (tmp_path / "boxes.json").write_text(json.dumps([{"url": name, "bboxes": [box]} for name in names]))
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [*COMMAND, "run", str(src), str(out), "--boxes", str(tmp_path / "boxes.json"), "--workers", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for _ in range(1200):
+        if process.poll() is not None or (out.is_dir() and any(out.glob("*.png"))):
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    text, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "interrupted" in text
+    written = files_below(out)
+    assert 0 < len(written) < 400
+    assert all(name.endswith(".png") for name in written), "no temporary file is left"
+    limit = 0.3 * detail(decoded(data))
+    assert all(detail(decoded(out / name)) < limit for name in written)
+
+
+def test_without_its_packages_it_says_which() -> None:
+    code = "import sys; sys.modules['typer'] = None; from fastblur.cli import main"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "fastblur: the command line needs further packages: pip install 'fastblur[run]'\n"
+
+
+def test_help_comes_without_the_heavy_packages() -> None:
+    code = (
+        "import sys; from fastblur.cli import app\n"
+        "try: app(['run', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'numba', 'kornia', 'onnxruntime', 'PIL'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr.strip() == "[]"
