@@ -1,6 +1,7 @@
 """What every test shares: where the test data lies, and the photographs that installed packages carry."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,10 @@ def astronaut() -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(data.astronaut().transpose(2, 0, 1)))
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
     """PyTorch's own threads fight with parallel test runs: small tensors become a hundred times slower."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -80,7 +80,7 @@ def _hide(
     images: Batch, regions: Regions, parameters: tuple[Any, ...], out: Batch | None, color: np.ndarray = NO_COLOR
 ) -> Batch:
     """Do what blur, pixelate and fill share; `parameters` are those of `cpu_plan.plan`, mosaic blocks last."""
-    boxes, counts = regions.boxes.detach().contiguous().numpy(), regions.counts.numpy()
+    boxes, counts = regions.boxes.detach().contiguous().numpy(), regions.counts.contiguous().numpy()
 
     def work(table: np.ndarray, like: np.ndarray) -> None:
         copy = bool((table["source"] != table["target"]).any())

@@ -1,13 +1,27 @@
 """What the compiled loops share: how they are compiled, and rows of images as arrays made from addresses."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import carray, njit, types
 from numba.extending import intrinsic, overload
 
-# No fast-math: it would let the same loop give other bits where it is compiled into another function.
-compiled = njit(nogil=True, cache=True, error_model="numpy")
+SOURCES = tuple(
+    (s.st_mtime, s.st_size) for s in (path.stat() for path in sorted(Path(__file__).parent.glob("cpu_*.py")))
+)
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a function without the GIL, and keep the machine code on disk."""
+    # No fast-math: it would let the same loop give other bits where it is compiled into another function.
+    dispatcher = njit(nogil=True, cache=True, error_model="numpy")(function)
+    # Numba's disk cache looks at the function's own file alone; what it calls may stand in another that has changed.
+    file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if file is not None:
+        file._source_stamp = SOURCES
+    return dispatcher
 
 
 @intrinsic

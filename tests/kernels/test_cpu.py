@@ -5,6 +5,7 @@ import multiprocessing
 import pkgutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,9 +24,9 @@ OPERATORS = {
 over_operators = pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS.keys())
 
 
-def large_batch(count):
+def large_batch(count, dtype=torch.uint8):
     """Images large enough to be shared among threads, each with its own regions."""
-    images = torch.stack([noise(180, 220, seed=i) for i in range(count)])
+    images = torch.stack([noise(180, 220, dtype=dtype, seed=i) for i in range(count)])
     rows = [[[5.0 + 7 * i, 8, 90 + 9 * i, 120 - i], [60, 50 + 5 * i, 200, 170]][: i % 3] for i in range(count)]
     return images, rows
 
@@ -50,17 +51,32 @@ def run_in_place(operator, image, rows):
 
 @over_operators
 @pytest.mark.parametrize("count", [1, 3, 16])
-def test_the_number_of_threads_changes_nothing(operator, count):
-    images, rows = large_batch(count)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_the_number_of_threads_changes_nothing(operator, dtype, count):
+    """Not by a bit, though few images are shared out by regions and many by images."""
+    images, rows = large_batch(count, dtype)
     images = images.repeat_interleave(3, 2).repeat_interleave(3, 3) if count == 1 else images
     rows = [[[3, 4, 500, 410.0], [100, 80, 640, 530]]] if count == 1 else rows
     results = []
     for threads in (1, 2, 4, 7):
         torch.set_num_threads(threads)
         results.append(operator(images, rows, backend="cpu"))
-        results.append(operator(images.clone(), rows, out=images.clone(), backend="cpu"))
+        here = images.clone()
+        results.append(operator(here, rows, out=here, backend="cpu"))
     assert all(torch.equal(result, results[0]) for result in results[1:])
     assert not torch.equal(results[0], images)
+
+
+@over_operators
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_the_order_of_regions_changes_no_bit(operator, dtype):
+    """Sums of floats depend on their order, so the kernel sorts what overlaps."""
+    image = noise(60, 70, dtype=dtype)
+    rows = [[5 + 4.3 * i, 3 + 2.1 * i, 40 + 3.7 * i, 30 + 4 * i] for i in range(7)]
+    expected = operator(image, rows, backend="cpu")
+    for seed in range(10):
+        shuffled = np.random.default_rng(seed).permutation(rows)
+        assert torch.equal(operator(image, shuffled, backend="cpu"), expected)
 
 
 def test_masked_blur2d_with_threads():
@@ -107,3 +123,12 @@ def test_the_compiled_loops_hold_no_lock():
     for name, function in found.items():
         assert function.targetoptions.get("nogil"), name
         assert function._cache.cache_path is not None, name
+
+
+def test_compiled_code_on_disk_is_dropped_when_any_of_its_files_changes():
+    from fastblur.kernels import cpu_blend, cpu_memory, cpu_plan
+
+    names = {path.name for path in Path(cpu_memory.__file__).parent.glob("cpu_*.py")}
+    assert len(cpu_memory.SOURCES) == len(names) == 4
+    for dispatcher in (cpu_blend.work_on_images, cpu_plan.plan):
+        assert dispatcher._cache._cache_file._source_stamp == cpu_memory.SOURCES
