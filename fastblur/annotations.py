@@ -43,11 +43,45 @@ def read_ilsvrc(path: str | Path) -> Iterator[tuple[str, Boxes]]:
         yield _checked_key(entry["url"], where), _checked_boxes(entry["bboxes"], where)
 
 
+def read_detections(path: str | Path) -> Iterator[tuple[str, Boxes | None]]:
+    """Yield (key, boxes) for every line of a file that `fastblur detect` has written.
+
+    A line is {"path": "a/x.jpg", "boxes": [[x0, y0, x1, y1], ..], ..}, or {"path": .., "error": ".."} for an image that
+    could not be searched.
+
+    Returns:
+        The path, relative with "/" between folders, and (n, 4) float32 boxes, xyxy in pixels of the image as it is
+        stored; None for an image that could not be searched.
+
+    Raises OSError for a file that cannot be read, ValueError for a line of another form.
+    """
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            where = f"line {number} of boxes file {path}"
+            try:
+                entry = json.loads(line)
+            except (ValueError, RecursionError):
+                raise ValueError(f"{where} is not JSON, expected the lines that fastblur detect writes") from None
+            if not isinstance(entry, dict) or "path" not in entry or not {"boxes", "error"} & entry.keys():
+                raise ValueError(f'{where} is {_brief(entry)}, expected {{"path": .., "boxes": [..]}}')
+            key = _checked_key(entry["path"], where)
+            yield key, None if "error" in entry else _checked_rows(entry["boxes"], where)
+
+
+def _checked_rows(rows: Any, where: str) -> Boxes:
+    if not isinstance(rows, list):
+        raise ValueError(f"{where} has the boxes {_brief(rows)}, expected a list")
+    for row in rows:
+        if not isinstance(row, list) or len(row) != 4 or not all(_is_coordinate(value) for value in row):
+            raise ValueError(f"{where} has the box {_brief(row)}, expected four finite numbers")
+    return np.array(rows, np.float32) if rows else _NONE
+
+
 def _checked_key(key: Any, where: str) -> str:
     if not isinstance(key, str) or not key:
-        raise ValueError(f"{where} has the url {_brief(key)}, expected a relative path")
+        raise ValueError(f"{where} has the path {_brief(key)}, expected a relative path")
     if key.startswith(("/", "\\")) or key[1:2] == ":" or ".." in key.replace("\\", "/").split("/"):
-        raise ValueError(f'{where} has the url {_brief(key)}, expected a relative path without ".."')
+        raise ValueError(f'{where} has the path {_brief(key)}, expected a relative path without ".."')
     return key
 
 

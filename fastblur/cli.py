@@ -105,8 +105,8 @@ def run_command(
     boxes: Annotated[
         Path | None,
         typer.Option(
-            help="Hide the boxes of this file instead of looking for faces: the ILSVRC face annotations (JSON), "
-            "with paths relative to SRC or to one of its parents.",
+            help="Hide the boxes of this file instead of looking for faces: the ILSVRC face annotations (.json) or "
+            "what fastblur detect has written (.jsonl), with paths relative to SRC or to one of its parents.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -210,6 +210,101 @@ def run_command(
         )
     typer.echo(summary.text())
     raise typer.Exit(summary.exit_status)
+
+
+@app.command("detect")
+def detect_command(
+    src: Annotated[
+        Path, typer.Argument(metavar="SRC", help="A folder of images, with its subfolders, or one image file.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="The file for what is found, one line an image.")],
+    detector: Annotated[
+        str | None,
+        typer.Option(help="centerface (default), retinaface-resnet50, retinaface-mobilenet0.25 or yunet."),
+    ] = None,
+    threshold: Annotated[float | None, typer.Option(help="Least score of a face, 0..1.")] = None,
+    detect_size: Annotated[int | None, typer.Option(help="Longest side in pixels that the detector sees.")] = None,
+    device: Annotated[Device, typer.Option(help="Where the detector runs; auto: CUDA if there is one.")] = Device.auto,
+    workers: Annotated[int | None, typer.Option(help="Threads; default: one for each CPU.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
+) -> None:
+    """List the faces in the images of SRC without changing anything, to be looked at before they are hidden.
+
+    OUT.jsonl gets one line of JSON an image: path, size, boxes, scores, landmarks, detector and the hash of its
+    weights. `fastblur run SRC DST --boxes OUT.jsonl` then hides these boxes, also after lines were corrected by hand.
+    An image that could not be searched has a line with its error; run refuses it.
+
+    Exit status: 0, 1 when some image failed, 2 for wrong usage, 130 after Ctrl-C (nothing is written then).
+    """
+    from fastblur.pipeline import detect
+    from fastblur.pipeline.progress import shown
+
+    with _refusing(), shown() as progress:
+        found = detect(
+            src,
+            out,
+            detector=detector,
+            threshold=threshold,
+            detect_size=detect_size,
+            device=device.value,
+            workers=workers,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    typer.echo(found.text())
+    raise typer.Exit(found.exit_status)
+
+
+weights_app = typer.Typer(help="The detectors' weights: where they are, and fetching them.", no_args_is_help=True)
+app.add_typer(weights_app, name="weights")
+
+
+@weights_app.command("list")
+def weights_list() -> None:
+    """List the detectors, whether their weights are here, and where these come from."""
+    from fastblur.detectors.weights import WEIGHTS, places
+
+    for name, known in WEIGHTS.items():
+        here = next((path for path in places(name) if path.is_file()), None)
+        typer.echo(f"{name}\n  here    {here or 'no'}\n  file    {known.file}, sha256 {known.sha256}")
+        typer.echo(f"  origin  {known.origin}")
+
+
+@weights_app.command("pull")
+def weights_pull(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A detector, as `fastblur weights list` names it.")],
+) -> None:
+    """Download the weights of a detector, check them, and print where they are."""
+    from fastblur.detectors.weights import find
+
+    with _refusing():
+        typer.echo(find(name))
+
+
+@weights_app.command("verify")
+def weights_verify() -> None:
+    """Check every weights' file that is here against its published sha256; exit status 1 if one is wrong."""
+    from fastblur.detectors.weights import WEIGHTS, places, verified
+
+    wrong = 0
+    for name in WEIGHTS:
+        for path in places(name):
+            if not path.is_file():
+                continue
+            try:
+                typer.echo(f"{name}: {verified(name, path)} is right")
+            except ValueError as error:
+                wrong = 1
+                typer.echo(f"fastblur: {error}", err=True)
+    raise typer.Exit(wrong)
+
+
+@weights_app.command("path")
+def weights_path() -> None:
+    """Print the folder to put weights in."""
+    from fastblur.detectors.weights import cache_folder
+
+    typer.echo(cache_folder() / "weights")
 
 
 @app.command("demo")

@@ -44,9 +44,11 @@ def copy_images(images, first, last, like):
     """Copy images first..last from source to target."""
     for b in range(first, last):
         image = images[b]
-        length = image.width * image.channels
+        length, rows = image.width * image.channels, image.height
+        if image.source_row == length and image.target_row == length:
+            length, rows = length * rows, 1  # one long row
         for p in range(image.planes):
-            for y in range(image.height):
+            for y in range(rows):
                 source = row_at(image.source, p * image.source_plane + y * image.source_row, length, like)
                 target = row_at(image.target, p * image.target_plane + y * image.target_row, length, like)
                 copy_row(source, target)

@@ -6,21 +6,23 @@ from pathlib import Path
 
 import numpy as np
 
-from fastblur.annotations import Boxes, read_ilsvrc
+from fastblur.annotations import Boxes, read_detections, read_ilsvrc
 
 
 class BoxFile:
-    """The boxes of an ILSVRC annotation file, looked up for the images below `root`.
+    """The boxes of a file, looked up for the images below `root`.
 
     The file's keys are paths relative to `root` or to one of its parents, the same one for all images: below the folder
     `train`, `n01440764/x.JPEG` is looked up as itself, as `train/n01440764/x.JPEG` and so on up.
 
-    Raises OSError and ValueError as `read_ilsvrc` does, and ValueError for a key that comes twice.
+    A name that ends in .jsonl is read as what `fastblur detect` writes, any other as ILSVRC face annotations.
+
+    Raises OSError and ValueError as the readers do, and ValueError for a key that comes twice.
     """
 
     def __init__(self, path: Path, root: Path) -> None:
-        self._table: dict[str, Boxes] = {}
-        for key, boxes in read_ilsvrc(path):
+        self._table: dict[str, Boxes | None] = {}
+        for key, boxes in read_detections(path) if path.suffix.lower() == ".jsonl" else read_ilsvrc(path):
             key = posixpath.normpath(key)
             if key in self._table:
                 raise ValueError(f"boxes file {path} names {key!r} twice, expected one entry an image")
@@ -38,7 +40,7 @@ class BoxFile:
         """Return the boxes of the image `name` below the root, (n, 4) float32; None where the file does not name it.
 
         Raises ValueError where the file names it in two ways, or in another way than the images found before: then
-        nobody knows whose boxes these are.
+        nobody knows whose boxes these are; and where the file says that the image could not be searched.
         """
         found = [prefix for prefix in self._prefixes if prefix + name in self._table]
         if not found:
@@ -54,7 +56,10 @@ class BoxFile:
                 f"the boxes file names {found[0] + name!r}, but earlier images begin with {self._used!r} there, "
                 "expected all paths from the same folder"
             )
-        return self._table[found[0] + name]
+        boxes = self._table[found[0] + name]
+        if boxes is None:
+            raise ValueError("the boxes file says that this image could not be searched")
+        return boxes
 
 
 def hiding_boxes(boxes: Boxes, height: int, width: int) -> Boxes:

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 
 from fastblur.detectors import load_detector
+from fastblur.pipeline.batches import Batches, Detect
 from fastblur.pipeline.boxes import BoxFile
 from fastblur.pipeline.hiding import make_hide
 from fastblur.pipeline.progress import Show
 from fastblur.pipeline.sink import Sink, place
 from fastblur.pipeline.source import Item, Source
 from fastblur.pipeline.summary import Summary, Tally, installed_versions
-from fastblur.pipeline.work import Detect, Work
+from fastblur.pipeline.work import Work
 
 UNLISTED = ("fail", "copy", "detect")
 # Images that a worker takes at once. On the CPU a batch of more makes the detector no faster; the operator's share of
@@ -75,8 +76,8 @@ def run(
     """
     parameters = dict(locals())
     parameters = {name: str(v) if isinstance(v, Path) else v for name, v in parameters.items() if name != "progress"}
-    device = _check_device(device)
-    workers = _default_workers() if workers is None else workers
+    device = check_device(device)
+    workers = default_workers() if workers is None else workers
     if workers < 1:
         raise ValueError(f"workers is {workers}, expected at least 1")
     opened = Source(Path(source))
@@ -98,7 +99,7 @@ def run(
     detect: Detect | None = None
     detecting: dict[str, Any] = {}
     if box_file is None or unlisted == "detect":
-        detect, detecting = _make_detect(detector, threshold, detect_size, device)
+        detect, detecting = make_detect(detector, threshold, detect_size, device)
     else:
         for name, value in (("detector", detector), ("threshold", threshold), ("detect-size", detect_size)):
             if value is not None:
@@ -106,9 +107,9 @@ def run(
     sink = Sink(root, rename=rename, overwrite=overwrite)
 
     tally = Tally()
-    work = Work(detect, box_file, unlisted or "fail", hide, sink, tally)
+    work = Work(detect, sink, tally, box_file, unlisted or "fail", hide)
     start = time.perf_counter()
-    interrupted = _run_threads(opened, work, workers, BATCH[device], tally, progress)
+    interrupted = run_threads(opened, work, workers, BATCH[device], tally, progress)
     summary = Summary(
         images=tally.images,
         with_regions=tally.with_regions,
@@ -132,7 +133,7 @@ def run(
     return summary
 
 
-def _run_threads(source: Source, work: Work, workers: int, batch: int, tally: Tally, progress: Show | None) -> bool:
+def run_threads(source: Source, work: Batches, workers: int, batch: int, tally: Tally, progress: Show | None) -> bool:
     """Let `workers` threads do all images of the source, `batch` at a time; return whether Ctrl-C ended it early.
 
     At most `workers` * `batch` files are in memory, and of the images decoded from them `Work` bounds the pixels: a
@@ -185,9 +186,10 @@ def _run_threads(source: Source, work: Work, workers: int, batch: int, tally: Ta
     return False
 
 
-def _make_detect(
+def make_detect(
     name: str | None, threshold: float | None, size: int | None, device: str
 ) -> tuple[Detect, dict[str, Any]]:
+    """Return a function that finds regions, and the parameters that decide what it finds."""
     if threshold is not None and not 0 <= threshold <= 1:
         raise ValueError(f"threshold is {threshold}, expected 0..1")
     if size is not None and size < 1:
@@ -212,7 +214,8 @@ def _check_unlisted(unlisted: str | None, box_file: BoxFile | None) -> None:
         raise ValueError(f"unlisted is {unlisted!r}, expected one of {', '.join(map(repr, UNLISTED))}")
 
 
-def _check_device(device: str) -> str:
+def check_device(device: str) -> str:
+    """Return "cpu" or "cuda" for a device asked for by the user; ValueError where it cannot be had."""
     if device not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device is {device!r}, expected 'auto', 'cpu' or 'cuda'")
     if device == "cuda" and not torch.cuda.is_available():
@@ -230,7 +233,8 @@ def _check_report(report: str | Path | None, root: Path) -> None:
         )
 
 
-def _default_workers() -> int:
+def default_workers() -> int:
+    """Return the number of CPUs that the process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux

@@ -311,10 +311,10 @@ class TestDetectorTrouble:
     def test_large_images_go_to_the_detector_in_smaller_batches(
         self, numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from fastblur.pipeline import work
+        from fastblur.pipeline import batches
 
         detector = self.use(monkeypatch, lambda image: [])
-        monkeypatch.setattr(work, "BATCH_PIXELS", 1000)
+        monkeypatch.setattr(batches, "BATCH_PIXELS", 1000)
         assert run(numbered, tmp_path / "out", workers=1).copied == 8
         assert max(detector.batches) == 2
 
