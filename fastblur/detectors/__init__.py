@@ -1,0 +1,61 @@
+"""Detectors: images in, Regions out."""
+
+from importlib import import_module
+from os import PathLike
+from typing import Literal, cast
+
+import torch
+
+from fastblur.detectors.base import Detector, Network
+
+# name -> (module of this package, its Network); a module is imported when its detector is asked for
+NETWORKS = {
+    "centerface": ("centerface", "CENTERFACE"),
+    "retinaface-resnet50": ("retinaface", "RESNET50"),
+    "retinaface-mobilenet0.25": ("retinaface", "MOBILENET025"),
+    "yunet": ("yunet", "YUNET"),
+}
+
+__all__ = ["NETWORKS", "Detector", "load_detector"]
+
+
+def load_detector(
+    name: str = "centerface",
+    *,
+    device: torch.device | str = "cpu",
+    weights: str | PathLike[str] | None = None,
+    score_threshold: float | None = None,
+    size: int | None = None,
+    engine: Literal["torch", "onnx"] | None = None,
+    threads: int | None = None,
+) -> Detector:
+    """Return the detector called `name`: a callable that takes images and gives their Regions (see `Detector`).
+
+    Args:
+        name: "centerface", "retinaface-resnet50", "retinaface-mobilenet0.25" or "yunet".
+        device: where the network runs.
+        weights: the weights' file; None looks in the places that `fastblur.detectors.weights.find` lists.
+        score_threshold: the least score of a region, in 0..1; None: the detector's own.
+        size: the longest side in pixels that the network sees; larger images are scaled down to it, none is ever
+            enlarged. None: the detector's own.
+        engine: "torch", or "onnx" for ONNX Runtime on the CPU; None: "onnx" on the CPU, "torch" elsewhere.
+        threads: how many threads the ONNX engine uses for one call; None: torch.get_num_threads(). Programs that call
+            the detector from many threads at once do best with 1.
+
+    Raises ValueError for an unknown name or an argument out of range, FileNotFoundError where there are no weights,
+    ValueError where the weights' file is not the published one.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"detector is {name!r}, expected one of {', '.join(map(repr, NETWORKS))}")
+    module, attribute = NETWORKS[name]
+    network = cast(Network, getattr(import_module(f"fastblur.detectors.{module}"), attribute))
+    return Detector(
+        name,
+        network,
+        device=device,
+        weights=weights,
+        score_threshold=score_threshold,
+        size=size,
+        engine=engine,
+        threads=threads,
+    )

@@ -1,0 +1,283 @@
+"""The way through that every detector shares: images in, Regions out."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+from os import PathLike
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fastblur.detectors.fold import fold_batch_norm
+from fastblur.detectors.letterbox import as_stacks, fitted, letterbox, padded
+from fastblur.detectors.nms import nms
+from fastblur.detectors.onnx import Session, exported
+from fastblur.detectors.weights import find, sha256
+from fastblur.regions import Regions
+
+# boxes (B, A, 4) xyxy in the network input's pixels, scores (B, A) in 0..1, landmarks (B, A, 5, 2) xy or None
+Decoded: TypeAlias = tuple[Tensor, Tensor, Tensor | None]
+Forward: TypeAlias = Callable[[Tensor], Sequence[Tensor]]  # the normalised input -> the heads
+
+CANDIDATES = 4096  # of an image's anchors above the score threshold, how many of the best go into NMS
+CHUNK_PIXELS = 1 << 18  # of network input at once on the CPU: its feature maps then stay near the caches of one core
+COARSE = 320  # longest side of an image's second look
+LOOK_TWICE = 512  # longest side above which the network gets one
+
+
+@dataclass(frozen=True)
+class Network:
+    """What the way through must know of one network; each network's file makes its own, named for what it is.
+
+    Attributes:
+        load: makes the network, in evaluation mode on the CPU, from its weights' file. Its forward takes (B, 3, h, w)
+            float32, normalised, h and w multiples of `multiple`, and returns a tuple of tensors (the heads), with no
+            Python that depends on B, h or w, so that one export to ONNX serves all of them.
+        decode: (heads, h, w) -> boxes, scores, landmarks of every anchor, by tensor operations that wait for nothing
+            on the host. Where `scores` is given it takes a fourth argument: which anchors, (B, K) int64.
+        score_threshold: the least score of a region, unless the user says otherwise.
+        nms_threshold: of two regions whose intersection over union is above it, the one with the lower score goes.
+        size: the longest side in pixels that the network sees, unless the user says otherwise; None: the image's own.
+        mean, std: the network sees (pixel - mean) / std, pixels in 0..255, in its own channel order.
+        bgr: whether its channels are blue, green, red.
+        multiple: what the sides of the network's input are multiples of; the image is padded to it, never stretched.
+        scores: heads -> the scores (B, A) of every anchor, so that only the best of them need be decoded.
+        graph: makes the ONNX model from the weights' file where the weights are one; None: `load`'s is exported.
+    """
+
+    load: Callable[[Path], nn.Module]
+    decode: Callable[..., Decoded]
+    score_threshold: float
+    nms_threshold: float
+    size: int | None = None
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    bgr: bool = False
+    multiple: int = 32
+    scores: Callable[[Sequence[Tensor]], Tensor] | None = None
+    graph: Callable[[Path], bytes] | None = None
+
+
+class Detector:
+    """Finds faces: `detector(images)` gives their Regions. Made by `load_detector`, which explains the arguments.
+
+    Every image is scaled down so that its longer side is at most `size` (antialiased, its shape kept), padded at the
+    right and below with what the network sees as nothing, and run through the network. The networks miss faces of more
+    than about 400 pixels, so an image of which they see more than 512 is looked at a second time, at 320, and what both
+    looks find goes into one NMS. (Of 40 faces that fill four fifths of an image scaled to 1000 pixels, one look of
+    CenterFace finds 28, of YuNet 27, of RetinaFace with MobileNet none; two looks find all.)
+
+    On the CPU images are taken in groups whose padded sizes are equal, so the answer for an image does not depend on
+    those beside it. On CUDA the whole batch goes through at once, padded to its largest, and nothing waits for the
+    device.
+
+    Attributes:
+        name: of the detector.
+        device: where the network runs.
+        engine: "torch" or "onnx".
+        score_threshold: the least score of a region.
+        size: the longest side in pixels that the network sees, or None for the images' own.
+        weights_sha256: of the weights' file, in hexadecimal.
+
+    A detector keeps nothing between calls, and many threads may call it at once.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: Network,
+        *,
+        device: torch.device | str = "cpu",
+        weights: str | PathLike[str] | None = None,
+        score_threshold: float | None = None,
+        size: int | None = None,
+        engine: Literal["torch", "onnx"] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.name = name
+        self.device = torch.device(device)
+        self.engine = engine or ("onnx" if self.device.type == "cpu" else "torch")
+        self.score_threshold = network.score_threshold if score_threshold is None else score_threshold
+        self.size = network.size if size is None else size
+        if self.engine not in ("torch", "onnx"):
+            raise ValueError(f"engine is {engine!r}, expected 'torch', 'onnx' or None")
+        if self.engine == "onnx" and self.device.type != "cpu":
+            raise ValueError(f"engine is 'onnx' on device {str(self.device)!r}, expected 'torch' or device 'cpu'")
+        if not 0 <= self.score_threshold <= 1:
+            raise ValueError(f"score_threshold is {score_threshold!r}, expected a number in 0..1")
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"size is {size!r}, expected a number of pixels >= 1 or None")
+        path = find(name, weights)
+        self.weights_sha256 = sha256(path)
+        self._network = network
+        self._threads = torch.get_num_threads() if threads is None else threads
+        if self._threads < 1:
+            raise ValueError(f"threads is {threads!r}, expected a number >= 1 or None")
+        self._forward, self._forward_alone = self._made(path)
+        self._format = torch.channels_last if self.engine == "torch" else torch.contiguous_format
+        mean, std = torch.tensor(network.mean), torch.tensor(network.std)
+        self._mean, self._std = (values[:, None, None].to(self.device) for values in (mean, std))
+        self._fill = self._mean.flip(0) if network.bgr else self._mean
+        self._normalises = bool((mean != 0).any() or (std != 1).any())
+
+    def __call__(self, images: Tensor | Sequence[Tensor]) -> Regions:
+        """Return the regions of `images`.
+
+        Args:
+            images: (B, 3, H, W) or (3, H, W), RGB, uint8 in 0..255 or floating in 0..1, in any memory format, or a list
+                of (3, H, W) of different sizes; on any device.
+
+        Returns Regions on the images' device, in the images' own pixels, clipped to them, sorted by score from the
+        highest, with scores and, where the network has them, landmarks; for a single (3, H, W), Regions of length 1.
+
+        An image for which the network's numbers are not finite gets a region over the whole of it: nothing is known
+        about it, so all of it is to be hidden.
+
+        Raises TypeError or ValueError for anything else.
+        """
+        stacks = as_stacks(images)
+        if sum(len(stack) for stack in stacks) == 0:
+            return Regions.from_boxes([], [], device=stacks[0].device if stacks else "cpu")
+        groups = self._groups(stacks)
+        if len(groups) == 1 or self._forward_alone is None:
+            parts = [self._regions(self._forward, group) for _, group in groups]
+        else:
+            # A core for each group beats all cores for one group after the other, and by far on a busy machine, where
+            # all would wait for the slowest.
+            with ThreadPoolExecutor(min(self._threads, len(groups))) as pool:
+                parts = list(pool.map(partial(self._regions, self._forward_alone), [group for _, group in groups]))
+        return _joined(parts, [index for indices, _ in groups for index in indices]).to(stacks[0].device)
+
+    def __repr__(self) -> str:
+        return (
+            f"Detector({self.name!r}, device={str(self.device)!r}, engine={self.engine!r}, "
+            f"score_threshold={self.score_threshold}, size={self.size})"
+        )
+
+    def _made(self, path: Path) -> tuple[Forward, Forward | None]:
+        """Return the network as its engine runs it, on all threads, and where it helps on one."""
+        network = self._network
+        if self.engine == "torch":
+            net = fold_batch_norm(network.load(path)).to(self.device).requires_grad_(False)
+            return net.to(memory_format=torch.channels_last), None  # type: ignore[call-overload]
+        if network.graph is not None:
+            model = network.graph(path)
+        else:
+            model = exported(self.name, network.load(path), self.weights_sha256)
+        return Session(model, self._threads), Session(model, 1) if self._threads > 1 else None
+
+    def _looks(self, stacks: Sequence[Tensor]) -> list[list[tuple[int, int]]]:
+        """Return, for each look at the images, the (h, w) that the network sees of each stack."""
+        shapes = [(stack.shape[2], stack.shape[3]) for stack in stacks]
+        fine = [fitted(h, w, self.size) for h, w in shapes]
+        if max(max(size) for size in fine) <= LOOK_TWICE:
+            return [fine]
+        return [fine, [fitted(h, w, COARSE) for h, w in shapes]]
+
+    def _canvas(self, sizes: list[tuple[int, int]]) -> tuple[int, int]:
+        return padded(max(h for h, _ in sizes), max(w for _, w in sizes), self._network.multiple)
+
+    def _groups(self, stacks: list[Tensor]) -> list[tuple[Sequence[int], list[Tensor]]]:
+        """Return what goes through the network at once: the indices of images, and the images as stacks."""
+        firsts = accumulate((len(stack) for stack in stacks), initial=0)
+        if self.device.type != "cpu":
+            return [(range(sum(len(stack) for stack in stacks)), stacks)]
+        groups: list[tuple[Sequence[int], list[Tensor]]] = []
+        open_groups: dict[tuple[tuple[int, int], ...], tuple[list[int], list[Tensor]]] = {}
+        for first, stack in zip(firsts, stacks, strict=False):
+            canvases = tuple(self._canvas(sizes) for sizes in self._looks([stack]))
+            most = max(1, CHUNK_PIXELS // (canvases[0][0] * canvases[0][1]))
+            for i in range(0, len(stack), most):
+                piece = stack[i : i + most]
+                indices, pieces = open_groups.get(canvases, ([], []))
+                if not indices or len(indices) + len(piece) > most:
+                    indices, pieces = open_groups[canvases] = ([], [])
+                    groups.append((indices, pieces))
+                indices.extend(range(first + i, first + i + len(piece)))
+                pieces.append(piece)
+        return groups
+
+    @torch.no_grad()
+    def _regions(self, forward: Forward, stacks: list[Tensor]) -> Regions:
+        """Return the regions of one group."""
+        # An image's width and height, a row an image: the copy to the device waits for nothing.
+        rows = [(stack.shape[3], stack.shape[2]) for stack in stacks for _ in range(len(stack))]
+        limit = torch.tensor(rows, dtype=torch.float32).to(self.device, non_blocking=True)[:, None]
+        looks = [self._candidates(forward, stacks, sizes, limit) for sizes in self._looks(stacks)]
+        boxes, scores = torch.cat([look[0] for look in looks], dim=1), torch.cat([look[1] for look in looks], dim=1)
+        points = [look[2] for look in looks if look[2] is not None]
+        valid = (scores >= self.score_threshold) & (boxes[..., :2] < boxes[..., 2:]).all(-1)
+        keep = nms(boxes, scores, valid, self._network.nms_threshold)
+        counts = keep.sum(1)
+        order = torch.where(keep, scores, -torch.inf).argsort(dim=1, descending=True, stable=True)
+        if not order.is_cuda:
+            order = order[:, : int(counts.max())]
+        landmarks = _take(torch.cat(points, dim=1), order) if points else None
+        return Regions(_take(boxes, order), counts, _take(scores, order), landmarks)
+
+    def _candidates(
+        self, forward: Forward, stacks: list[Tensor], sizes: list[tuple[int, int]], limit: Tensor
+    ) -> Decoded:
+        """Return the best anchors of one look, in the images' pixels, as (B, K, 4), (B, K) and (B, K, 5, 2) or None.
+
+        On CUDA no value decides a shape: candidates under the threshold are among them.
+        """
+        height, width = self._canvas(sizes)
+        x = letterbox(stacks, sizes, (height, width), self._fill, self._format)
+        if self._network.bgr:
+            x = x.flip(1)
+        if self._normalises:
+            x.sub_(self._mean).div_(self._std)
+        heads = forward(x)
+        if self._network.scores is not None:
+            best = self._best(self._network.scores(heads))
+            boxes, scores, landmarks = self._network.decode(heads, height, width, best)
+        else:
+            boxes, scores, landmarks = self._network.decode(heads, height, width)
+            best = self._best(scores)
+            boxes, scores = _take(boxes, best), _take(scores, best)
+            landmarks = None if landmarks is None else _take(landmarks, best)
+        seen = [(w, h) for stack, (h, w) in zip(stacks, sizes, strict=True) for _ in range(len(stack))]
+        scale = limit / torch.tensor(seen, dtype=torch.float32).to(self.device, non_blocking=True)[:, None]
+        boxes = boxes * scale.repeat(1, 1, 2)
+        known = torch.isfinite(boxes).all(-1) & torch.isfinite(scores)
+        whole = torch.cat((torch.zeros_like(limit), limit), dim=-1)
+        boxes = torch.where(known[..., None], boxes.clamp(min=0).minimum(limit.repeat(1, 1, 2)), whole)
+        scores = torch.where(known, scores, 1.0)
+        return boxes, scores, None if landmarks is None else landmarks * scale[:, :, None]
+
+    def _best(self, scores: Tensor) -> Tensor:
+        """Return which anchors go into NMS, (B, K), of their scores (B, A)."""
+        most = min(CANDIDATES, scores.shape[1])
+        if not scores.is_cuda:  # here looking costs nothing and spares the work for candidates that are none
+            most = min(most, int((~(scores < self.score_threshold)).sum(1).max()))
+        return scores.topk(most, dim=1).indices  # what is not a number counts as the highest
+
+
+def _take(rows: Tensor, index: Tensor) -> Tensor:
+    """Return the rows (B, K, ...) of `rows` (B, A, ...) that `index` (B, K) names."""
+    return rows.gather(1, index.reshape(*index.shape, *[1] * (rows.ndim - 2)).expand(*index.shape, *rows.shape[2:]))
+
+
+def _joined(parts: list[Regions], order: list[int]) -> Regions:
+    """Return the regions of all parts as one, image `order[i]` being the i-th of them."""
+    if len(parts) == 1 and order == sorted(order):
+        return parts[0]
+    most = max(part.boxes.shape[1] for part in parts)
+    index = torch.tensor(order).argsort()
+
+    def together(tensors: list[Tensor]) -> Tensor:
+        wide = [F.pad(t, (0, 0) * (t.ndim - 2) + (0, most - t.shape[1])) for t in tensors]
+        return torch.cat(wide)[index]
+
+    counts = torch.cat([part.counts for part in parts])[index]
+    scores = [part.scores for part in parts if part.scores is not None]
+    landmarks = [part.landmarks for part in parts if part.landmarks is not None]
+    return Regions(
+        together([part.boxes for part in parts]), counts, together(scores), together(landmarks) if landmarks else None
+    )

@@ -1,0 +1,86 @@
+"""Letterbox: images of any size into one network input, scaled down where they must be, never stretched."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def as_stacks(images: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """Return the images as (b, 3, H, W) tensors, a batch as one and a ragged list as one for each image; no copies.
+
+    Raises TypeError or ValueError for anything but RGB images in one of the DTYPES, all on one device.
+    """
+    if isinstance(images, Tensor):
+        if images.ndim not in (3, 4):
+            raise ValueError(f"images have shape {tuple(images.shape)}, expected (B, 3, H, W), (3, H, W) or a list")
+        stacks = [images if images.ndim == 4 else images[None]]
+    elif isinstance(images, (list, tuple)):
+        for i, image in enumerate(images):
+            if not isinstance(image, Tensor):
+                raise TypeError(f"image {i} is a {type(image).__name__}, expected a torch.Tensor")
+            if image.ndim != 3:
+                raise ValueError(f"image {i} has shape {tuple(image.shape)}, expected (3, H, W)")
+        stacks = [image[None] for image in images]
+    else:
+        raise TypeError(f"images are a {type(images).__name__}, expected a torch.Tensor or a list of them")
+    for stack in stacks:
+        if stack.shape[1] != 3:
+            raise ValueError(
+                f"images have shape {tuple(stack.shape[1:])} with {stack.shape[1]} channels, expected 3 (RGB): "
+                "detectors see colour images"
+            )
+        if 0 in stack.shape[2:]:
+            raise ValueError(f"images have shape {tuple(stack.shape[1:])}, expected at least one pixel")
+        if stack.dtype not in DTYPES:
+            raise ValueError(f"images have dtype {stack.dtype}, expected uint8 in 0..255 or floating in 0..1")
+    devices = sorted({str(stack.device) for stack in stacks})
+    if len(devices) > 1:
+        raise ValueError(f"images are on several devices ({', '.join(devices)}), expected one")
+    return stacks
+
+
+def fitted(height: int, width: int, size: int | None) -> tuple[int, int]:
+    """Return the height and width at which the longer side is at most `size`; never larger than they are."""
+    scale = 1.0 if size is None else min(1.0, size / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def padded(height: int, width: int, multiple: int) -> tuple[int, int]:
+    """Return the least multiples of `multiple` that are no less than `height` and `width`."""
+    return -(-height // multiple) * multiple, -(-width // multiple) * multiple
+
+
+def letterbox(
+    stacks: Sequence[Tensor],
+    sizes: Sequence[tuple[int, int]],
+    canvas: tuple[int, int],
+    fill: Tensor,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> Tensor:
+    """Return the images as (B, 3, *canvas) float32 in 0..255, in its upper left corner; the rest is `fill`.
+
+    Args:
+        stacks: (b, 3, H, W) tensors, uint8 in 0..255 or floating in 0..1, any device.
+        sizes: for each stack the (h, w) that its images get; scaling down is bilinear with antialiasing.
+        canvas: (h, w), no less than any of `sizes`.
+        fill: (3, 1, 1) float32, on the device of the result.
+        memory_format: of the result.
+    """
+    batch = sum(len(stack) for stack in stacks)
+    result = torch.empty((batch, 3, *canvas), device=fill.device, memory_format=memory_format).copy_(fill)
+    start = 0
+    for stack, (h, w) in zip(stacks, sizes, strict=True):
+        pixels = stack.to(fill.device, non_blocking=True)
+        if pixels.shape[2:] != (h, w):
+            pixels = F.interpolate(pixels.float(), size=(h, w), mode="bilinear", antialias=True)
+        target = result[start : start + len(stack), :, :h, :w]
+        if stack.dtype == torch.uint8:
+            target.copy_(pixels)
+        else:
+            torch.mul(pixels.float(), 255.0, out=target)
+        start += len(stack)
+    return result

@@ -1,0 +1,61 @@
+"""Non-maximum suppression (NMS), exact and greedy, for the boxes of a whole padded batch at once."""
+
+import torch
+from torch import Tensor
+
+BLOCK = 256  # boxes decided together: bounds the memory for overlaps to B * BLOCK * K
+
+
+def nms(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float) -> Tensor:
+    """Return which boxes greedy NMS keeps.
+
+    A box is kept when its intersection over union with every kept box of a higher score is at most `iou_threshold`.
+    Of equal scores the one with the lower index counts as higher. Boxes without area overlap nothing.
+
+    Boxes are taken in order of score, a block at a time: those that a kept box of an earlier block suppresses fall
+    out, and the keep mask of the rest is iterated to its fixed point, keep[j] = no kept i before j overlaps j. The
+    fixed point is unique and is greedy NMS: after n rounds all boxes that hang on chains of up to n suppressions are
+    right. A host that may look stops at the first round that changes nothing (about the length of the longest chain);
+    on CUDA, where looking would wait for the device, there are as many rounds as a chain can be long, the block's size.
+
+    Args:
+        boxes: (B, K, 4) floating, xyxy.
+        scores: (B, K) floating.
+        valid: (B, K) bool, which rows are boxes; the others are neither kept nor suppress.
+        iou_threshold: between 0 and 1.
+
+    Returns (B, K) bool, in the order of `boxes`. Waits for nothing on CUDA.
+    """
+    order = scores.argsort(dim=1, descending=True, stable=True)
+    boxes = boxes.gather(1, order[..., None].expand_as(boxes))
+    keep = valid.gather(1, order)
+    count = boxes.shape[1]
+    for start in range(0, count, BLOCK):
+        stop = min(start + BLOCK, count)
+        overlaps = _iou(boxes[:, start:stop], boxes[:, start:]) > iou_threshold
+        among = overlaps[:, :, : stop - start].triu(1)  # i suppresses j only where i comes first
+        kept = _fixed_point(keep[:, start:stop], among)
+        keep[:, start:stop] = kept
+        if stop < count:
+            keep[:, stop:] &= ~(overlaps[:, :, stop - start :] & kept[..., None]).any(1)
+    return torch.zeros_like(keep).scatter_(1, order, keep)
+
+
+def _fixed_point(alive: Tensor, suppresses: Tensor) -> Tensor:
+    """Return the (B, n) mask for which kept[j] = alive[j] and no kept i suppresses j; suppresses[b, i, j], i < j."""
+    kept = alive
+    for _ in range(alive.shape[1]):
+        previous, kept = kept, alive & ~(suppresses & kept[..., None]).any(1)
+        if not alive.is_cuda and torch.equal(previous, kept):
+            break
+    return kept
+
+
+def _iou(a: Tensor, b: Tensor) -> Tensor:
+    """Return the intersection over union of (B, n, 4) with (B, m, 4), (B, n, m); NaN where neither has an area."""
+    low = torch.maximum(a[:, :, None, :2], b[:, None, :, :2])
+    high = torch.minimum(a[:, :, None, 2:], b[:, None, :, 2:])
+    width, height = (high - low).clamp(min=0).unbind(-1)
+    inter = width * height
+    area_a, area_b = ((x[..., 2] - x[..., 0]) * (x[..., 3] - x[..., 1]) for x in (a, b))
+    return inter / (area_a[:, :, None] + area_b[:, None] - inter)

