@@ -33,16 +33,25 @@ def anchors(levels: Levels, height: int, width: int, device: torch.device) -> Te
         return torch.cat(tables)
 
 
+def chosen(rows: Tensor, best: Tensor | None) -> Tensor:
+    """Return the rows of (B, A, n), or of (A, n) for all images, that `best` (B, K) names; all rows for None."""
+    if best is None:
+        return rows
+    wide = rows if rows.ndim == 3 else rows.expand(len(best), -1, -1)
+    return wide.gather(1, best[..., None].expand(-1, -1, rows.shape[-1]))
+
+
 def decode_boxes(offsets: Tensor, table: Tensor) -> Tensor:
     """Return the boxes (B, A, 4) xyxy in pixels that `offsets` (B, A, 4) of centre and log side give from the anchors.
 
     The encoding is that of SSD (Liu et al., ECCV 2016, section 2.2) with its variances.
     """
-    centre = table[:, :2] + offsets[..., :2] * (VARIANCES[0] * table[:, 2:])
-    half = torch.exp(offsets[..., 2:] * VARIANCES[1]) * (table[:, 2:] / 2)
+    centre = table[..., :2] + offsets[..., :2] * (VARIANCES[0] * table[..., 2:])
+    half = torch.exp(offsets[..., 2:] * VARIANCES[1]) * (table[..., 2:] / 2)
     return torch.cat((centre - half, centre + half), dim=-1)
 
 
 def decode_landmarks(offsets: Tensor, table: Tensor) -> Tensor:
     """Return the landmarks (B, A, 5, 2) xy in pixels that `offsets` (B, A, 10) give from the anchors' centres."""
-    return table[:, None, :2] + offsets.reshape(*offsets.shape[:2], 5, 2) * (VARIANCES[0] * table[:, None, 2:])
+    points = offsets.reshape(*offsets.shape[:2], 5, 2)
+    return table[..., None, :2] + points * (VARIANCES[0] * table[..., None, 2:])

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastblur.detectors.anchors import Levels, anchors, decode_boxes, decode_landmarks
+from fastblur.detectors.anchors import Levels, anchors, chosen, decode_boxes, decode_landmarks
 from fastblur.detectors.base import Decoded, Network
 from fastblur.detectors.state_dict import load_state_dict
 
@@ -197,7 +197,13 @@ class RetinaFace(nn.Module):
         return boxes, logits, landmarks
 
 
-def decode(levels: Levels, heads: Sequence[Tensor], height: int, width: int) -> Decoded:
+def scores(heads: Sequence[Tensor]) -> Tensor:
+    """Return the scores (B, A) in 0..1 of all anchors."""
+    logits = heads[1].float()
+    return torch.sigmoid(logits[..., 1] - logits[..., 0])  # the softmax of two logits
+
+
+def decode(levels: Levels, heads: Sequence[Tensor], height: int, width: int, best: Tensor | None = None) -> Decoded:
     """Turn the network's heads into boxes, without a loop over images and without waiting for the device.
 
     Args:
@@ -205,13 +211,13 @@ def decode(levels: Levels, heads: Sequence[Tensor], height: int, width: int) -> 
         heads: the three tensors that `RetinaFace` returns for a (B, 3, height, width) input, floating, any device.
         height: of the network's input, in pixels.
         width: of the network's input, in pixels.
+        best: (B, A) int64, which anchors; None: all of them.
 
     Returns boxes (B, A, 4) xyxy in pixels of the input, scores (B, A) in 0..1, landmarks (B, A, 5, 2) xy; all float32.
     """
-    offsets, logits, points = (head.float() for head in heads)
-    table = anchors(levels, height, width, offsets.device)
-    scores = torch.sigmoid(logits[..., 1] - logits[..., 0])  # the softmax of two logits
-    return decode_boxes(offsets, table), scores, decode_landmarks(points, table)
+    picked = [chosen(head, best).float() for head in heads]
+    table = chosen(anchors(levels, height, width, heads[0].device), best)
+    return decode_boxes(picked[0], table), scores(picked), decode_landmarks(picked[2], table)
 
 
 def load_resnet50(path: Path) -> RetinaFace:
@@ -241,6 +247,7 @@ def _loaded(net: RetinaFace, path: Path) -> RetinaFace:
 RESNET50 = Network(
     load=load_resnet50,
     decode=partial(decode, RESNET50_LEVELS),
+    scores=scores,
     score_threshold=0.5,
     nms_threshold=0.4,
     size=960,  # as in the package
@@ -251,6 +258,7 @@ RESNET50 = Network(
 MOBILENET025 = Network(
     load=load_mobilenet025,
     decode=partial(decode, MOBILENET025_LEVELS),
+    scores=scores,
     score_threshold=0.5,
     nms_threshold=0.4,
     size=1920,

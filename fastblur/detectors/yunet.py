@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from fastblur.detectors.anchors import anchors, decode_boxes, decode_landmarks
+from fastblur.detectors.anchors import anchors, chosen, decode_boxes, decode_landmarks
 from fastblur.detectors.base import Decoded, Network
 from fastblur.detectors.state_dict import load_state_dict
 
@@ -31,22 +31,27 @@ class YuNet(nn.Module):
         return heads["loc"], heads["conf"], heads["iou"]
 
 
-def decode(heads: Sequence[Tensor], height: int, width: int) -> Decoded:
-    """Turn the network's heads into boxes, without a loop over images and without waiting for the device.
+def scores(heads: Sequence[Tensor]) -> Tensor:
+    """Return the scores (B, A) of all anchors: geometric means of the face's probability and of the predicted IoU."""
+    _, probabilities, iou = (head.float() for head in heads)
+    return (probabilities[..., 1] * iou[..., 0].clamp(0, 1)).sqrt()
 
-    A score is the geometric mean of the face's probability and of the IoU that the network predicts for its box.
+
+def decode(heads: Sequence[Tensor], height: int, width: int, best: Tensor | None = None) -> Decoded:
+    """Turn the network's heads into boxes, without a loop over images and without waiting for the device.
 
     Args:
         heads: the three tensors that `YuNet` returns for a (B, 3, height, width) input, floating, any device.
         height: of the network's input, in pixels.
         width: of the network's input, in pixels.
+        best: (B, A) int64, which anchors; None: all of them.
 
     Returns boxes (B, A, 4) xyxy in pixels of the input, scores (B, A) in 0..1, landmarks (B, A, 5, 2) xy; all float32.
     """
-    offsets, probabilities, iou = (head.float() for head in heads)
-    table = anchors(LEVELS, height, width, offsets.device)
-    scores = (probabilities[..., 1] * iou[..., 0].clamp(0, 1)).sqrt()
-    return decode_boxes(offsets[..., :4], table), scores, decode_landmarks(offsets[..., 4:], table)
+    picked = [chosen(head, best).float() for head in heads]
+    table = chosen(anchors(LEVELS, height, width, heads[0].device), best)
+    offsets = picked[0]
+    return decode_boxes(offsets[..., :4], table), scores(picked), decode_landmarks(offsets[..., 4:], table)
 
 
 def load(path: Path) -> YuNet:
@@ -62,6 +67,7 @@ def load(path: Path) -> YuNet:
 YUNET = Network(
     load=load,
     decode=decode,
+    scores=scores,
     score_threshold=0.5,
     nms_threshold=0.3,
     size=1920,
