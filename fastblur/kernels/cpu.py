@@ -6,6 +6,7 @@ threads at once.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
@@ -87,8 +88,12 @@ def _hide(
         threads = torch.get_num_threads()
         cost = _expected_cost(table, boxes, counts, copy) if threads > 1 else np.zeros(len(table))
         if len(table) >= 2 * threads or cost.sum() < SMALL:
-            # Image by image, so that each is still in the cache when its regions are blended.
-            _share(lambda a, b: work_on_images(table, boxes, counts, parameters, color, copy, a, b, like), cost)
+            # Image by image, so that each is still in the cache when its regions are blended; dear ones first.
+            queue, taken = np.argsort(-cost, kind="stable"), np.zeros(1, np.int64)
+            _on_threads(
+                lambda: work_on_images(table, boxes, counts, parameters, color, copy, queue, taken, like),
+                threads if cost.sum() >= SMALL else 1,
+            )
             return
         found = np.zeros(len(table) * boxes.shape[1], REGION)
         found = found[: plan(table, boxes, counts, *parameters, found)]
@@ -164,16 +169,37 @@ def _share(work: Callable[[int, int], None], cost: np.ndarray) -> None:
     done = np.cumsum(cost)
     cuts = np.searchsorted(done, np.arange(1, CHUNKS * threads) * (done[-1] / (CHUNKS * threads)))
     edges = np.unique(np.concatenate(([0], cuts, [len(cost)]))).tolist()
-    futures = [_pool(os.getpid(), threads).submit(work, a, b) for a, b in pairwise(edges)]
-    wait(futures)
-    for future in futures:
-        future.result()
+    pieces = deque(pairwise(edges))
+
+    def work_on_pieces() -> None:
+        while True:
+            try:
+                piece = pieces.popleft()
+            except IndexError:
+                return
+            work(*piece)
+
+    _on_threads(work_on_pieces, threads)
+
+
+def _on_threads(work: Callable[[], None], threads: int) -> None:
+    """Call work(), which takes what it does from something shared, on this thread and on `threads` - 1 more."""
+    helpers = [_pool(os.getpid()).submit(work) for _ in range(threads - 1)]
+    try:
+        work()
+    finally:
+        for helper in helpers:
+            helper.cancel()  # one that has not begun finds nothing left to do
+        wait(helpers)
+    for helper in helpers:
+        if not helper.cancelled():
+            helper.result()
 
 
 @lru_cache(maxsize=1)
-def _pool(_process: int, threads: int) -> ThreadPoolExecutor:
+def _pool(_process: int) -> ThreadPoolExecutor:
     """Return the process's threads; a forked process makes its own."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="fastblur")
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="fastblur")
 
 
 def _table(images: Batch, target: Batch) -> np.ndarray | None:

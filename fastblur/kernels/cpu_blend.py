@@ -5,7 +5,7 @@ from math import erfc, sqrt
 import numpy as np
 
 from fastblur.kernels.cpu_grids import REPLICATE, make_grids
-from fastblur.kernels.cpu_memory import compiled, copy_row, row_at, stored
+from fastblur.kernels.cpu_memory import compiled, copy_row, row_at, stored, take
 from fastblur.kernels.cpu_plan import BAND, REGION, SUPPORT, plan, plan_bands
 
 BOX, MASK = 0, 1
@@ -14,12 +14,15 @@ NORMAL = np.array([0.5 * erfc((6 - 12 * i / NORMAL_STEPS) * sqrt(0.5)) for i in 
 
 
 @compiled
-def work_on_images(images, boxes, counts, parameters, color, copy, first, last, like):
-    """Do everything for images first..last, one after the other, while each is in the cache."""
+def work_on_images(images, boxes, counts, parameters, color, copy, queue, taken, like):
+    """Do everything for the images of a queue (see `take`), one after the other, while each is in the cache."""
     found = np.zeros(boxes.shape[1], REGION)
     order = np.empty(boxes.shape[1], np.int64)
     bands = np.empty(8, BAND)
-    for b in range(first, last):
+    while True:
+        b = take(queue, taken)
+        if b < 0:
+            return
         image = images[b : b + 1]
         n = plan(image, boxes[b : b + 1], counts[b : b + 1], *parameters, found)
         if n == 0 and not copy:

@@ -34,6 +34,24 @@ def _pointer(_context: Any, address: Any, like: Any) -> Any:
     return types.CPointer(like.dtype)(address, like), generate
 
 
+@intrinsic
+def _add_one(_context: Any, counter: Any) -> Any:
+    """Add one to an array's first element and return what it was, atomically."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.atomic_rmw("add", data, context.get_constant(types.int64, 1), "monotonic")
+
+    return types.int64(counter), generate
+
+
+@compiled
+def take(queue, taken):
+    """Return the next entry of a queue that threads share, -1 at its end; `taken` is its (1,) int64 counter."""
+    at = _add_one(taken)
+    return queue[at] if at < len(queue) else -1
+
+
 @compiled
 def row_at(address, start, length, like):
     """Return `length` elements of `like`'s dtype, `start` elements after `address`, as an array."""
