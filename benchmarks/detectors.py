@@ -92,7 +92,7 @@ def stages(detector: Detector, images: list[torch.Tensor]) -> dict[str, float]:
     """Return the seconds of each stage of one call, summed over the threads that it uses."""
     spent: dict[str, float] = {}
     lock, here = threading.Lock(), threading.local()
-    letterbox, regions = base.letterbox, detector._regions
+    letterbox, joined, candidates, regions = base.letterbox, base._joined, detector._candidates, detector._regions
 
     def timed_letterbox(*arguments: Any) -> torch.Tensor:
         here.start = time.perf_counter()
@@ -111,17 +111,28 @@ def stages(detector: Detector, images: list[torch.Tensor]) -> dict[str, float]:
     def timed_group(*arguments: Any) -> Any:
         here.letterbox = here.network = 0.0
         start = time.perf_counter()
-        result = regions(*arguments)
+        result = candidates(*arguments)
         rest = time.perf_counter() - start - here.letterbox - here.network
         with lock:
             for stage, seconds in (("letterbox", here.letterbox), ("network", here.network), ("decode + NMS", rest)):
                 spent[stage] = spent.get(stage, 0.0) + seconds
         return result
 
+    def timed_rest(function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            start = time.perf_counter()
+            result = function(*arguments)
+            spent["decode + NMS"] += time.perf_counter() - start
+            return result
+
+        return run
+
     alone = detector._forward_alone
     with (
         mock.patch.object(base, "letterbox", timed_letterbox),
-        mock.patch.object(detector, "_regions", timed_group),
+        mock.patch.object(base, "_joined", timed_rest(joined)),
+        mock.patch.object(detector, "_candidates", timed_group),
+        mock.patch.object(detector, "_regions", timed_rest(regions)),
         mock.patch.object(detector, "_forward", timed_network(detector._forward)),
         mock.patch.object(detector, "_forward_alone", None if alone is None else timed_network(alone)),
     ):

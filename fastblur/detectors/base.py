@@ -39,19 +39,20 @@ class Network:
             float32, normalised, h and w multiples of `multiple`, and returns a tuple of tensors (the heads), with no
             Python that depends on B, h or w, so that one export to ONNX serves all of them.
         decode: (heads, h, w) -> boxes, scores, landmarks of every anchor, by tensor operations that wait for nothing
-            on the host. Where `scores` is given it takes a fourth argument: which anchors, (B, K) int64.
+            on the host; with a fourth argument, (B, K) int64, of these anchors alone.
+        scores: heads -> the scores (B, A) of every anchor, so that only the best of them need be decoded.
         score_threshold: the least score of a region, unless the user says otherwise.
         nms_threshold: of two regions whose intersection over union is above it, the one with the lower score goes.
         size: the longest side in pixels that the network sees, unless the user says otherwise; None: the image's own.
         mean, std: the network sees (pixel - mean) / std, pixels in 0..255, in its own channel order.
         bgr: whether its channels are blue, green, red.
         multiple: what the sides of the network's input are multiples of; the image is padded to it, never stretched.
-        scores: heads -> the scores (B, A) of every anchor, so that only the best of them need be decoded.
         graph: makes the ONNX model from the weights' file where the weights are one; None: `load`'s is exported.
     """
 
     load: Callable[[Path], nn.Module]
     decode: Callable[..., Decoded]
+    scores: Callable[[Sequence[Tensor]], Tensor]
     score_threshold: float
     nms_threshold: float
     size: int | None = None
@@ -59,7 +60,6 @@ class Network:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     bgr: bool = False
     multiple: int = 32
-    scores: Callable[[Sequence[Tensor]], Tensor] | None = None
     graph: Callable[[Path], bytes] | None = None
 
 
@@ -145,13 +145,14 @@ class Detector:
             return Regions.from_boxes([], [], device=stacks[0].device if stacks else "cpu")
         groups = self._groups(stacks)
         if len(groups) == 1 or self._forward_alone is None:
-            parts = [self._regions(self._forward, group) for _, group in groups]
+            parts = [self._candidates(self._forward, group) for _, group in groups]
         else:
             # A core for each group beats all cores for one group after the other, and by far on a busy machine, where
             # all would wait for the slowest.
             with ThreadPoolExecutor(min(self._threads, len(groups))) as pool:
-                parts = list(pool.map(partial(self._regions, self._forward_alone), [group for _, group in groups]))
-        return _joined(parts, [index for indices, _ in groups for index in indices]).to(stacks[0].device)
+                parts = list(pool.map(partial(self._candidates, self._forward_alone), [group for _, group in groups]))
+        order = [index for indices, _ in groups for index in indices]
+        return self._regions(*_joined(parts, order)).to(stacks[0].device)
 
     def __repr__(self) -> str:
         return (
@@ -203,26 +204,32 @@ class Detector:
         return groups
 
     @torch.no_grad()
-    def _regions(self, forward: Forward, stacks: list[Tensor]) -> Regions:
-        """Return the regions of one group."""
+    def _candidates(self, forward: Forward, stacks: list[Tensor]) -> Decoded:
+        """Return the best anchors of one group, over all its looks."""
         # An image's width and height, a row an image: the copy to the device waits for nothing.
         rows = [(stack.shape[3], stack.shape[2]) for stack in stacks for _ in range(len(stack))]
         limit = torch.tensor(rows, dtype=torch.float32).to(self.device, non_blocking=True)[:, None]
-        looks = [self._candidates(forward, stacks, sizes, limit) for sizes in self._looks(stacks)]
-        boxes, scores = torch.cat([look[0] for look in looks], dim=1), torch.cat([look[1] for look in looks], dim=1)
+        looks = [self._look(forward, stacks, sizes, limit) for sizes in self._looks(stacks)]
+        if len(looks) == 1:
+            return looks[0]
         points = [look[2] for look in looks if look[2] is not None]
+        boxes, scores = torch.cat([look[0] for look in looks], dim=1), torch.cat([look[1] for look in looks], dim=1)
+        return boxes, scores, torch.cat(points, dim=1) if points else None
+
+    @torch.no_grad()
+    def _regions(self, boxes: Tensor, scores: Tensor, points: Tensor | None) -> Regions:
+        """Return the regions that NMS leaves of the candidates of all images."""
         valid = (scores >= self.score_threshold) & (boxes[..., :2] < boxes[..., 2:]).all(-1)
         keep = nms(boxes, scores, valid, self._network.nms_threshold)
         counts = keep.sum(1)
         order = torch.where(keep, scores, -torch.inf).argsort(dim=1, descending=True, stable=True)
         if not order.is_cuda:
             order = order[:, : int(counts.max())]
-        landmarks = _take(torch.cat(points, dim=1), order) if points else None
-        return Regions(_take(boxes, order), counts, _take(scores, order), landmarks)
+        return Regions(
+            _take(boxes, order), counts, _take(scores, order), None if points is None else _take(points, order)
+        )
 
-    def _candidates(
-        self, forward: Forward, stacks: list[Tensor], sizes: list[tuple[int, int]], limit: Tensor
-    ) -> Decoded:
+    def _look(self, forward: Forward, stacks: list[Tensor], sizes: list[tuple[int, int]], limit: Tensor) -> Decoded:
         """Return the best anchors of one look, in the images' pixels, as (B, K, 4), (B, K) and (B, K, 5, 2) or None.
 
         On CUDA no value decides a shape: candidates under the threshold are among them.
@@ -234,14 +241,8 @@ class Detector:
         if self._normalises:
             x.sub_(self._mean).div_(self._std)
         heads = forward(x)
-        if self._network.scores is not None:
-            best = self._best(self._network.scores(heads))
-            boxes, scores, landmarks = self._network.decode(heads, height, width, best)
-        else:
-            boxes, scores, landmarks = self._network.decode(heads, height, width)
-            best = self._best(scores)
-            boxes, scores = _take(boxes, best), _take(scores, best)
-            landmarks = None if landmarks is None else _take(landmarks, best)
+        best = self._best(self._network.scores(heads))
+        boxes, scores, landmarks = self._network.decode(heads, height, width, best)
         seen = [(w, h) for stack, (h, w) in zip(stacks, sizes, strict=True) for _ in range(len(stack))]
         scale = limit / torch.tensor(seen, dtype=torch.float32).to(self.device, non_blocking=True)[:, None]
         boxes = boxes * scale.repeat(1, 1, 2)
@@ -264,20 +265,17 @@ def _take(rows: Tensor, index: Tensor) -> Tensor:
     return rows.gather(1, index.reshape(*index.shape, *[1] * (rows.ndim - 2)).expand(*index.shape, *rows.shape[2:]))
 
 
-def _joined(parts: list[Regions], order: list[int]) -> Regions:
-    """Return the regions of all parts as one, image `order[i]` being the i-th of them."""
+def _joined(parts: list[Decoded], order: list[int]) -> Decoded:
+    """Return the candidates of all groups as one, image `order[i]` being the i-th of them, padded with scores of -1."""
     if len(parts) == 1 and order == sorted(order):
         return parts[0]
-    most = max(part.boxes.shape[1] for part in parts)
+    most = max(scores.shape[1] for _, scores, _ in parts)
     index = torch.tensor(order).argsort()
 
-    def together(tensors: list[Tensor]) -> Tensor:
-        wide = [F.pad(t, (0, 0) * (t.ndim - 2) + (0, most - t.shape[1])) for t in tensors]
+    def together(tensors: list[Tensor], fill: float = 0.0) -> Tensor:
+        wide = [F.pad(t, (0, 0) * (t.ndim - 2) + (0, most - t.shape[1]), value=fill) for t in tensors]
         return torch.cat(wide)[index]
 
-    counts = torch.cat([part.counts for part in parts])[index]
-    scores = [part.scores for part in parts if part.scores is not None]
-    landmarks = [part.landmarks for part in parts if part.landmarks is not None]
-    return Regions(
-        together([part.boxes for part in parts]), counts, together(scores), together(landmarks) if landmarks else None
-    )
+    points = [part[2] for part in parts if part[2] is not None]
+    boxes, scores = together([part[0] for part in parts]), together([part[1] for part in parts], -1.0)
+    return boxes, scores, together(points) if points else None

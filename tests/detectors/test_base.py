@@ -67,8 +67,22 @@ def bright(tmp_path, monkeypatch):
     monkeypatch.setitem(WEIGHTS, "bright", entry)
 
     def make(decode=box_of_the_bright, size=None, **fields):
+        decoded = []  # of all anchors, from the scores to the boxes of the best
+
+        def scores(heads):
+            decoded.append(decode(heads, *heads[0].shape[-2:]))
+            return decoded[-1][1]
+
+        def decode_best(heads, height, width, best):
+            return tuple(rows if rows is None else base._take(rows, best) for rows in decoded.pop())
+
         network = Network(
-            load=lambda path: Bright().eval(), decode=decode, score_threshold=0.5, nms_threshold=0.3, **fields
+            load=lambda path: Bright().eval(),
+            decode=decode_best,
+            scores=scores,
+            score_threshold=0.5,
+            nms_threshold=0.3,
+            **fields,
         )
         return Detector("bright", network, weights=tmp_path / "bright", size=size, engine="torch")
 
