@@ -1,6 +1,6 @@
 """blur on ImageNet images with faces: time against what people use today, error against float64, cost, threads.
 
-    python -m benchmarks.operators [--data DIR] [--repeat N] [--json FILE]
+    python -m benchmarks.operators [--data DIR] [--repeat N] [--json FILE] [--only NAME ...] [--backend B] [--images N]
 
 - peers: one thread, each image alone, from decoded pixels to blurred pixels, the "ilsvrc" recipe, all sides in turns.
   `Pillow recipe` is the ImageNet team's script written anew from the paper (Yang et al., ICML 2022): rectangles drawn
@@ -8,7 +8,8 @@
   support and blends it under a Gaussian-filtered rectangle. `kornia full frame` converts to float, filters image and
   drawn mask with gaussian_blur2d, taps ending at three deviations, lerps and converts back. `kornia, float and mask
   given` leaves out the conversions and the mask.
-- error: against the float64 formula of tests/formula.py, over the support, uint8.
+- error: against the float64 formula of tests/formula.py, over the support, uint8. With TRITON_INTERPRET=1 in the
+  environment, `--only error --backend cuda` holds the CUDA kernel against it on the CPU; slowly, so take `--images 20`.
 - sigma: time for each support pixel, one thread; a region of fixed size with growing strength, and faces that grow.
 - threads: one batch of 64 images on 1, 2, ... threads; at least 20 repeats, best and median.
 - start: `import fastblur; fastblur.blur` (the names are imported when first used, so the bare import takes no time)
@@ -42,15 +43,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA / "imagenet-sample", help="images and face_annotations.json")
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", nargs="+", choices=["peers", "error", "sigma", "threads", "start"], metavar="NAME")
+    parser.add_argument("--backend", default="cpu", help="of the error: cpu or cuda")
+    parser.add_argument("--images", type=int, help="take the first N images with faces")
     arguments = parser.parse_args()
-    faces = load(arguments.data)
-    results = {
-        "peers": peers(faces, arguments.repeat),
-        "error": error(faces),
-        "sigma": sigma(arguments.repeat),
-        "threads": threads(faces, max(20, arguments.repeat)),
-        "start": start(arguments.repeat),
+    faces = load(arguments.data)[: arguments.images]
+    measures: dict[str, Callable[[], dict[str, Any]]] = {
+        "peers": lambda: peers(faces, arguments.repeat),
+        "error": lambda: error(faces, arguments.backend),
+        "sigma": lambda: sigma(arguments.repeat),
+        "threads": lambda: threads(faces, max(20, arguments.repeat)),
+        "start": lambda: start(arguments.repeat),
     }
+    results = {name: measure() for name, measure in measures.items() if name in (arguments.only or measures)}
     write_json(arguments.json, "benchmarks.operators", results)
 
 
@@ -164,15 +169,15 @@ def peers(faces: list[tuple[np.ndarray, np.ndarray]], repeat: int) -> dict[str, 
     return {"images": len(faces), "milliseconds": milliseconds, "ratio": ratios}
 
 
-def error(faces: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
-    """Hold the CPU kernel against float64 on every image, both recipes."""
+def error(faces: list[tuple[np.ndarray, np.ndarray]], backend: str) -> dict[str, Any]:
+    """Hold a kernel against float64 on every image, both recipes."""
     results = {}
     for recipe, parameters in formula.RECIPES.items():
         worst, total, count, elsewhere = 0.0, 0.0, 0, 0
         for pixels, boxes in faces:
             image = np.ascontiguousarray(pixels.transpose(2, 0, 1))
             exact, support = formula.blur(image.astype(np.float64), boxes, **parameters)
-            ours = fastblur.blur(torch.from_numpy(image), [boxes], recipe, backend="cpu").numpy()
+            ours = fastblur.blur(torch.from_numpy(image), [boxes], recipe, backend=backend).numpy()
             difference = np.abs(ours - exact)[:, support]
             worst, total, count = max(worst, difference.max()), total + difference.sum(), count + difference.size
             elsewhere += int((ours != image)[:, ~support].sum())

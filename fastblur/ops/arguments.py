@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from math import isfinite
@@ -20,6 +19,7 @@ AnyImages = TypeVar("AnyImages", bound=Images)
 DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16, torch.float64)
 FARTHEST = 1 << 24  # pixels; float32 counts no farther one by one
 BACKENDS = ("cpu", "cuda", "reference")
+HAS_TRITON = find_spec("triton") is not None
 NAMES = {"cpu": "the CPU", "cuda": "a CUDA device"}
 
 
@@ -75,7 +75,8 @@ def as_regions(regions: Any, batch: Batch, single: bool) -> Regions:
         raise ValueError(f"regions are for {len(regions)} images, expected {count} as the images")
     if device is not None and regions.device != device:
         raise ValueError(f"regions are on {regions.device}, expected {device} as the images")
-    if regions.device.type == "cpu":  # on other devices the check would wait for the device
+    # On other devices the check would wait for the device, and a graph cannot branch on what it finds.
+    if regions.device.type == "cpu" and not torch.compiler.is_compiling():
         boxes, counts = regions.boxes.detach().numpy(), regions.counts.numpy()
         sane = np.abs(boxes) <= FARTHEST  # false for NaN too
         if not sane.all():
@@ -120,14 +121,14 @@ def pick_kernel(batch: Batch, backend: str | None, *others: Tensor) -> Kernel:
     dtype = parts[0].dtype if parts else torch.uint8
     grad = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*parts, *others))
     if backend is None:
-        native = device == "cpu" or (device == "cuda" and _has_triton())
+        native = device == "cpu" or (device == "cuda" and HAS_TRITON)
         backend = device if native and dtype != torch.float64 and not grad else "reference"
     elif backend not in BACKENDS:
         raise ValueError(f"backend is {backend!r}, expected one of {', '.join(map(repr, BACKENDS))} or None")
     elif backend != "reference":
         if device != backend and not (backend == "cuda" and device == "cpu" and _interpreted()):
             raise ValueError(f"backend is {backend!r} for images on {device}, expected images on {NAMES[backend]}")
-        if backend == "cuda" and not _has_triton():
+        if backend == "cuda" and not HAS_TRITON:
             raise ValueError("backend is 'cuda' without the package triton, expected it installed (fastblur[cuda])")
         if dtype == torch.float64:
             raise ValueError(f"backend is {backend!r} for float64 images, expected backend='reference'")
@@ -140,14 +141,9 @@ def pick_kernel(batch: Batch, backend: str | None, *others: Tensor) -> Kernel:
     return cast(Kernel, import_module(f"fastblur.kernels.{backend}"))
 
 
-@lru_cache(maxsize=1)
-def _has_triton() -> bool:
-    return find_spec("triton") is not None
-
-
 def _interpreted() -> bool:
     """Whether Triton runs its programs on the CPU, for tests."""
-    return os.environ.get("TRITON_INTERPRET") == "1" and _has_triton()
+    return os.environ.get("TRITON_INTERPRET") == "1" and HAS_TRITON
 
 
 def like(images: AnyImages, result: Batch, out: AnyImages | None) -> AnyImages:
