@@ -12,7 +12,7 @@ import torch
 
 from fastblur.annotations import Boxes
 from fastblur.codecs import Picture, stored_boxes, upright_rgb
-from fastblur.pipeline.source import Item
+from fastblur.pipeline.shards import Item
 from fastblur.pipeline.summary import Tally
 from fastblur.regions import Regions
 

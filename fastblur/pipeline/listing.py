@@ -13,7 +13,8 @@ from fastblur.detectors.weights import replacing
 from fastblur.pipeline.batches import Batches, Opened, read, step
 from fastblur.pipeline.progress import Show
 from fastblur.pipeline.runner import BATCH, check_device, default_workers, make_detect, run_threads
-from fastblur.pipeline.source import Item, Source
+from fastblur.pipeline.shards import Item
+from fastblur.pipeline.source import Source
 from fastblur.pipeline.summary import Tally
 
 

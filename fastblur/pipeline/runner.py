@@ -14,8 +14,9 @@ from fastblur.pipeline.batches import Batches, Detect
 from fastblur.pipeline.boxes import BoxFile
 from fastblur.pipeline.hiding import make_hide
 from fastblur.pipeline.progress import Show
+from fastblur.pipeline.shards import Item
 from fastblur.pipeline.sink import Sink, place
-from fastblur.pipeline.source import Item, Source
+from fastblur.pipeline.source import Source
 from fastblur.pipeline.summary import Summary, Tally, installed_versions
 from fastblur.pipeline.work import Work
 

@@ -3,25 +3,10 @@
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from fastblur.codecs import SUFFIXES
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One image to do.
-
-    Attributes:
-        name: its path below the root, with "/" between folders; the path of the output below its own root.
-        path: the file to read.
-        problem: why the file must not be read, or None.
-    """
-
-    name: str
-    path: str
-    problem: str | None = None
+from fastblur.pipeline.shards import Item
 
 
 class Source:

@@ -11,8 +11,8 @@ from fastblur.codecs.formats import format_of
 from fastblur.pipeline.batches import Batches, Failure, Opened, read, step
 from fastblur.pipeline.boxes import BoxFile, hiding_boxes
 from fastblur.pipeline.hiding import Hide
+from fastblur.pipeline.shards import Item
 from fastblur.pipeline.sink import Sink
-from fastblur.pipeline.source import Item
 
 NO_BOXES: Boxes = np.zeros((0, 4), np.float32)
 

@@ -1,0 +1,125 @@
+"""Shards: the unit of work, of resume and of distribution.
+
+A shard is a part of the source whose result is made durable in one step: some hundred images of a folder tree, a tar
+file, a Parquet or Arrow file. It is read as batches in an order that never changes, and no batch holds images of two
+shards, so that a shard done again, after a run was killed, in another process or on another machine, gives the same
+bytes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol
+
+from fastblur.annotations import Boxes
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image to do.
+
+    Attributes:
+        name: what messages call it, unique in the run: its path below the root, and for an image in a shard's file the
+            file's path and its place there, as "a/0001.tar/n01440764_3.jpg" or "a/0001.parquet/17".
+        path: the file to read, where `data` is None.
+        problem: why the image must not be read, or None.
+        data: its bytes, where it came with them.
+        key: what box files call it, where that is not its name.
+        boxes: its boxes, where it came with them: (n, 4) float32, xyxy in stored pixels, relative to the image's sides
+            if `relative`.
+        relative: see `boxes`.
+    """
+
+    name: str
+    path: str = ""
+    problem: str | None = None
+    data: bytes | None = None
+    key: str | None = None
+    boxes: Boxes | None = None
+    relative: bool = False
+
+
+@dataclass(slots=True)
+class Batch:
+    """Images that go through the stages together.
+
+    Attributes:
+        items: the images, in the order of the shard.
+        rest: what the shard's output wants to know again to put the batch: members or columns beside the images.
+    """
+
+    items: list[Item]
+    rest: Any = None
+
+
+class NewFile(Protocol):
+    """A file that gets its name when it is whole.
+
+    Attributes:
+        file: what to write to.
+    """
+
+    file: BinaryIO
+
+    def commit(self) -> None:
+        """Close the file, bring it to the disk and give it its name; raises OSError."""
+
+    def abort(self) -> None:
+        """Close the file and remove it."""
+
+
+class Sink(Protocol):
+    """Where shards put what they make. Names are relative, with "/" between folders; ValueError for one that leads out.
+
+    An OSError is about one name where `fastblur.pipeline.storage.is_about_the_name` says so, else about the sink.
+    """
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a whole file in one step."""
+
+    def create(self, name: str) -> NewFile:
+        """Begin a file."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file if it is there."""
+
+
+class Output(Protocol):
+    """What becomes of one shard.
+
+    Attributes:
+        ordered: whether batches must be put in the shard's order, by one thread at a time; otherwise several threads
+            put them as they come.
+    """
+
+    ordered: bool
+
+    def put(self, batch: Batch, results: list[bytes | None]) -> None:
+        """Take the images of a batch: the new file of each, or None for one that failed and must be left out."""
+
+    def commit(self) -> None:
+        """Make the shard's result durable and visible, all batches having been put; raises OSError."""
+
+    def abort(self) -> None:
+        """Forget the shard; what is not whole is removed."""
+
+
+class Shard(Protocol):
+    """A part of the source.
+
+    Attributes:
+        name: unique in the run, stable over runs, with "/" between folders: the shard's name in the journal.
+    """
+
+    name: str
+
+    def fingerprint(self) -> str:
+        """Return a short text that is another one when the shard's images may have changed; raises OSError."""
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yield the images, up to `size` in a batch, lazily.
+
+        Raises ValueError or OSError where the shard ends too early or is broken; what was yielded before is good.
+        """
+
+    def output(self, sink: Sink) -> Output:
+        """Return where the shard's results go; nothing is made before the first `put` or `commit`."""
