@@ -43,6 +43,25 @@ def decode(data: bytes, max_pixels: int) -> Picture:
     return Picture(pixels, "JPEG", color, orientation(exif(header)), data)
 
 
+def decode_reduced(data: bytes, factor: int) -> Picture | None:
+    """Decode at 1/2, 1/4 or 1/8 of the size, the smallest that is at least 1/factor; None where Pillow has to."""
+    header = read_header(data)
+    color = _COLORS.get(len(header.components), "")
+    if header.bits != 8 or header.frame not in _HUFFMAN_CODED or color not in _SIMPLEJPEG_COLORS:
+        return None
+    try:
+        pixels = simplejpeg.decode_jpeg(
+            data,
+            _SIMPLEJPEG_COLORS[color],
+            min_height=-(-header.height // factor),
+            min_width=-(-header.width // factor),
+            min_factor=1,
+        )
+    except ValueError:
+        return None
+    return Picture(pixels, "JPEG", color, orientation(exif(header)), data)
+
+
 def _decode_fast(data: bytes, color: str) -> Pixels | None:
     """Decode into an array without a copy; None if Pillow has to.
 

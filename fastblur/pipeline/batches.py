@@ -1,176 +1,211 @@
-"""Images read, decoded and searched in batches: what hiding and listing have in common."""
+"""Images in hand: read, decoded and searched together; what hiding and listing have in common."""
 
-import os
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from fastblur.annotations import Boxes
-from fastblur.codecs import Picture, stored_boxes, upright_rgb
-from fastblur.pipeline.shards import Item
-from fastblur.pipeline.summary import Tally
+from fastblur.codecs import Picture, decode, decode_reduced, size_of, stored_boxes, upright_rgb
+from fastblur.pipeline.shards import Batch, Item
+from fastblur.pipeline.storage import read_file
 from fastblur.regions import Regions
 
 T = TypeVar("T")
 Detect = Callable[[list[torch.Tensor]], Regions]
 
-BATCH_PIXELS = 16_000_000  # decoded at once, a worker, give or take one image: bounds memory where images are large
+PIECE_PIXELS = 16_000_000  # of a batch decoded at once, give or take one image: bounds memory where images are large
+HIDDEN, COPIED, FAILED = "hidden", "copied", "failed"
 
 
 class Failure(Exception):
     """An image that must not be written, with the reason for the list of failures."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Opened:
     """An image in hand.
 
     Attributes:
         item: where it comes from.
-        picture: its pixels, which `hide` changes.
+        data: the file; empty when its fate is decided.
+        picture: its pixels, which `hide` changes; None before and after they are needed.
+        reduced: how many times its sides are larger than those of `picture`, (x, y); None where they are the same.
         boxes: what to hide, (n, 4) float32 in stored coordinates; None while that is not known.
         scores: of the boxes that were detected, from the highest; None for boxes that were given.
         landmarks: of those boxes, [[x, y], ..] in stored coordinates for each; None where the network has none.
         degenerate: how many boxes without an area were given beside them.
         touched: whether the pixels may have been changed.
+        fate: HIDDEN, COPIED or FAILED; empty while that is open.
+        reason: why it failed.
+        result: the file to write.
     """
 
     item: Item
-    picture: Picture
-    boxes: Boxes | None
+    data: bytes = b""
+    picture: Picture | None = None
+    reduced: tuple[float, float] | None = None
+    boxes: Boxes | None = None
     scores: list[float] | None = None
     landmarks: list[list[list[float]]] | None = None
     degenerate: int = 0
     touched: bool = False
+    fate: str = ""
+    reason: str = ""
+    result: bytes | None = None
+
+    def end(self, fate: str, result: bytes | None = None) -> None:
+        """Decide the fate; what is no longer needed is let go."""
+        self.fate, self.result = fate, result
+        self.data, self.picture = b"", None
 
 
-class FailureList(Protocol):
-    """Where failures are recorded."""
-
-    def fail(self, name: str, reason: str) -> None:
-        """Record why the image `name` failed."""
-
-
-@dataclass(frozen=True)
-class Batches(ABC):
-    """Takes images in batches, and records those that fail; called by several threads at once.
+@dataclass(slots=True)
+class Hand:
+    """A batch in hand.
 
     Attributes:
-        detect: finds regions in upright RGB images; None where they are never looked for.
-        sink: where images, and failures, go.
-        tally: counts images.
+        batch: as the shard gave it.
+        images: its images.
+        part: what the shard's run wants to know again, see `ShardRun`.
     """
 
-    detect: Detect | None
-    sink: FailureList
-    tally: Tally
+    batch: Batch
+    images: list[Opened] = field(init=False)
+    part: Any = None
 
-    def __call__(self, items: Sequence[Item]) -> None:
-        """Do the images; they go through the detector, and what comes after it, together.
+    def __post_init__(self) -> None:
+        """Open the batch's items."""
+        self.images = [Opened(item) for item in self.batch.items]
 
-        Raises OSError only where a failure cannot be recorded: then the run cannot go on.
-        """
-        batch: list[Opened] = []
-        pixels = 0
-        for item in items:
-            with self.failing(item):
-                if (opened := self.open(item)) is not None:
-                    batch.append(opened)
-                    pixels += opened.picture.pixels.size // opened.picture.pixels.shape[2]
-            if pixels >= BATCH_PIXELS:
-                self.finish(batch)
-                batch, pixels = [], 0
-        self.finish(batch)
 
-    @abstractmethod
-    def open(self, item: Item) -> Opened | None:
-        """Return the image, decoded, or None where it is done already; raises Failure."""
+Images = Sequence[Opened]
 
-    @abstractmethod
-    def finish(self, batch: list[Opened]) -> None:
-        """Do the images to their end."""
 
-    def together(self, name: str, function: Callable[[list[Opened]], None], batch: list[Opened]) -> list[Opened]:
-        """Call the function on the batch, or on each image by itself if it raises; return those that got through."""
-        if not batch:
-            return []
+class Batches:
+    """Reads, decodes and searches images; called by several threads at once.
+
+    Each stage takes images and does those whose fate is open. An image that raises fails alone; the others go on.
+
+    Args:
+        detect: finds regions in upright RGB images; None where they are never looked for.
+        size: the longest side that it sees of an image, if it has one.
+        max_pixels: the largest width times height that is decoded.
+    """
+
+    def __init__(self, detect: Detect | None, size: int | None, max_pixels: int) -> None:
+        self.detect = detect
+        self.size = size
+        self.max_pixels = max_pixels
+
+    def read(self, images: Images) -> None:
+        """Read the files."""
+        for one in images:
+            self.attempt(self._read, one)
+
+    def decode(self, images: Images) -> None:
+        """Decode the images; those of a batch that is too large to be decoded at once are taken through to the end."""
+        pieces = self._pieces([one for one in images if not one.fate])
+        for piece in pieces:
+            for one in piece:
+                self.attempt(self.open, one)
+            if len(pieces) > 1:
+                for stage in self.after_decoding():
+                    stage(piece)
+
+    def search(self, images: Images) -> None:
+        """Find the boxes of the images of which they are not known."""
+        self.together("detect", self._find, [one for one in images if not one.fate and one.boxes is None])
+
+    def after_decoding(self) -> list[Callable[[Images], None]]:
+        """Return the stages that an image goes through when it has been decoded."""
+        return [self.search]
+
+    def open(self, one: Opened) -> None:
+        """Decode an image, as small as will do where only the detector has to see it."""
+        one.picture = None
+        if self.size is not None and one.boxes is None:
+            one.picture = step("decode", decode_reduced, one.data, self.size, self.max_pixels)
+        if one.picture is None:
+            one.picture = step("decode", self.decoded, one.data)
+        else:
+            (width, height), (h, w) = size_of(one.data), one.picture.pixels.shape[:2]
+            one.reduced = width / w, height / h
+
+    def decoded(self, data: bytes) -> Picture:
+        """Return the image in its full size."""
+        return decode(data, max_pixels=self.max_pixels)
+
+    def attempt(self, function: Callable[[Opened], None], one: Opened) -> None:
+        """Call the function on an image whose fate is open; it fails if that raises Failure."""
+        if one.fate:
+            return
         try:
-            step(name, function, batch)
-            return batch
+            function(one)
         except Failure as failure:
-            if len(batch) > 1:
-                return [through for one in batch for through in self.together(name, function, [one])]
-            self.fail(batch[0].item, failure)
-            return []
+            one.reason = str(failure)
+            one.end(FAILED)
 
-    def find(self, batch: list[Opened]) -> None:
+    def together(self, name: str, function: Callable[[list[Opened]], None], images: list[Opened]) -> None:
+        """Call the function on all the images, or on each by itself if it raises; those that raise fail."""
+        if not images:
+            return
+        try:
+            step(name, function, images)
+        except Failure as failure:
+            if len(images) > 1:
+                for one in images:
+                    self.together(name, function, [one])
+            else:
+                images[0].reason = str(failure)
+                images[0].end(FAILED)
+
+    def _read(self, one: Opened) -> None:
+        if one.item.problem is not None:
+            raise Failure(one.item.problem)
+        one.data = step("read", read_file, one.item.path) if one.item.data is None else one.item.data
+
+    def _pieces(self, images: list[Opened]) -> list[list[Opened]]:
+        pieces: list[list[Opened]] = [[]]
+        pixels = 0
+        for one in images:
+            width, height = size_of(one.data)
+            if pieces[-1] and pixels + width * height > PIECE_PIXELS:
+                pieces.append([])
+                pixels = 0
+            pieces[-1].append(one)
+            pixels += width * height
+        return pieces
+
+    def _find(self, images: list[Opened]) -> None:
         """Find the boxes of every image."""
         assert self.detect is not None
-        regions = self.detect([torch.from_numpy(upright_rgb(one.picture)).permute(2, 0, 1) for one in batch])
-        if len(regions) != len(batch):
-            raise ValueError(f"the detector gave regions for {len(regions)} images, expected {len(batch)}")
+        pictures = [one.picture for one in images if one.picture is not None]
+        regions = self.detect([torch.from_numpy(upright_rgb(picture)).permute(2, 0, 1) for picture in pictures])
+        if len(regions) != len(images):
+            raise ValueError(f"the detector gave regions for {len(regions)} images, expected {len(images)}")
         regions = regions.to("cpu")
-        nothing = [None] * len(batch)
+        nothing = [None] * len(images)
         scores_of = nothing if regions.scores is None else regions.scores
         points_of = nothing if regions.landmarks is None else regions.landmarks
-        for boxes, scores, points, one in zip(regions, scores_of, points_of, batch, strict=True):
+        for boxes, scores, points, one, picture in zip(regions, scores_of, points_of, images, pictures, strict=True):
             if not boxes.isfinite().all():
                 raise ValueError(f"the detector gave the regions {boxes.tolist()}, expected finite coordinates")
             inside = (boxes[:, 2:] > boxes[:, :2]).all(1)  # what lay wholly outside was clipped to nothing
-            one.boxes = stored_boxes(boxes[inside].numpy(), one.picture)
+            scale = np.array(one.reduced or (1.0, 1.0), np.float32)
+            one.boxes = stored_boxes(boxes[inside].numpy(), picture) * np.tile(scale, 2)
             one.scores = None if scores is None else scores[: len(boxes)][inside].tolist()
-            one.landmarks = None if points is None else _stored_points(points[: len(boxes)][inside], one.picture)
-
-    @contextmanager
-    def failing(self, item: Item) -> Iterator[None]:
-        """Record a failure of the image in the block."""
-        try:
-            yield
-        except Failure as failure:
-            self.fail(item, failure)
-
-    def fail(self, item: Item, failure: Failure) -> None:
-        """Record a failure."""
-        self.sink.fail(item.name, str(failure))
-        self.tally.fail()
+            one.landmarks = None
+            if points is not None:
+                one.landmarks = (_stored_points(points[: len(boxes)][inside], picture) * scale).tolist()
 
 
-def _stored_points(points: torch.Tensor, picture: Picture) -> list[list[list[float]]]:
+def _stored_points(points: torch.Tensor, picture: Picture) -> Any:
     """Return (n, 5, 2) points of the upright image in stored coordinates: a point is a box without an area."""
     flat = points.reshape(-1, 2).numpy()
-    stored: list[list[list[float]]] = stored_boxes(np.hstack((flat, flat)), picture)[:, :2].reshape(-1, 5, 2).tolist()
-    return stored
-
-
-def read(item: Item) -> bytes:
-    """Return the bytes of an image; raises Failure."""
-    if item.problem is not None:
-        raise Failure(item.problem)
-    return step("read", _content, item.path)
-
-
-def _content(path: str) -> bytes:
-    """Return the whole content of a file.
-
-    By as few calls of the system as can be: each gives up Python's lock, and threads lose time over getting it back.
-    """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        size = os.fstat(descriptor).st_size
-        data = os.read(descriptor, size + 1)
-        if len(data) == size:
-            return data
-        parts = [data]  # a system that reads in pieces, or a file that has just changed
-        while parts[-1]:
-            parts.append(os.read(descriptor, 1 << 20))
-        return b"".join(parts)
-    finally:
-        os.close(descriptor)
+    return stored_boxes(np.hstack((flat, flat)), picture)[:, :2].reshape(-1, 5, 2)
 
 
 def step(name: str, function: Callable[..., T], *arguments: Any) -> T:

@@ -75,3 +75,8 @@ def hiding_boxes(boxes: Boxes, height: int, width: int) -> Boxes:
     if hiding and not any(hiding):
         raise ValueError(f"no box has an area, the first is {boxes[0].tolist()}")
     return boxes if all(hiding) else boxes[np.array(hiding)]
+
+
+def relative_boxes(boxes: Boxes, height: int, width: int) -> Boxes:
+    """TEMP."""
+    return boxes * np.array([width, height, width, height], np.float32)

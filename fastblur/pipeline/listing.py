@@ -4,17 +4,23 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from fastblur.codecs import decode
+import torch
+
 from fastblur.detectors.weights import replacing
-from fastblur.pipeline.batches import Batches, Opened, read, step
-from fastblur.pipeline.progress import Show
-from fastblur.pipeline.runner import BATCH, check_device, default_workers, make_detect, run_threads
-from fastblur.pipeline.shards import Item
+from fastblur.pipeline.batches import COPIED, FAILED, HIDDEN, Batches, Detect, Hand, Images
+from fastblur.pipeline.flow import BATCH, readers
+from fastblur.pipeline.job import MAX_PIXELS, check_device, make_detect
+from fastblur.pipeline.journal import count
+from fastblur.pipeline.progress import Show, ticking
+from fastblur.pipeline.runner import default_workers
+from fastblur.pipeline.shards import Batch, Item
 from fastblur.pipeline.source import Source
+from fastblur.pipeline.stages import Stage, Stages
 from fastblur.pipeline.summary import Tally
 
 
@@ -28,7 +34,7 @@ class Found:
         regions: found in them.
         failed: images that could not be searched; their lines say why.
         seconds: from the first image listed to the last one searched.
-        interrupted: whether it was stopped before its end; the file is not written then.
+        interrupted: the number of the signal that stopped it before its end, or 0; the file is not written then.
     """
 
     images: int
@@ -36,12 +42,12 @@ class Found:
     regions: int
     failed: int
     seconds: float
-    interrupted: bool
+    interrupted: int
 
     @property
     def exit_status(self) -> int:
-        """The exit status of a command: 130 interrupted, 1 some image failed, 0 none."""
-        return 130 if self.interrupted else 1 if self.failed else 0
+        """The exit status of a command: 130 or 143 interrupted, 1 some image failed, 0 none."""
+        return 128 + self.interrupted if self.interrupted else 1 if self.failed else 0
 
     def text(self) -> str:
         """Return the counts for a reader."""
@@ -72,29 +78,38 @@ class Lines:
         self.write({"path": name, "error": reason})
 
 
-@dataclass(frozen=True)
 class Listing(Batches):
     """Finds the regions of images and writes a line for each."""
 
-    sink: Lines
-    parameters: dict[str, Any]
+    def __init__(
+        self, detect: Detect, size: int | None, lines: Lines, tally: Tally, parameters: dict[str, Any]
+    ) -> None:
+        super().__init__(detect, size, MAX_PIXELS)
+        self._lines, self._tally, self._parameters = lines, tally, parameters
 
-    def open(self, item: Item) -> Opened:
-        """Return the image."""
-        return Opened(item, step("decode", decode, read(item)), None)
+    def after_decoding(self) -> list[Callable[[Images], None]]:
+        """Return the stages that an image goes through when it has been decoded."""
+        return [self.search, self.list]
 
-    def finish(self, batch: list[Opened]) -> None:
-        """Find the regions of the images and write their lines."""
-        for one in self.together("detect", self.find, batch):
+    def list(self, images: Images) -> None:
+        """Write the lines of images that have been searched."""
+        for one in images:
+            if one.fate:
+                continue
             assert one.boxes is not None
-            height, width = one.picture.pixels.shape[:2]
-            line = {"path": one.item.name, "width": width, "height": height}
-            line |= {"boxes": one.boxes.tolist(), "scores": one.scores, "landmarks": one.landmarks}
-            self.sink.write(line | self.parameters)
-            if len(one.boxes):
-                self.tally.blurred(len(one.boxes), 0)
-            else:
-                self.tally.copy()
+            assert one.picture is not None
+            (height, width), reduced = one.picture.pixels.shape[:2], one.reduced or (1, 1)
+            line: dict[str, Any] = {"path": one.item.name, "width": round(width * reduced[0])}
+            line |= {"height": round(height * reduced[1]), "boxes": one.boxes.tolist()}
+            self._lines.write(line | {"scores": one.scores, "landmarks": one.landmarks} | self._parameters)
+            one.end(HIDDEN if len(one.boxes) else COPIED)
+
+    def end(self, images: Images) -> None:
+        """Count the images, and write the lines of those that failed."""
+        for one in images:
+            if one.fate == FAILED:
+                self._lines.fail(one.item.name, one.reason)
+        self._tally.add(count(images))
 
 
 def detect(
@@ -134,20 +149,42 @@ def detect(
         raise ValueError(f"OUT {str(path)!r} cannot be written, expected a file's name in a folder that exists")
     if os.path.lexists(path) and not overwrite:
         raise ValueError(f"OUT {str(path)!r} is already there, expected a new name or --overwrite")
-    opened = Source(Path(source))
+    opened = Source(os.fspath(source))
     find, parameters = make_detect(detector, threshold, detect_size, device)
     tally = Tally()
+
+    def hands() -> Iterator[Hand]:
+        for shard in opened.shards():
+            batches = shard.batches(BATCH[device])
+            while True:
+                try:
+                    batch = next(batches, None)
+                except (ValueError, OSError) as error:
+                    reason = getattr(error, "strerror", None) or str(error)
+                    yield Hand(Batch([Item(shard.name, problem=reason)]))
+                    break
+                if batch is None:
+                    break
+                yield Hand(batch)
+
+    def on_images(function: Callable[[Images], None]) -> Callable[[Hand], None]:
+        return lambda hand: function(hand.images)
+
     start = time.perf_counter()
+    interrupted = 0
     try:
-        with replacing(path) as binary:
-            text = os.fdopen(os.dup(binary.fileno()), "w", encoding="ascii")
-            with text:
-                listing = Listing(find, Lines(text), tally, parameters)
-                if run_threads(opened, listing, workers, BATCH[device], tally, progress):
-                    raise KeyboardInterrupt
-    except KeyboardInterrupt:
-        interrupted = True
-    else:
-        interrupted = False
+        with replacing(path) as binary, os.fdopen(os.dup(binary.fileno()), "w", encoding="ascii") as text:
+            listing = Listing(find, parameters["detect_size"], Lines(text), tally, parameters)
+            steps = {"read": listing.read, "decode": listing.decode, "detect": listing.search, "list": listing.list}
+            stages = [
+                Stage(name, on_images(step), readers(opened.path) if name == "read" else 0)
+                for name, step in {**steps, "end": listing.end}.items()
+            ]
+            tick = ticking(progress, tally, opened.path, None)
+            Stages(stages, workers, 3 * workers + 4, lambda: torch.set_num_threads(1)).run(hands(), tick)
+            if progress is not None:
+                progress(tally, tally.images)
+    except KeyboardInterrupt as error:
+        interrupted = getattr(error, "signal", 2)
     seconds = time.perf_counter() - start
     return Found(tally.images, tally.with_regions, tally.regions, tally.failed, seconds, interrupted)

@@ -1,17 +1,28 @@
 """Showing how far a run is: a bar on a terminal, plain lines elsewhere."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from fastblur.pipeline.source import Source
 from fastblur.pipeline.summary import Tally
 
 LINE_SECONDS = 5.0
 
 Show = Callable[[Tally, int | None], None]
 """Takes the counters and the number of images there are, None until they are counted; called several times a second."""
+
+
+def ticking(progress: Show | None, tally: Tally, source: str, format: str | None) -> Callable[[], None] | None:
+    """Return a function that shows the counters, with the number of images once they have been counted."""
+    if progress is None:
+        return None
+    total: list[int | None] = []
+    threading.Thread(target=lambda: total.append(Source(source, format).images()), daemon=True).start()
+    return lambda: progress(tally, total[0] if total else None)
 
 
 @contextmanager

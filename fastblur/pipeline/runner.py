@@ -1,29 +1,24 @@
-"""A run over a folder: a few threads, each taking images from one listing and doing them from end to end."""
+"""A run: from its arguments to a summary."""
 
 import os
-import threading
 import time
-from itertools import islice
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from fastblur.detectors import load_detector
-from fastblur.pipeline.batches import Batches, Detect
 from fastblur.pipeline.boxes import BoxFile
-from fastblur.pipeline.hiding import make_hide
-from fastblur.pipeline.progress import Show
-from fastblur.pipeline.shards import Item
-from fastblur.pipeline.sink import Sink, place
+from fastblur.pipeline.flow import BATCH, Flow, RunStopped, readers, stopped
+from fastblur.pipeline.job import MAX_PIXELS, Job, boxes_digest, check_device
+from fastblur.pipeline.journal import Journal, locked
+from fastblur.pipeline.place import check_report, place, place_remote
+from fastblur.pipeline.progress import Show, ticking
+from fastblur.pipeline.shards import Shard
+from fastblur.pipeline.sink import LocalSink, RemoteSink
 from fastblur.pipeline.source import Source
-from fastblur.pipeline.summary import Summary, Tally, installed_versions
-from fastblur.pipeline.work import Work
+from fastblur.pipeline.storage import is_url
+from fastblur.pipeline.summary import COUNTS, Summary, Tally, installed_versions
 
-UNLISTED = ("fail", "copy", "detect")
-# Images that a worker takes at once. On the CPU a batch of more makes the detector no faster; the operator's share of
-# Python is what is saved, and more would leave workers idle at the end of a small folder.
-BATCH = {"cpu": 8, "cuda": 32}
+ENGINES = ("local", "ray")
 
 
 def run(
@@ -43,8 +38,14 @@ def run(
     shape: str | None = None,
     blocks: int | None = None,
     color: str | None = None,
+    format: str | None = None,
+    image_column: str | None = None,
+    box_column: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    on_error: str = "continue",
     device: str = "auto",
     workers: int | None = None,
+    engine: str = "local",
     overwrite: bool = False,
     report: str | Path | None = None,
     progress: Show | None = None,
@@ -53,185 +54,138 @@ def run(
 
     Only images with regions are encoded anew; the others are copied byte for byte. An image that cannot be read, in
     which the detector fails, or that cannot be written whole is not written at all: it is listed with its reason in
-    `.fastblur/failures.jsonl` of the destination, and the run goes on. Ctrl-C ends the run after the images in hand.
+    `.fastblur/failures.jsonl` of the destination, and the run goes on.
+
+    The journal in the destination's folder `.fastblur` tells what is done. A run that was stopped, however that came,
+    goes on when it is called again with the same arguments, and the result is that of a run that was not stopped.
 
     Args:
-        source: a folder tree, or one image file.
-        destination: a folder, new or empty; for one image file also a new file's name.
+        source: a folder tree, one image file, one tar, Parquet or Arrow file; a path, or a URL that fsspec knows.
+        destination: a folder or URL, new, empty, or of a run to go on with; for one image file also a new file's name.
         detector: name of the detector; "centerface" by default.
         threshold: score threshold of the detector, 0..1.
         detect_size: longest side in pixels that the detector sees.
-        boxes: ILSVRC annotation file with the boxes to hide, instead of a detector.
+        boxes: annotation file with the boxes to hide, instead of a detector.
         unlisted: with `boxes`, an image that the file does not name: "fail" (default), "copy" or "detect".
         method: "blur", "pixelate" or "fill"; the next seven arguments are those of the operators.
         recipe, strength, margin, feather, shape, blocks: as the operators take them; None for their defaults.
         color: as `make_hide` takes it.
+        format: "images", "webdataset" (tar files) or "table" (Parquet, Arrow) to work on files of one kind only.
+        image_column: of tables; None where there is only one it can be.
+        box_column: of tables, with the boxes to hide instead of a detector.
+        max_pixels: the largest width times height that is decoded; a larger image fails.
+        on_error: "continue" after an image has failed, or "stop".
         device: "cpu", "cuda", or "auto" for CUDA where there is one.
-        workers: threads; by default one for each CPU that the process may use.
-        overwrite: replace files in a destination that is not empty.
+        workers: threads; by default one for each CPU that the process may use. With Ray, actors of one CPU each; by
+            default as many as the cluster has CPUs.
+        engine: "local", or "ray" for the shards to be done by a Ray cluster.
+        overwrite: start over in a destination that is not empty, replacing its files.
         report: file for the summary as JSON.
         progress: called several times a second with the counters and the number of images.
 
     Raises ValueError, TypeError, ImportError or OSError before anything is written where an argument does not fit, and
-    RuntimeError where the run cannot go on because its failures, or its end, cannot be recorded.
+    RuntimeError (RunStopped) where the run cannot go on, as on a full disk; it can be taken up again then.
     """
-    parameters = dict(locals())
-    parameters = {name: str(v) if isinstance(v, Path) else v for name, v in parameters.items() if name != "progress"}
-    device = check_device(device)
-    workers = default_workers() if workers is None else workers
-    if workers < 1:
+    if on_error not in ("continue", "stop"):
+        raise ValueError(f"on-error is {on_error!r}, expected 'continue' or 'stop'")
+    if engine not in ENGINES:
+        raise ValueError(f"engine is {engine!r}, expected one of {', '.join(map(repr, ENGINES))}")
+    if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}, expected at least 1")
-    opened = Source(Path(source))
-    root, rename = place(Path(destination), opened, overwrite=overwrite)
-    _check_report(report, root)
-    hide, hiding = make_hide(
-        method,
-        device,
-        recipe=recipe,
-        strength=strength,
-        margin=margin,
-        feather=feather,
-        shape=shape,
-        blocks=blocks,
-        color=color,
-    )
+    device = check_device(device)
+    opened = Source(os.fspath(source), format, image_column, box_column)
+    root: Path | None = None
+    rename: str | None = None
+    if not is_url(destination):
+        root, rename = place(Path(destination), opened, overwrite=overwrite)
+    check_report(report, root)
+    options = {"recipe": recipe, "strength": strength, "margin": margin, "feather": feather, "shape": shape}
+    options |= {"blocks": blocks, "color": color}
+    job = Job(
+        detector, threshold, detect_size, unlisted, method, options, device, max_pixels, box_column is not None
+    )  # fmt: skip
     box_file = None if boxes is None else BoxFile(Path(boxes), opened.root)
-    _check_unlisted(unlisted, box_file)
-    detect: Detect | None = None
-    detecting: dict[str, Any] = {}
-    if box_file is None or unlisted == "detect":
-        detect, detecting = make_detect(detector, threshold, detect_size, device)
-    else:
-        for name, value in (("detector", detector), ("threshold", threshold), ("detect-size", detect_size)):
-            if value is not None:
-                raise ValueError(f"--{name} has no effect with --boxes, expected --unlisted detect beside it")
-    sink = Sink(root, rename=rename, overwrite=overwrite)
+    if box_file is not None and box_column is not None:
+        raise ValueError("--boxes and --box-column were given, expected one of them")
+    work, parameters = job.work(box_file)
+    parameters |= {"source": opened.path, "format": format, "image_column": image_column, "box_column": box_column}
+    if boxes is not None:
+        parameters |= {"boxes": str(boxes), "boxes_sha256": boxes_digest(Path(boxes))}
 
-    tally = Tally()
-    work = Work(detect, sink, tally, box_file, unlisted or "fail", hide)
-    start = time.perf_counter()
-    interrupted = run_threads(opened, work, workers, BATCH[device], tally, progress)
-    summary = Summary(
-        images=tally.images,
-        with_regions=tally.with_regions,
-        regions=tally.regions,
-        degenerate_regions=tally.degenerate_regions,
-        copied=tally.copied,
-        failed=tally.failed,
-        other_files=opened.others,
-        seconds=time.perf_counter() - start,
-        interrupted=interrupted,
-        failures_file=str(sink.failures),
-        parameters={**parameters, **hiding, **detecting, "device": device, "workers": workers},
-        versions=installed_versions(),
-    )
-    try:
-        sink.flush()
-        if report is not None:
-            summary.write(Path(report))
-    except OSError as error:
-        raise RuntimeError(f"the images are done, but their end could not be recorded: {error}") from error
-    return summary
-
-
-def run_threads(source: Source, work: Batches, workers: int, batch: int, tally: Tally, progress: Show | None) -> bool:
-    """Let `workers` threads do all images of the source, `batch` at a time; return whether Ctrl-C ended it early.
-
-    At most `workers` * `batch` files are in memory, and of the images decoded from them `Work` bounds the pixels: a
-    thread takes more from the listing when it has done its last.
-    """
-    items = iter(source)
-    lock = threading.Lock()
-    stop = threading.Event()
-    errors: list[Exception] = []
-
-    def take() -> list[Item]:
-        with lock:
-            return [] if stop.is_set() else list(islice(items, batch))
-
-    def worker() -> None:
-        torch.set_num_threads(1)  # the images are the parallelism
+    sink = RemoteSink(str(destination)) if root is None else LocalSink(root, rename=rename)
+    place_remote(sink, overwrite=overwrite)
+    with locked(root) if root is not None and not opened.is_image else nullcontext():
+        journal = Journal(sink)
+        versions = installed_versions()
+        tally = Tally()
         try:
-            while taken := take():
-                work(taken)
-        except Exception as error:
-            errors.append(error)
-            stop.set()
+            sink.clean()
+            if not opened.is_image:
+                journal.begin(parameters, versions, overwrite=overwrite)
+            else:
+                journal.forget_failures()
+        except OSError as error:
+            raise stopped(error) from error
 
-    total: list[int] = []
-    if progress is not None:
-        count = threading.Thread(target=lambda: total.append(sum(1 for _ in Source(source.path))), daemon=True)
-        count.start()
-    torch_threads = torch.get_num_threads()
-    threads = [threading.Thread(target=worker, name=f"fastblur-{number}") for number in range(workers)]
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.1)
-                if progress is not None:
-                    progress(tally, total[0] if total else None)
-        if progress is not None:
+        def unfinished() -> Iterator[Shard]:
+            for shard in opened.shards():
+                done = journal.finished_counts(shard)
+                if done is None:
+                    yield shard
+                else:
+                    tally.add({**done, "resumed": done["images"], "shards": 1})
+
+        tick = ticking(progress, tally, os.fspath(source), format)
+        interrupted = 0
+        start = time.perf_counter()
+        stages: dict[str, dict[str, float]] = {}
+        try:
+            if engine == "ray":
+                from fastblur.engines.ray import run_shards
+
+                stages = run_shards(
+                    unfinished(), job, box_file, destination, rename, tally, journal.fail, workers, tick,
+                    stop_on_error=on_error == "stop",
+                )  # fmt: skip
+            else:
+                flow = Flow(
+                    work.stages(readers(os.fspath(source)), device),
+                    sink,
+                    None if opened.is_image else journal,
+                    tally,
+                    journal.fail,
+                    workers or default_workers(),
+                    BATCH[device],
+                    on_error == "stop",
+                )
+                try:
+                    flow.run(unfinished(), tick)
+                finally:
+                    stages = flow.line.report()
+        except KeyboardInterrupt as error:
+            interrupted = getattr(error, "signal", 2)
+        if progress is not None and not interrupted:
             progress(tally, tally.images)
-    except KeyboardInterrupt:
-        stop.set()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
-        return True
-    finally:
-        torch.set_num_threads(torch_threads)
-    if errors:
-        raise RuntimeError(f"the run stopped: {errors[0]}") from errors[0]
-    return False
-
-
-def make_detect(
-    name: str | None, threshold: float | None, size: int | None, device: str
-) -> tuple[Detect, dict[str, Any]]:
-    """Return a function that finds regions, and the parameters that decide what it finds."""
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise ValueError(f"threshold is {threshold}, expected 0..1")
-    if size is not None and size < 1:
-        raise ValueError(f"detect-size is {size}, expected a positive number of pixels")
-    detector = load_detector(name or "centerface", device=device, score_threshold=threshold, size=size, threads=1)
-
-    def detect(images: list[torch.Tensor]) -> Any:
-        return detector([image.to(device) for image in images])
-
-    return detect, {
-        "detector": detector.name,
-        "threshold": detector.score_threshold,
-        "detect_size": detector.size,
-        "weights_sha256": detector.weights_sha256,
-    }
-
-
-def _check_unlisted(unlisted: str | None, box_file: BoxFile | None) -> None:
-    if unlisted is not None and box_file is None:
-        raise ValueError("--unlisted has no effect without --boxes, expected it left out")
-    if unlisted not in (None, *UNLISTED):
-        raise ValueError(f"unlisted is {unlisted!r}, expected one of {', '.join(map(repr, UNLISTED))}")
-
-
-def check_device(device: str) -> str:
-    """Return "cpu" or "cuda" for a device asked for by the user; ValueError where it cannot be had."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device is {device!r}, expected 'auto', 'cpu' or 'cuda'")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is 'cuda', but this machine has no CUDA device, expected 'cpu' or 'auto'")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-
-
-def _check_report(report: str | Path | None, root: Path) -> None:
-    if report is None:
-        return
-    path = Path(report)
-    if path.is_dir() or not (path.parent.is_dir() or path.parent == root):
-        raise ValueError(
-            f"the summary cannot be written to {str(path)!r}, expected a file's name in a folder that exists"
+        summary = Summary(
+            **{name: getattr(tally, name) for name in (*COUNTS, "resumed", "shards")},
+            other_files=opened.others,
+            unused_boxes=None
+            if box_file is None or interrupted or tally.resumed
+            else getattr(box_file, "unused", None),
+            seconds=time.perf_counter() - start,
+            interrupted=interrupted,
+            failures_file=journal.failures,
+            stages=stages,
+            parameters={**parameters, "workers": workers, "engine": engine},
+            versions=versions,
         )
+        try:
+            sink.close()
+            if report is not None:
+                summary.write(Path(report))
+        except OSError as error:
+            raise RunStopped(f"the images are done, but their end could not be recorded: {error}") from error
+    return summary
 
 
 def default_workers() -> int:

@@ -82,19 +82,22 @@ class Sink(Protocol):
     def remove(self, name: str) -> None:
         """Remove a file if it is there."""
 
+    def flush(self) -> None:
+        """Bring all that was written to the disk."""
+
 
 class Output(Protocol):
-    """What becomes of one shard.
+    """What becomes of one shard."""
 
-    Attributes:
-        ordered: whether batches must be put in the shard's order, by one thread at a time; otherwise several threads
-            put them as they come.
-    """
+    @property
+    def ordered(self) -> bool:
+        """Whether batches must be put in the shard's order, one at a time; otherwise threads put them as they come."""
 
-    ordered: bool
+    def put(self, batch: Batch, results: list[bytes | None]) -> dict[int, str] | None:
+        """Take the images of a batch: the new file of each, or None for one that failed and must be left out.
 
-    def put(self, batch: Batch, results: list[bytes | None]) -> None:
-        """Take the images of a batch: the new file of each, or None for one that failed and must be left out."""
+        Returns why images could not be written after all, by their place in the batch, if there are any.
+        """
 
     def commit(self) -> None:
         """Make the shard's result durable and visible, all batches having been put; raises OSError."""
@@ -104,13 +107,11 @@ class Output(Protocol):
 
 
 class Shard(Protocol):
-    """A part of the source.
+    """A part of the source."""
 
-    Attributes:
-        name: unique in the run, stable over runs, with "/" between folders: the shard's name in the journal.
-    """
-
-    name: str
+    @property
+    def name(self) -> str:
+        """Unique in the run, stable over runs, with "/" between folders: the shard's name in the journal."""
 
     def fingerprint(self) -> str:
         """Return a short text that is another one when the shard's images may have changed; raises OSError."""

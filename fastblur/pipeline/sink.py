@@ -1,94 +1,98 @@
 """Where images go: a folder tree that mirrors the source, each file written whole or not at all."""
 
 import ctypes
-import json
 import os
 import secrets
 import stat
+import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
-from fastblur.pipeline.source import Source, is_image_name
+from fastblur.pipeline.storage import filesystem
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+TEMPORARY = ".fastblur/tmp"
 
 
-class Sink:
-    """The output folder.
+class LocalSink:
+    """An output folder.
+
+    Files are begun in `.fastblur/tmp` and take their names in one step: wherever the process is killed, a file under
+    its own name is whole, and what is left in `.fastblur/tmp` can go.
 
     Args:
         root: the folder; it is made if need be.
         rename: the name of the output where there is only one, else None.
-        overwrite: replace files that are there already. An image that fails then leaves no older output behind.
-
-    Attributes:
-        failures: the file that lists failures, DST/.fastblur/failures.jsonl; it is there once an image has failed.
 
     Raises OSError where the folder cannot be made or written.
     """
 
-    def __init__(self, root: Path, *, rename: str | None = None, overwrite: bool = False) -> None:
+    def __init__(self, root: Path, *, rename: str | None = None) -> None:
         self.root = root
-        self.failures = root / ".fastblur" / "failures.jsonl"
         self._rename = rename
-        self._overwrite = overwrite
-        self._prefix = f".fastblur-{secrets.token_hex(8)}-"
+        self._temporary = os.path.join(root, TEMPORARY)
+        self._prefix = secrets.token_hex(8)
         self._numbers = count()
-        self._lock = threading.Lock()
         self._folders = {"": str(root)}
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            probe = os.path.join(root, f"{self._prefix}{next(self._numbers)}.tmp")
+            os.makedirs(self._temporary, exist_ok=True)
+            probe = self._new()
             os.close(os.open(probe, _NEW_FILE, 0o600))
             os.unlink(probe)
-            self.failures.unlink(missing_ok=True)
         except OSError as error:
             raise OSError(f"DST {str(root)!r} cannot be written: {error.strerror}") from error
 
+    def clean(self) -> None:
+        """Remove what killed runs have left half done; no other run may be writing."""
+        with os.scandir(self._temporary) as entries:
+            for entry in entries:
+                os.unlink(entry.path)
+
     def write(self, name: str, data: bytes) -> None:
-        """Write `data` as the file `name` below the root.
+        """Write `data` as the file `name` below the root, replacing one that is there, whole or not at all.
 
-        The bytes go to a temporary file in the same folder, which then takes the name in one step: wherever the process
-        is killed, a file under its own name is whole. What a power cut does is up to `flush`.
-
-        Raises OSError where that fails, ValueError for a name that leads out of the root. Neither leaves a file.
+        What a power cut does is up to `flush`. Raises OSError where that fails, ValueError for a name that leads out of
+        the root. Neither leaves a file.
         """
-        target = self._target(name)
-        if not self._overwrite and os.path.lexists(target):
-            raise FileExistsError(None, "a file of this name is already there")
-        temporary = f"{os.path.dirname(target)}/{self._prefix}{next(self._numbers)}.tmp"
-        try:
-            # Plain calls of the system, for speed: nothing here needs a buffer.
-            descriptor = os.open(temporary, _NEW_FILE, 0o666)
-            try:
-                left = memoryview(data)
-                while left:
-                    left = left[os.write(descriptor, left) :]
-            finally:
-                os.close(descriptor)
-            os.replace(temporary, target)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
+        self._write(self._target(name), data, os.replace)
 
-    def fail(self, name: str, reason: str) -> None:
-        """Add the image to the list of failures, and remove an older output of it where overwriting was asked for."""
-        if self._overwrite:
-            try:
-                os.unlink(self._target(name))
-            except (FileNotFoundError, ValueError):
-                pass
-            except OSError as error:
-                reason += f"; what was there before may still be: {error.strerror}"
-        # ASCII only: a name that is not UTF-8 keeps its bytes as escaped surrogates, as os.fsencode takes them.
-        line = json.dumps({"path": name, "reason": reason}) + "\n"
-        with self._lock:
-            self.failures.parent.mkdir(exist_ok=True)
-            with open(self.failures, "a", encoding="ascii") as file:
-                file.write(line)
+    def write_once(self, name: str, data: bytes) -> None:
+        """Write a file, brought to the disk, unless there is one: of several processes one writes it."""
+        with suppress(FileExistsError):
+            self._write(self._target(name), data, _link, durable=True)
+
+    def append(self, name: str, data: bytes) -> None:
+        """Add to a file."""
+        with open(self._target(name), "ab") as file:
+            file.write(data)
+
+    def create(self, name: str) -> "LocalFile":
+        """Begin a file."""
+        return LocalFile(self._new(), self._target(name))
+
+    def read(self, name: str) -> bytes:
+        """Return a file's content; raises FileNotFoundError where there is none."""
+        return (self.root / name).read_bytes()
+
+    def remove(self, name: str) -> None:
+        """Remove a file if it is there."""
+        with suppress(FileNotFoundError):
+            os.unlink(self._target(name))
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names in a folder, sorted; none where there is no such folder."""
+        try:
+            return sorted(os.listdir(self.root / folder))
+        except FileNotFoundError:
+            return []
+
+    def path(self, name: str) -> str:
+        """Return where a file is, for people."""
+        return str(self.root / name)
 
     def flush(self) -> None:
         """Wait until all that was written has reached the disk, by one call for all files where the system has it.
@@ -107,8 +111,38 @@ class Sink:
         finally:
             os.close(descriptor)
 
+    def close(self) -> None:
+        """Bring everything to the disk, and remove the folder for what is half done, if it was the only one left."""
+        self.flush()
+        with suppress(OSError):  # others may be writing, or there is a journal
+            os.rmdir(self._temporary)
+            os.rmdir(os.path.dirname(self._temporary))
+
+    def _write(self, target: str, data: bytes, place: Callable[[str, str], None], durable: bool = False) -> None:
+        temporary = self._new()
+        try:
+            # Plain calls of the system, for speed: nothing here needs a buffer.
+            descriptor = os.open(temporary, _NEW_FILE, 0o666)
+            try:
+                left = memoryview(data)
+                while left:
+                    left = left[os.write(descriptor, left) :]
+                if durable:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            place(temporary, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+    def _new(self) -> str:
+        return f"{self._temporary}/{self._prefix}-{next(self._numbers)}"
+
     def _target(self, name: str) -> str:
-        folder, _, file = (self._rename or name).rpartition("/")
+        given = name if self._rename is None or name.startswith(".fastblur/") else self._rename
+        folder, _, file = given.rpartition("/")
         if name.startswith("/") or file in ("", ".", ".."):
             raise ValueError(f"the name {name!r} is not one of a file below DST")
         return f"{self._folder(folder)}/{file}"
@@ -129,46 +163,136 @@ class Sink:
         return self._folders[folder]
 
 
-def place(path: Path, source: Source, *, overwrite: bool) -> tuple[Path, str | None]:
-    """Return the root of the output and, for one file that gets a name of its own, that name.
+class LocalFile:
+    """A file of an output folder that gets its name when it is whole."""
 
-    Raises ValueError where the output would lie in the source, or hold it, or replace files without `overwrite`.
-    Nothing is made or changed here.
+    def __init__(self, temporary: str, target: str) -> None:
+        self._temporary, self._target = temporary, target
+        self.file: BinaryIO = os.fdopen(os.open(temporary, _NEW_FILE, 0o666), "wb")
+
+    def commit(self) -> None:
+        """Close the file, bring it to the disk and give it its name; raises OSError."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        os.replace(self._temporary, self._target)
+
+    def abort(self) -> None:
+        """Close the file and remove it."""
+        with suppress(OSError):  # a full disk refuses what is left in the buffer
+            self.file.close()
+        with suppress(FileNotFoundError):
+            os.unlink(self._temporary)
+
+
+class RemoteSink:
+    """An output at a URL that fsspec knows, as s3://bucket/folder; an object appears there whole or not at all.
+
+    Two runs at once are not kept from each other: object stores have no locks.
+
+    Raises ImportError and ValueError as `storage.filesystem` does.
     """
-    if path.exists() and not path.is_dir() and not source.is_file:
-        raise ValueError(f"DST {str(path)!r} is a file, expected a folder since SRC is one")
-    return (
-        _for_file(path, source.path, overwrite) if source.is_file else (_for_folder(path, source.root, overwrite), None)
-    )
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._system, self._root = filesystem(url)
+        self._appended: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write `data` as the object `name`; raises OSError, and ValueError for a name that leads out of the root."""
+        target = self._target(name)
+        self._system.makedirs(target.rpartition("/")[0], exist_ok=True)
+        self._system.pipe_file(target, data)
+
+    def write_once(self, name: str, data: bytes) -> None:
+        """Write an object unless there is one; of two that try at the same time, the later one's stays."""
+        if not self._system.exists(self._target(name)):
+            self.write(name, data)
+
+    def append(self, name: str, data: bytes) -> None:
+        """Add to an object, by the next `flush`: objects cannot grow."""
+        with self._lock:
+            if name not in self._appended:
+                with suppress(FileNotFoundError):
+                    self._appended[name] = self.read(name)
+            self._appended[name] = self._appended.get(name, b"") + data
+
+    def create(self, name: str) -> "RemoteFile":
+        """Begin an object, in a temporary file on this machine."""
+        return RemoteFile(self._system, self._target(name))
+
+    def read(self, name: str) -> bytes:
+        """Return an object's content; raises FileNotFoundError where there is none."""
+        return cast(bytes, self._system.cat_file(self._target(name)))
+
+    def remove(self, name: str) -> None:
+        """Remove an object if it is there."""
+        with self._lock:
+            self._appended.pop(name, None)
+        with suppress(FileNotFoundError):
+            self._system.rm_file(self._target(name))
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names in a folder, sorted; none where there is no such folder."""
+        try:
+            found = self._system.ls(self._target(folder) if folder else self._root, detail=False, refresh=True)
+        except FileNotFoundError:
+            return []
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
+
+    def path(self, name: str) -> str:
+        """Return where an object is, for people."""
+        return f"{self._url}/{name}"
+
+    def clean(self) -> None:
+        """Do nothing: nothing is left half done."""
+
+    def flush(self) -> None:
+        """Write what was appended; objects themselves are durable when they are written."""
+        with self._lock:
+            appended = dict(self._appended)
+        for name, data in appended.items():
+            self.write(name, data)
+
+    def close(self) -> None:
+        """Write what was appended."""
+        self.flush()
+
+    def _target(self, name: str) -> str:
+        if name.startswith("/") or any(part in ("", ".", "..") for part in name.split("/")):
+            raise ValueError(f"the name {name!r} is not one of a file below DST")
+        return f"{self._root}/{name}"
 
 
-def _for_file(path: Path, source: Path, overwrite: bool) -> tuple[Path, str | None]:
-    rename = path.name if is_image_name(path.name) and not path.is_dir() else None
-    if rename and path.suffix.lower() != source.suffix.lower():
-        raise ValueError(f"DST {str(path)!r} has another suffix than SRC, expected {source.suffix}: the format is kept")
-    root = path.parent if rename else path
-    if root.exists() and not root.is_dir():
-        raise ValueError(f"DST {str(path)!r} is a file or lies in one, expected a folder or an image file's name")
-    target = root / (rename or source.name)
-    if target.exists() and target.samefile(source):
-        raise ValueError(f"DST {str(path)!r} would replace SRC itself, expected another place")
-    if os.path.lexists(target) and not overwrite:
-        raise ValueError(f"{str(target)!r} is already there, expected a new name or --overwrite")
-    return root, rename
+class RemoteFile:
+    """An object that is begun in a temporary file on this machine and sent when it is whole."""
+
+    def __init__(self, system: Any, target: str) -> None:
+        self._system, self._target = system, target
+        self.file: BinaryIO = cast(BinaryIO, tempfile.NamedTemporaryFile())  # noqa: SIM115
+
+    def commit(self) -> None:
+        """Send the object; raises OSError."""
+        self.file.flush()
+        self._system.makedirs(self._target.rpartition("/")[0], exist_ok=True)
+        self._system.put_file(self.file.name, self._target)
+        self.file.close()
+
+    def abort(self) -> None:
+        """Remove the temporary file."""
+        self.file.close()
 
 
-def _for_folder(path: Path, source: Path, overwrite: bool) -> Path:
-    here, there = os.path.realpath(path), os.path.realpath(source)
-    if is_within(here, there) or is_within(there, here):
-        relation = "is SRC" if here == there else "lies in SRC" if is_within(here, there) else "holds SRC"
-        raise ValueError(f"DST {str(path)!r} {relation}, expected a folder of its own")
-    if path.is_dir() and not overwrite:
-        with os.scandir(path) as entries:
-            if next(entries, None) is not None:
-                raise ValueError(f"DST {str(path)!r} is not empty, expected an empty or new folder, or --overwrite")
-    return path
-
-
-def is_within(path: str, root: str) -> bool:
-    """Return whether the real path `path` is `root` or lies below it."""
-    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+def _link(temporary: str, target: str) -> None:
+    """Give a file its name, which must be free."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links, where two processes at the same instant are not told apart
+        if os.path.lexists(target):
+            raise FileExistsError(None, "a file of this name is already there") from None
+        os.replace(temporary, target)
+        return
+    os.unlink(temporary)

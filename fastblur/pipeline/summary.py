@@ -10,6 +10,7 @@ from typing import Any
 
 import fastblur
 
+COUNTS = ("images", "with_regions", "regions", "degenerate_regions", "copied", "failed")
 PACKAGES = ("torch", "kornia", "numba", "numpy", "onnxruntime", "pillow", "simplejpeg")
 
 
@@ -33,32 +34,21 @@ class Tally:
         regions: regions hidden in them.
         degenerate_regions: boxes without an area, which hide nothing, in images that were written.
         copied: images without a region, copied byte for byte.
-        failed: images that were not written.
+        failed: images that were not written, and shards that ended too early.
+        resumed: those of the images that earlier runs had done.
+        shards: shards finished.
     """
 
     def __init__(self) -> None:
         self.images = self.with_regions = self.regions = self.degenerate_regions = self.copied = self.failed = 0
+        self.resumed = self.shards = 0
         self._lock = threading.Lock()
 
-    def blurred(self, regions: int, degenerate: int) -> None:
-        """Count an image written with regions."""
+    def add(self, counts: dict[str, int]) -> None:
+        """Add to the counters by their names."""
         with self._lock:
-            self.images += 1
-            self.with_regions += 1
-            self.regions += regions
-            self.degenerate_regions += degenerate
-
-    def copy(self) -> None:
-        """Count an image copied."""
-        with self._lock:
-            self.images += 1
-            self.copied += 1
-
-    def fail(self) -> None:
-        """Count an image that was not written."""
-        with self._lock:
-            self.images += 1
-            self.failed += 1
+            for name, value in counts.items():
+                setattr(self, name, getattr(self, name) + value)
 
 
 @dataclass(frozen=True)
@@ -66,11 +56,13 @@ class Summary:
     """The end of a run.
 
     Attributes:
-        images, with_regions, regions, degenerate_regions, copied, failed: as in `Tally`.
-        other_files: files of the source without an image's suffix, which are not copied.
-        seconds: from the first image listed to the last one written; loading the detector is not in it.
-        interrupted: whether the run was stopped before its end.
+        images, with_regions, regions, degenerate_regions, copied, failed, resumed, shards: as in `Tally`.
+        other_files: files of the source that are of no kind that is worked on; they are not copied.
+        unused_boxes: how many entries of the boxes file named no image of the source; None without such a file.
+        seconds: from the first image listed to the last one on the disk; loading the detector is not in it.
+        interrupted: the number of the signal that stopped the run before its end, or 0.
         failures_file: where the failures are listed; the file is there if any image failed.
+        stages: for each stage its batches, seconds (summed over threads) and mean number of batches waiting for it.
         parameters: everything that decided the result.
         versions: of the packages that took part.
     """
@@ -81,27 +73,31 @@ class Summary:
     degenerate_regions: int
     copied: int
     failed: int
+    resumed: int
+    shards: int
     other_files: int
+    unused_boxes: int | None
     seconds: float
-    interrupted: bool
+    interrupted: int
     failures_file: str
+    stages: dict[str, dict[str, float]]
     parameters: dict[str, Any]
     versions: dict[str, str]
 
     @property
     def images_a_second(self) -> float:
-        """Images done a second of the run."""
-        return self.images / self.seconds if self.seconds else 0.0
+        """Images that this run did a second."""
+        return (self.images - self.resumed) / self.seconds if self.seconds else 0.0
 
     @property
     def exit_status(self) -> int:
-        """The exit status of a command: 130 interrupted, 1 some image failed, 0 none."""
-        return 130 if self.interrupted else 1 if self.failed else 0
+        """The exit status of a command: 130 or 143 interrupted, 1 some image failed, 0 none."""
+        return 128 + self.interrupted if self.interrupted else 1 if self.failed else 0
 
     def text(self) -> str:
         """Return the summary for a reader."""
         lines = [
-            f"images        {self.images}",
+            f"images        {self.images}" + (f", {self.resumed} of them by earlier runs" if self.resumed else ""),
             f"with regions  {self.with_regions}, {self.regions} regions hidden",
             f"copied        {self.copied}, byte for byte",
             f"failed        {self.failed}" + (f", listed in {self.failures_file}" if self.failed else ""),
@@ -110,8 +106,10 @@ class Summary:
         ]
         if self.degenerate_regions:
             lines.insert(2, f"degenerate    {self.degenerate_regions} regions without an area")
+        if self.unused_boxes:
+            lines.append(f"boxes         {self.unused_boxes} entries of the boxes file named no image of SRC")
         if self.interrupted:
-            lines.append("interrupted   before all images were done; --overwrite starts anew")
+            lines.append("interrupted   before all images were done; the same command goes on from here")
         return "\n".join(lines)
 
     def write(self, path: Path) -> None:

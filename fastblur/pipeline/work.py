@@ -1,90 +1,124 @@
-"""What is done to every image of a run: find its regions, hide them, encode, write."""
+"""What is done to every image of a run: find its regions, hide them, encode."""
 
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from fastblur.annotations import Boxes
-from fastblur.codecs import decode, encode
+from fastblur.codecs import encode, size_of
 from fastblur.codecs.formats import format_of
-from fastblur.pipeline.batches import Batches, Failure, Opened, read, step
-from fastblur.pipeline.boxes import BoxFile, hiding_boxes
+from fastblur.pipeline.batches import COPIED, HIDDEN, Batches, Detect, Failure, Images, Opened, step
+from fastblur.pipeline.boxes import BoxFile, hiding_boxes, relative_boxes
 from fastblur.pipeline.hiding import Hide
-from fastblur.pipeline.shards import Item
-from fastblur.pipeline.sink import Sink
 
 NO_BOXES: Boxes = np.zeros((0, 4), np.float32)
 
 
-@dataclass(frozen=True)
 class Work(Batches):
-    """Hides the regions of images, and records the fate of each.
+    """Hides the regions of images.
 
-    Nothing reaches the sink before every step that looks for regions or hides them has succeeded.
+    An image has a result only when every step that looks for regions or hides them has succeeded.
 
-    Attributes:
-        sink: where images go.
+    Args:
+        detect, size, max_pixels: as `Batches` takes them.
         box_file: the boxes given, or None.
         unlisted: what becomes of an image that the box file does not name: "fail", "copy" or "detect".
         hide: hides boxes in the pixels of pictures.
     """
 
-    sink: Sink
-    box_file: BoxFile | None
-    unlisted: str
-    hide: Hide
+    def __init__(
+        self,
+        detect: Detect | None,
+        size: int | None,
+        max_pixels: int,
+        box_file: BoxFile | None,
+        unlisted: str,
+        hide: Hide,
+    ) -> None:
+        super().__init__(detect, size, max_pixels)
+        self.box_file = box_file
+        self.unlisted = unlisted
+        self._hide = hide
 
-    def open(self, item: Item) -> Opened | None:
-        """Return the image, unless the box file says that it has nothing to hide: then it is copied."""
-        data = read(item)
-        boxes = self._given(item)
-        if boxes is None or len(boxes) > 0:
-            return Opened(item, step("decode", decode, data), boxes)
-        step("decode", format_of, data)  # a look at the format is enough
-        self._copy(item, data)
-        return None
+    def stages(self, readers: int, device: str) -> list[tuple[str, Callable[[Images], None], int]]:
+        """Return the stages in their order, each with how many threads it has of its own, 0 for the workers'."""
+        own = 1 if device == "cuda" else 0  # a device takes one batch after the other
+        stages: list[tuple[str, Callable[[Images], None], int]] = [
+            ("read", self.read, readers),
+            ("decode", self.decode, 0),
+        ]
+        if self.detect is not None:
+            stages.append(("detect", self.search, own))
+        return [*stages, ("hide", self.hide, own), ("encode", self.encode, 0)]
 
-    def _given(self, item: Item) -> Boxes | None:
+    def after_decoding(self) -> list[Callable[[Images], None]]:
+        """Return the stages that an image goes through when it has been decoded."""
+        return [self.search, self.hide, self.encode]
+
+    def open(self, one: Opened) -> None:
+        """Decode the image, unless boxes are given and there are none: then it is copied."""
+        one.boxes = self._given(one)
+        if one.boxes is None or len(one.boxes) > 0:
+            super().open(one)
+        else:
+            step("decode", format_of, one.data)  # a look at the format is enough
+            one.end(COPIED, one.data)
+
+    def hide(self, images: Images) -> None:
+        """Hide the boxes of the images; those that have none are copied."""
+        for one in images:
+            self.attempt(self._choose, one)
+        self.together("hide", self._hide_all, [one for one in images if not one.fate])
+
+    def encode(self, images: Images) -> None:
+        """Encode the images in which something was hidden."""
+        for one in images:
+            self.attempt(self._encode, one)
+
+    def _given(self, one: Opened) -> Boxes | None:
         """Return the boxes given for the image; None where they are to be detected."""
+        item = one.item
+        if item.boxes is not None:
+            return self._checked_relative(one) if item.relative else item.boxes
         if self.box_file is None:
             return None
-        boxes = step("boxes", self.box_file.find, item.name)
+        boxes = step("boxes", self.box_file.find, item.key or item.name)
         if boxes is not None or self.unlisted == "detect":
             return boxes
         if self.unlisted == "copy":
             return NO_BOXES
         raise Failure("boxes: the boxes file does not name this image")
 
-    def finish(self, batch: list[Opened]) -> None:
-        """Hide the regions of the images and write them."""
-        given = [one for one in batch if one.boxes is not None]
-        found = self.together("detect", self.find, [one for one in batch if one.boxes is None])
-        to_hide = []
-        for one in given + found:
-            with self.failing(one.item):
-                assert one.boxes is not None
-                if len(one.boxes) == 0:
-                    self._copy(one.item, one.picture.source)
-                    continue
-                hiding = step("boxes", hiding_boxes, one.boxes, *one.picture.pixels.shape[:2])
-                one.boxes, one.degenerate = hiding, len(one.boxes) - len(hiding)
-                to_hide.append(one)
-        for one in self.together("hide", self._hide, to_hide):
-            with self.failing(one.item):
-                assert one.boxes is not None
-                data = step("encode", encode, one.picture, one.picture.pixels)
-                step("write", self.sink.write, one.item.name, data)
-                self.tally.blurred(len(one.boxes), one.degenerate)
+    def _checked_relative(self, one: Opened) -> Boxes:
+        width, height = size_of(one.data)
+        if width * height == 0:
+            step("decode", self.decoded, one.data)  # which says what is wrong with it
+            raise Failure("decode: the image's size cannot be told")
+        boxes: Boxes = step("boxes", relative_boxes, one.item.boxes, height, width)
+        return boxes
 
-    def _hide(self, batch: list[Opened]) -> None:
+    def _choose(self, one: Opened) -> None:
+        assert one.boxes is not None
+        if len(one.boxes) == 0:
+            one.end(COPIED, one.data)
+            return
+        if one.reduced is not None:
+            one.picture = step("decode", self.decoded, one.data)
+        assert one.picture is not None
+        hiding = step("boxes", hiding_boxes, one.boxes, *one.picture.pixels.shape[:2])
+        one.boxes, one.degenerate = hiding, len(one.boxes) - len(hiding)
+
+    def _hide_all(self, images: list[Opened]) -> None:
         """Hide the boxes of every image in its pixels."""
-        for one in batch:
+        for one in images:
             if one.touched:  # by a call that failed half-way
-                one.picture = decode(one.picture.source)
+                one.picture = self.decoded(one.data)
             one.touched = True
-        self.hide([one.picture for one in batch], [cast(Boxes, one.boxes) for one in batch])
+        pictures: Any = [one.picture for one in images]
+        boxes: Any = [one.boxes for one in images]
+        self._hide(pictures, boxes)
 
-    def _copy(self, item: Item, data: bytes) -> None:
-        step("write", self.sink.write, item.name, data)
-        self.tally.copy()
+    def _encode(self, one: Opened) -> None:
+        assert one.picture is not None
+        one.end(HIDDEN, step("encode", encode, one.picture, one.picture.pixels))

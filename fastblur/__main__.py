@@ -1,0 +1,5 @@
+"""`python -m fastblur`: the command line."""
+
+from fastblur.cli import main
+
+main()

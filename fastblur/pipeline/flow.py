@@ -1,0 +1,209 @@
+"""Shards through the stages: batches in, results put in order, finished shards made durable."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from fastblur.pipeline.batches import FAILED, Hand, Images
+from fastblur.pipeline.journal import Journal, count, journal_line
+from fastblur.pipeline.shards import Batch, Output, Shard
+from fastblur.pipeline.sink import LocalSink, RemoteSink
+from fastblur.pipeline.stages import Stage, Stages
+from fastblur.pipeline.storage import is_url
+from fastblur.pipeline.summary import COUNTS, Tally
+
+# Images that go through the detector at once. On the CPU a batch of more makes it no faster; the operator's share of
+# Python is what is saved, and more would leave workers idle at the end of a small folder.
+BATCH = {"cpu": 8, "cuda": 32}
+READERS = {"local": 2, "remote": 16}  # threads that wait for files
+
+
+class RunStopped(RuntimeError):
+    """A run that cannot go on, for the reason that is said; it can be taken up again."""
+
+
+class ShardRun:
+    """One shard on its way.
+
+    Attributes:
+        shard: the shard.
+        output: what becomes of it.
+        broken: why it ended too early, or "".
+        counts: of its images that have been put.
+    """
+
+    def __init__(self, shard: Shard, output: Output) -> None:
+        self.shard, self.output = shard, output
+        self.broken = ""
+        self.counts = dict.fromkeys(COUNTS, 0)
+        self._waiting: dict[int, Hand] = {}
+        self._lines: dict[int, bytes] = {}
+        self._next = 0
+        self._last: int | None = None
+        self._putting = self._whole = False
+        self._lock = threading.Lock()
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the journal's lines of the images, in their order."""
+        for index in range(len(self._lines)):
+            yield self._lines[index]
+
+    def put(self, hand: Hand) -> tuple[list[Hand], bool]:
+        """Put a batch, and those that have waited for it; return those put, and whether they make the shard whole."""
+        _, index, last = hand.part
+        ordered = self.output.ordered
+        with self._lock:
+            if last:
+                self._last = index
+            self._waiting[index] = hand
+            if ordered and self._putting:
+                return [], False  # the thread that is putting will come to it
+            self._putting = True
+        put: list[Hand] = []
+        while True:
+            with self._lock:
+                if ordered:
+                    index = self._next
+                if index not in self._waiting:
+                    self._putting = False
+                    whole = len(self._lines) - 1 == self._last and not self._whole
+                    self._whole |= whole
+                    return put, whole
+                ready = self._waiting.pop(index)
+                self._next += 1
+            refused = self.output.put(ready.batch, [one.result for one in ready.images]) or {}
+            for place, reason in refused.items():
+                ready.images[place].reason = reason
+                ready.images[place].end(FAILED)
+            lines = b"".join(map(journal_line, ready.images))
+            with self._lock:
+                self._lines[index] = lines
+                for name, value in count(ready.images).items():
+                    self.counts[name] += value
+            put.append(ready)
+
+
+@dataclass
+class Flow:
+    """What takes shards through the stages.
+
+    Attributes:
+        stages: from read to encode, as (name, what is done to images, threads of its own or 0 for the workers).
+        sink: where results go.
+        journal: where finished shards are recorded; None for a single image.
+        tally: counts images.
+        fail: called with the name of an image that failed, or of a broken shard, and the reason.
+        workers: threads.
+        batch: images that go through the stages together.
+        stop_on_error: whether the first failure stops the run.
+    """
+
+    stages: list[tuple[str, Callable[[Images], None], int]]
+    sink: LocalSink | RemoteSink
+    journal: Journal | None
+    tally: Tally
+    fail: Callable[[str, str], None]
+    workers: int
+    batch: int
+    stop_on_error: bool = False
+
+    def __post_init__(self) -> None:
+        """Lay the stages out."""
+        self._open: set[ShardRun] = set()
+
+        def doing(function: Callable[[Images], None]) -> Callable[[Hand], None]:
+            return lambda hand: function(hand.images)
+
+        stages: list[Stage[Hand]] = [Stage(name, doing(function), threads) for name, function, threads in self.stages]
+        stages += [Stage("write", self._write), Stage("commit", self._commit, 1)]
+        # Enough that no worker waits for another; each batch more costs memory.
+        self.line = Stages(stages, self.workers, 3 * self.workers + 4, lambda: torch.set_num_threads(1))
+
+    def run(self, shards: Iterable[Shard], tick: Callable[[], None] | None = None) -> None:
+        """Do the shards; raises as `Stages.run`, and RunStopped where the sink fails."""
+        try:
+            self.line.run(self._feed(iter(shards)), tick)
+        finally:
+            for part in self._open:
+                part.output.abort()
+
+    def _feed(self, shards: Iterator[Shard]) -> Iterator[Hand]:
+        for shard in shards:
+            part = ShardRun(shard, shard.output(self.sink))
+            self._open.add(part)
+            held: Hand | None = None  # back, so that the last batch is known to be the last
+            index = 0
+            batches = shard.batches(self.batch)
+            while True:
+                try:
+                    batch = next(batches, None)
+                except (ValueError, OSError) as error:
+                    part.broken = getattr(error, "strerror", None) or str(error)
+                    batch = None
+                if batch is None:
+                    break
+                if held is not None:
+                    yield held
+                held = Hand(batch)
+                held.part = (part, index, False)
+                index += 1
+            if held is None:
+                held = Hand(Batch([]))
+            held.part = (part, max(0, index - 1), True)
+            yield held
+
+    def _write(self, hand: Hand) -> list[Hand]:
+        part: ShardRun = hand.part[0]
+        try:
+            put, whole = part.put(hand)
+        except OSError as error:
+            raise stopped(error) from error
+        for each in put:
+            self.tally.add(count(each.images))
+            for one in each.images:
+                if one.fate == FAILED:
+                    self._failed(one.item.name, one.reason)
+        if whole:
+            put[-1].part = (part, -1, True)
+        return put
+
+    def _commit(self, hand: Hand) -> None:
+        part, index, _ = hand.part
+        if index != -1:
+            return
+        try:
+            if part.broken:
+                part.counts["failed"] += 1
+                part.counts["images"] += 1
+                self.tally.add({"images": 1, "failed": 1})
+                self._failed(part.shard.name, part.broken)
+            part.output.commit()
+            if self.journal is not None:
+                self.journal.finish(part.shard, part.counts, part.broken, part.lines())
+        except OSError as error:
+            raise stopped(error) from error
+        self.tally.add({"shards": 1})
+        self._open.discard(part)
+
+    def _failed(self, name: str, reason: str) -> None:
+        try:
+            self.fail(name, reason)
+        except OSError as error:
+            raise stopped(error) from error
+        if self.stop_on_error:
+            raise RunStopped(f"the run stopped at {name!r}: {reason}")
+
+
+def stopped(error: OSError) -> RunStopped:
+    """Return what stops a run whose output cannot be written."""
+    reason = error.strerror or str(error)
+    return RunStopped(
+        f"the run stopped because DST cannot be written: {reason}; when that is mended the same command goes on with it"
+    )
+
+
+def readers(source: str) -> int:
+    """Return how many threads read files of a source."""
+    return READERS["remote" if is_url(source) else "local"]

@@ -1,0 +1,105 @@
+"""What decides the result of a run, as it is sent to whoever does a part of it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fastblur.detectors import load_detector
+from fastblur.pipeline.batches import Detect
+from fastblur.pipeline.boxes import BoxFile
+from fastblur.pipeline.hiding import make_hide
+from fastblur.pipeline.work import Work
+
+UNLISTED = ("fail", "copy", "detect")
+MAX_PIXELS = 2**28
+
+
+@dataclass(frozen=True)
+class Job:
+    """The arguments of `run` that decide what becomes of an image; small, and the same on every machine.
+
+    Attributes:
+        detector, threshold, detect_size: of the detector; None for its own.
+        unlisted: as `Work` takes it; None for "fail".
+        method, options: as `make_hide` takes them.
+        device: "cpu" or "cuda".
+        max_pixels: the largest width times height that is decoded.
+        boxes_come_along: whether the images bring their boxes, in a column of their table.
+    """
+
+    detector: str | None
+    threshold: float | None
+    detect_size: int | None
+    unlisted: str | None
+    method: str
+    options: dict[str, Any] = field(hash=False)
+    device: str
+    max_pixels: int
+    boxes_come_along: bool
+
+    def work(self, box_file: BoxFile | None) -> tuple[Work, dict[str, Any]]:
+        """Return what does the work, and the parameters that it goes by.
+
+        Raises ValueError, TypeError, ImportError or OSError where an argument does not fit.
+        """
+        if self.max_pixels < 1:
+            raise ValueError(f"max-pixels is {self.max_pixels}, expected at least 1")
+        hide, hiding = make_hide(self.method, self.device, **self.options)
+        given = box_file is not None or self.boxes_come_along
+        if self.unlisted is not None and box_file is None:
+            raise ValueError("--unlisted has no effect without --boxes, expected it left out")
+        if self.unlisted not in (None, *UNLISTED):
+            raise ValueError(f"unlisted is {self.unlisted!r}, expected one of {', '.join(map(repr, UNLISTED))}")
+        detect: Detect | None = None
+        detecting: dict[str, Any] = {}
+        if not given or self.unlisted == "detect":
+            detect, detecting = make_detect(self.detector, self.threshold, self.detect_size, self.device)
+        else:
+            asked = {"detector": self.detector, "threshold": self.threshold, "detect-size": self.detect_size}
+            for name, value in asked.items():
+                if value is not None:
+                    raise ValueError(f"--{name} has no effect with --boxes, expected --unlisted detect beside it")
+        parameters = {**hiding, **detecting, "device": self.device, "max_pixels": self.max_pixels}
+        if box_file is not None:
+            parameters["unlisted"] = self.unlisted or "fail"
+        size = detecting.get("detect_size")
+        return Work(detect, size, self.max_pixels, box_file, self.unlisted or "fail", hide), parameters
+
+
+def make_detect(
+    name: str | None, threshold: float | None, size: int | None, device: str
+) -> tuple[Detect, dict[str, Any]]:
+    """Return a function that finds regions, and the parameters that decide what it finds."""
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ValueError(f"threshold is {threshold}, expected 0..1")
+    if size is not None and size < 1:
+        raise ValueError(f"detect-size is {size}, expected a positive number of pixels")
+    detector = load_detector(name or "centerface", device=device, score_threshold=threshold, size=size, threads=1)
+
+    def detect(images: list[torch.Tensor]) -> Any:
+        return detector([image.to(device) for image in images])
+
+    return detect, {
+        "detector": detector.name,
+        "threshold": detector.score_threshold,
+        "detect_size": detector.size,
+        "weights_sha256": detector.weights_sha256,
+    }
+
+
+def check_device(device: str) -> str:
+    """Return "cpu" or "cuda" for a device asked for by the user; ValueError where it cannot be had."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device is {device!r}, expected 'auto', 'cpu' or 'cuda'")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is 'cuda', but this machine has no CUDA device, expected 'cpu' or 'auto'")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def boxes_digest(path: Path) -> str:
+    """Return the sha256 of a boxes file, in hexadecimal."""
+    from fastblur.detectors.weights import sha256
+
+    return sha256(path)

@@ -1,0 +1,196 @@
+"""The stages that batches go through, one after the other, and the threads that do them.
+
+Stages that need a processor share the workers: a worker takes the batch that has come furthest, so that what is begun
+is finished, and no worker waits while there is anything to do. A stage that waits for something else (reading, a
+device, the disk) has threads of its own. Batches in hand are counted from the feed to the last stage, and no more than
+`most` are let in: that is what bounds the memory, whatever the input.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+FEED = "list"  # what the feed is called among the stages
+
+
+@dataclass
+class Stage(Generic[T]):
+    """One stage.
+
+    Attributes:
+        name: of the stage.
+        work: does the stage on one batch and returns the batches that go on, None for that one.
+        threads: how many threads the stage has of its own; 0: the workers do it.
+        seconds: what its work has taken so far, summed over threads.
+        batches: how many batches it has done.
+        waiting: the sum, over those, of how many batches waited for it when each was taken.
+    """
+
+    name: str
+    work: Callable[[T], list[T] | None]
+    threads: int = 0
+    seconds: float = 0.0
+    batches: int = 0
+    waiting: int = 0
+    queue: deque[T] = field(default_factory=deque)
+
+
+class Stages(Generic[T]):
+    """Lets batches go through stages.
+
+    Args:
+        stages: at least one.
+        workers: threads for the stages that have none of their own.
+        most: batches in hand at once.
+        begin: called first in each thread.
+    """
+
+    def __init__(
+        self, stages: Sequence[Stage[T]], workers: int, most: int, begin: Callable[[], None] = lambda: None
+    ) -> None:
+        self.stages = list(stages)
+        self.most = most
+        self.idle = 0.0
+        self.feeding = 0.0
+        self._workers = workers
+        self._begin = begin
+        self._changed = threading.Condition()
+        self._in_hand = 0
+        self._fed = self._stopping = False
+        self._error: BaseException | None = None
+
+    def run(self, feed: Iterator[T], tick: Callable[[], None] | None = None) -> None:
+        """Take every batch of the feed through all stages; `tick` is called a few times a second.
+
+        KeyboardInterrupt in the calling thread stops the feed; it is raised again when the batches in hand are done.
+        An exception in the feed or a stage ends everything at once, and is raised here.
+        """
+        threads = [threading.Thread(target=self._feed, args=(feed,), name=f"fastblur-{FEED}")]
+        shared = [stage for stage in self.stages if stage.threads == 0]
+        if shared:
+            threads += [
+                threading.Thread(target=self._work, args=(shared,), name=f"fastblur-{n}") for n in range(self._workers)
+            ]
+        for stage in self.stages:
+            threads += [
+                threading.Thread(target=self._work, args=([stage],), name=f"fastblur-{stage.name}-{n}")
+                for n in range(stage.threads)
+            ]
+        interrupt: KeyboardInterrupt | None = None
+        try:
+            for thread in threads:
+                thread.start()
+            self._wait(tick)
+        except KeyboardInterrupt as caught:
+            interrupt = caught
+            with self._changed:
+                self._stopping = True
+                self._changed.notify_all()
+            self._wait(None)
+        finally:
+            with self._changed:
+                if not self._over():  # interrupted for a second time
+                    self._error = self._error or KeyboardInterrupt()
+                self._changed.notify_all()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
+        if self._error is not None:
+            raise self._error
+        if interrupt is not None:
+            raise interrupt
+
+    def report(self) -> dict[str, dict[str, float]]:
+        """Return for each stage its batches, seconds (summed over threads) and mean number of batches waiting."""
+        rows: dict[str, dict[str, float]] = {FEED: {"seconds": round(self.feeding, 3)}}
+        for stage in self.stages:
+            waiting = stage.waiting / stage.batches if stage.batches else 0.0
+            rows[stage.name] = {
+                "batches": stage.batches, "seconds": round(stage.seconds, 3), "waiting": round(waiting, 2)
+            }  # fmt: skip
+        rows["idle workers"] = {"seconds": round(self.idle, 3)}
+        return rows
+
+    def _wait(self, tick: Callable[[], None] | None) -> None:
+        while True:
+            with self._changed:
+                if self._over():
+                    return
+                self._changed.wait(0.1)
+            if tick is not None:
+                tick()
+
+    def _over(self) -> bool:
+        return self._error is not None or (self._fed and self._in_hand == 0)
+
+    def _feed(self, feed: Iterator[T]) -> None:
+        try:
+            self._begin()
+            while True:
+                with self._changed:
+                    while self._in_hand >= self.most and not self._stopping and self._error is None:
+                        self._changed.wait()
+                    if self._stopping or self._error is not None:
+                        break
+                start = time.perf_counter()
+                batch = next(feed, None)
+                self.feeding += time.perf_counter() - start
+                if batch is None:
+                    break
+                with self._changed:
+                    self._in_hand += 1
+                    self.stages[0].queue.append(batch)
+                    self._changed.notify_all()
+            getattr(feed, "close", lambda: None)()  # what the feed holds open
+        except BaseException as error:
+            with self._changed:
+                self._error = self._error or error
+        finally:
+            with self._changed:
+                self._fed = True
+                self._changed.notify_all()
+
+    def _work(self, stages: list[Stage[T]]) -> None:
+        try:
+            self._begin()
+            while (taken := self._take(stages)) is not None:
+                stage, batch = taken
+                start = time.perf_counter()
+                onward = stage.work(batch)
+                seconds = time.perf_counter() - start
+                self._pass_on(stage, [batch] if onward is None else onward, seconds)
+        except BaseException as error:
+            with self._changed:
+                self._error = self._error or error
+                self._changed.notify_all()
+
+    def _take(self, stages: list[Stage[T]]) -> tuple[Stage[T], T] | None:
+        """Return the batch that has come furthest, waiting for one; None at the end."""
+        with self._changed:
+            while True:
+                if self._over():
+                    return None
+                for stage in reversed(stages):
+                    if stage.queue:
+                        stage.waiting += len(stage.queue)
+                        return stage, stage.queue.popleft()
+                start = time.perf_counter()
+                self._changed.wait()
+                if stages[0].threads == 0:
+                    self.idle += time.perf_counter() - start
+
+    def _pass_on(self, stage: Stage[T], batches: list[T], seconds: float) -> None:
+        with self._changed:
+            stage.seconds += seconds
+            stage.batches += 1
+            following = self.stages.index(stage) + 1
+            if following < len(self.stages):
+                self.stages[following].queue.extend(batches)
+            else:
+                self._in_hand -= len(batches)
+            self._changed.notify_all()
