@@ -1,5 +1,6 @@
 """The command line; it only hands its arguments on."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -49,6 +50,28 @@ class Unlisted(str, Enum):
     detect = "detect"
 
 
+class Format(str, Enum):
+    """Values of --format."""
+
+    images = "images"
+    webdataset = "webdataset"
+    table = "table"
+
+
+class OnError(str, Enum):
+    """Values of --on-error."""
+
+    go_on = "continue"
+    stop = "stop"
+
+
+class Engine(str, Enum):
+    """Values of --engine."""
+
+    local = "local"
+    ray = "ray"
+
+
 class Device(str, Enum):
     """Values of --device."""
 
@@ -80,10 +103,20 @@ def _fastblur(
 @app.command("run")
 def run_command(
     src: Annotated[
-        Path, typer.Argument(metavar="SRC", help="A folder of images, with its subfolders, or one image file.")
+        str,
+        typer.Argument(
+            metavar="SRC",
+            help="A folder with its subfolders, or one file: images, WebDataset tars, Parquet or Arrow files. Or "
+            "the URL of one, as s3://bucket/folder.",
+        ),
     ],
     dst: Annotated[
-        Path, typer.Argument(metavar="DST", help="A new or empty folder; for one image file also a file's name.")
+        str,
+        typer.Argument(
+            metavar="DST",
+            help="A new or empty folder, or that of a run to go on with; for one image file also a file's name. "
+            "Or a URL.",
+        ),
     ],
     detector: Annotated[
         str | None,
@@ -105,8 +138,16 @@ def run_command(
     boxes: Annotated[
         Path | None,
         typer.Option(
-            help="Hide the boxes of this file instead of looking for faces: the ILSVRC face annotations (.json) or "
-            "what fastblur detect has written (.jsonl), with paths relative to SRC or to one of its parents.",
+            help="Hide the boxes of this file instead of looking for faces: the ILSVRC face annotations or COCO "
+            "(.json), or what fastblur detect has written (.jsonl), with paths relative to SRC or to one of its parents.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    box_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Of Parquet and Arrow files, hide the boxes in this column, as \\[x_min, y_min, x_max, y_max] "
+            "relative to the image's sides.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -150,17 +191,45 @@ def run_command(
             help="With --method fill: a level 0..255, or red, green and blue as 255,0,0.", rich_help_panel=HOW
         ),
     ] = None,
+    format: Annotated[
+        Format | None,
+        typer.Option(
+            help="Work on files of one kind only: images, webdataset (.tar) or table (.parquet, .arrow). Default: "
+            "each file as its name says.",
+            show_choices=False,
+            rich_help_panel=WORK,
+        ),
+    ] = None,
+    image_column: Annotated[
+        str | None,
+        typer.Option(help="Of Parquet and Arrow files; default: the one that can be.", rich_help_panel=WORK),
+    ] = None,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            help="Width times height above which an image fails undecoded; default 2^28.", rich_help_panel=WORK
+        ),
+    ] = None,
+    on_error: Annotated[
+        OnError,
+        typer.Option(help="What a failed image does to the run.", rich_help_panel=WORK),
+    ] = OnError.go_on,
     device: Annotated[
         Device, typer.Option(help="Where detector and operator run; auto: CUDA if there is one.", rich_help_panel=WORK)
     ] = Device.auto,
     workers: Annotated[
-        int | None, typer.Option(help="Threads; default: one for each CPU.", rich_help_panel=WORK)
+        int | None,
+        typer.Option(help="Threads; with ray, processes of one CPU; default: one for each CPU.", rich_help_panel=WORK),
     ] = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(help="Who does the shards: this process, or a Ray cluster.", rich_help_panel=WORK),
+    ] = Engine.local,
     overwrite: Annotated[
         bool,
         typer.Option(
             "--overwrite",
-            help="Write into a folder that is not empty and replace its files. An image that fails then leaves "
+            help="Start over in a folder that is not empty and replace its files. An image that fails leaves "
             "no older file of its name there.",
             rich_help_panel=WORK,
         ),
@@ -172,20 +241,24 @@ def run_command(
     """Copy the images of SRC to DST with the faces in them hidden.
 
     Names, folders and formats stay (JPEG, PNG, WebP, BMP, TIFF). An image without a face is copied byte for byte; only
-    images with faces are encoded anew, a JPEG with its own quality. Other files are counted, not copied.
+    images with faces are encoded anew, a JPEG with its own quality. Other files are counted, not copied. In tar files
+    and tables everything beside the images is kept; a sample or row whose image fails is left out.
 
     An image that cannot be read, searched or written is left out of DST, never written unblurred: it is listed with the
     reason in DST/.fastblur/failures.jsonl, and the run goes on. With --boxes an image whose list of boxes is empty is
     copied after a look at its first bytes only, without decoding it.
 
-    Exit status: 0, 1 when some image failed, 2 for wrong usage, 130 after Ctrl-C.
+    A run that was stopped or killed goes on when the same command is given again: DST/.fastblur keeps a journal.
+
+    Exit status: 0, 1 when some image failed or the run had to stop, 2 for wrong usage, 130 after Ctrl-C, 143 after
+    SIGTERM.
 
     A detector misses faces, and a blurred face can still be known by its surroundings: look at the result.
     """
     from fastblur.pipeline import run
     from fastblur.pipeline.progress import shown
 
-    with _refusing(), shown() as progress:
+    with _refusing(), _stopping_at_sigterm(), shown() as progress:
         summary = run(
             src,
             dst,
@@ -193,7 +266,12 @@ def run_command(
             threshold=threshold,
             detect_size=detect_size,
             boxes=boxes,
+            box_column=box_column,
             unlisted=unlisted and unlisted.value,
+            format=format and format.value,
+            image_column=image_column,
+            on_error=on_error.value,
+            engine=engine.value,
             method=method.value,
             recipe=recipe,
             strength=strength,
@@ -207,6 +285,7 @@ def run_command(
             overwrite=overwrite,
             report=json,
             progress=progress,
+            **({} if max_pixels is None else {"max_pixels": max_pixels}),
         )
     typer.echo(summary.text())
     raise typer.Exit(summary.exit_status)
@@ -215,7 +294,8 @@ def run_command(
 @app.command("detect")
 def detect_command(
     src: Annotated[
-        Path, typer.Argument(metavar="SRC", help="A folder of images, with its subfolders, or one image file.")
+        str,
+        typer.Argument(metavar="SRC", help="A folder of images, with its subfolders, or one file; as run takes it."),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="The file for what is found, one line an image.")],
     detector: Annotated[
@@ -239,7 +319,7 @@ def detect_command(
     from fastblur.pipeline import detect
     from fastblur.pipeline.progress import shown
 
-    with _refusing(), shown() as progress:
+    with _refusing(), _stopping_at_sigterm(), shown() as progress:
         found = detect(
             src,
             out,
@@ -325,6 +405,26 @@ def demo_command(
     raise typer.Exit(summary.exit_status)
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a run as Ctrl-C does."""
+
+    signal = signal.SIGTERM
+
+
+@contextmanager
+def _stopping_at_sigterm() -> Iterator[None]:
+    """Let SIGTERM end what is going on as Ctrl-C does: the images in hand are finished."""
+
+    def terminate(_number: int, _frame: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @contextmanager
 def _refusing() -> Iterator[None]:
     """Turn an error into one sentence on standard error and the exit status."""
@@ -337,5 +437,5 @@ def _refusing() -> Iterator[None]:
     except RuntimeError as error:
         typer.echo(f"fastblur: {error}", err=True)
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as error:
+        raise typer.Exit(128 + getattr(error, "signal", signal.SIGINT)) from None

@@ -185,6 +185,6 @@ def detect(
             if progress is not None:
                 progress(tally, tally.images)
     except KeyboardInterrupt as error:
-        interrupted = getattr(error, "signal", 2)
+        interrupted = int(getattr(error, "signal", 2))
     seconds = time.perf_counter() - start
     return Found(tally.images, tally.with_regions, tally.regions, tally.failed, seconds, interrupted)

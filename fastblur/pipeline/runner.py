@@ -163,7 +163,7 @@ def run(
                 finally:
                     stages = flow.line.report()
         except KeyboardInterrupt as error:
-            interrupted = getattr(error, "signal", 2)
+            interrupted = int(getattr(error, "signal", 2))
         if progress is not None and not interrupted:
             progress(tally, tally.images)
         summary = Summary(
