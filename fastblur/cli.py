@@ -139,7 +139,8 @@ def run_command(
         Path | None,
         typer.Option(
             help="Hide the boxes of this file instead of looking for faces: the ILSVRC face annotations or COCO "
-            "(.json), or what fastblur detect has written (.jsonl), with paths relative to SRC or to one of its parents.",
+            "(.json), or what fastblur detect has written (.jsonl), with paths relative to SRC or to one of its "
+            "parents.",
             rich_help_panel=WHAT,
         ),
     ] = None,

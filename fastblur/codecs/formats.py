@@ -101,10 +101,10 @@ def size_of(data: bytes) -> tuple[int, int]:
     """Return (width, height) as the file's header tells them, stored orientation; (0, 0) where it does not."""
     try:
         if format_of(data) == "JPEG":
-            height, width = simplejpeg.decode_jpeg_header(data, strict=False)[:2]
+            height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=False)
             return int(width), int(height)
         with Image.open(BytesIO(data)) as image:
-            return image.size
+            return int(image.width), int(image.height)
     except Exception:  # Pillow reports broken bytes with nearly every type of exception
         return 0, 0
 

@@ -94,6 +94,8 @@ def run(
         raise ValueError(f"workers is {workers}, expected at least 1")
     device = check_device(device)
     opened = Source(os.fspath(source), format, image_column, box_column)
+    if opened.is_image and engine != "local":
+        raise ValueError(f"engine is {engine!r} for one image, expected 'local'")
     root: Path | None = None
     rename: str | None = None
     if not is_url(destination):
@@ -144,7 +146,8 @@ def run(
                 from fastblur.engines.ray import run_shards
 
                 stages = run_shards(
-                    unfinished(), job, box_file, destination, rename, tally, journal.fail, workers, tick,
+                    unfinished(), job, box_file, opened.path, os.path.abspath(root) if root else str(destination),
+                    tally, journal.fail, workers, tick,
                     stop_on_error=on_error == "stop",
                 )  # fmt: skip
             else:

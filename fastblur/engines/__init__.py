@@ -1,0 +1,1 @@
+"""Others who do the shards of a run."""
