@@ -1,8 +1,10 @@
 """The command line; it only hands its arguments on."""
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +15,7 @@ except ImportError:
     raise SystemExit("fastblur: the command line needs further packages: pip install 'fastblur[run]'") from None
 
 import fastblur
+from fastblur.forks import begin
 from fastblur.recipes import RECIPES
 
 app = typer.Typer(
@@ -68,7 +71,9 @@ class OnError(str, Enum):
 class Engine(str, Enum):
     """Values of --engine."""
 
-    local = "local"
+    auto = "auto"
+    processes = "processes"
+    threads = "threads"
     ray = "ray"
 
 
@@ -82,7 +87,14 @@ class Device(str, Enum):
 
 def main() -> None:
     """Run the command line."""
-    app(prog_name="fastblur")
+    try:
+        app(prog_name="fastblur")
+    except SystemExit as end:
+        # Everything is written and no thread is left; taking the interpreter apart would last as long as 2000 images.
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 1 if end.code else 0)
 
 
 def _print_version(wanted: bool) -> None:
@@ -220,12 +232,16 @@ def run_command(
     ] = Device.auto,
     workers: Annotated[
         int | None,
-        typer.Option(help="Threads; with ray, processes of one CPU; default: one for each CPU.", rich_help_panel=WORK),
+        typer.Option(help="How many at once; default: one for each CPU.", rich_help_panel=WORK),
     ] = None,
     engine: Annotated[
         Engine,
-        typer.Option(help="Who does the shards: this process, or a Ray cluster.", rich_help_panel=WORK),
-    ] = Engine.local,
+        typer.Option(
+            help="Who does the work: processes or threads of this machine, or a Ray cluster; auto: processes, but "
+            "threads for a few images and on CUDA.",
+            rich_help_panel=WORK,
+        ),
+    ] = Engine.auto,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -256,6 +272,8 @@ def run_command(
 
     A detector misses faces, and a blurred face can still be known by its surroundings: look at the result.
     """
+    if device != Device.cuda and engine in (Engine.auto, Engine.processes) and workers != 1 and os.path.isdir(src):
+        begin()  # while this process loads its own packages
     from fastblur.pipeline import run
     from fastblur.pipeline.progress import shown
 

@@ -6,6 +6,7 @@ to the same bytes; should both come to the end, one of them makes the entry.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from fastblur.pipeline.shards import Shard
 from fastblur.pipeline.sink import LocalSink, RemoteSink
 from fastblur.pipeline.storage import is_url
 from fastblur.pipeline.summary import COUNTS, Tally
+from fastblur.pipeline.work import with_boxes
 
 try:
     import ray
@@ -36,7 +38,8 @@ class ShardWorker:
     def __init__(self, job: Job, box_file: BoxFile | None, source: str, destination: str, stop_on_error: bool) -> None:
         torch.set_num_threads(1)
         self._job, self._stop_on_error, self._readers = job, stop_on_error, readers(source)
-        self._work, _ = job.work(box_file)
+        self._boxed = partial(with_boxes, box_file=box_file, unlisted=job.unlisted or "fail")
+        self._work, _ = job.work()
         self._sink = RemoteSink(destination) if is_url(destination) else LocalSink(Path(destination))
         self._journal = Journal(self._sink)
 
@@ -56,9 +59,11 @@ class ShardWorker:
             self._journal,
             tally,
             lambda name, reason: failures.append((name, reason)),
-            1,
-            BATCH[self._job.device],
-            self._stop_on_error,
+            workers=1,
+            batch=BATCH[self._job.device],
+            boxed=self._boxed,
+            most=7,
+            stop_on_error=self._stop_on_error,
         )
         flow.run(iter([shard]))
         return {name: getattr(tally, name) for name in (*COUNTS, "shards")}, failures, flow.line.report()
@@ -74,10 +79,11 @@ def run_shards(
     fail: Callable[[str, str], None],
     workers: int | None,
     tick: Callable[[], None] | None,
+    stages: dict[str, dict[str, float]],
     *,
     stop_on_error: bool,
-) -> dict[str, dict[str, float]]:
-    """Let a Ray cluster do the shards; return what the stages took, summed over all workers.
+) -> None:
+    """Let a Ray cluster do the shards.
 
     Connects to the cluster that RAY_ADDRESS names, or that runs on this machine, or starts one in this process. Workers
     that are lost are replaced as far as the cluster has room for them, and the others go on meanwhile.
@@ -92,6 +98,7 @@ def run_shards(
         fail: takes the name and reason of each failure.
         workers: how many; None for one for each CPU of the cluster, or each GPU on CUDA.
         tick: called a few times a second.
+        stages: gets what the stages took, summed over all workers.
         stop_on_error: whether the first failure stops the run.
 
     Raises RunStopped where the run cannot go on; KeyboardInterrupt after giving up the shards in hand.
@@ -103,9 +110,9 @@ def run_shards(
     count = workers or max(1, int(ray.cluster_resources().get(kind, 1)))
     actor = ray.remote(num_cpus=1, num_gpus=1 if job.device == "cuda" else 0, max_restarts=0)(ShardWorker)
     arguments = (job, ray.put(box_file), source, destination, stop_on_error)
-    pool = _Pool(lambda: actor.remote(*arguments), count)
+    pool = _Pool(lambda: actor.remote(*arguments), count, stages)
     try:
-        return pool.run(shards, tally, fail, tick)
+        pool.run(shards, tally, fail, tick)
     finally:
         pool.kill()
         if started_here:
@@ -115,13 +122,13 @@ def run_shards(
 class _Pool:
     """Workers, and which shard each has in hand."""
 
-    def __init__(self, start: Callable[[], Any], count: int) -> None:
+    def __init__(self, start: Callable[[], Any], count: int, stages: dict[str, dict[str, float]]) -> None:
         self._start = start
         self._in_hand: dict[Any, tuple[Any, Shard | None, int]] = {}  # reference -> worker, its shard, its try
         self._again: list[tuple[Shard, int]] = []
         self._workers: list[Any] = []
         self._failed_starts = 0
-        self._stages: dict[str, dict[str, float]] = {}
+        self._stages = stages
         for _ in range(count):
             self._add()
 
@@ -131,7 +138,7 @@ class _Pool:
         tally: Tally,
         fail: Callable[[str, str], None],
         tick: Callable[[], None] | None,
-    ) -> dict[str, dict[str, float]]:
+    ) -> None:
         idle: list[Any] = []
         left = True
         while True:
@@ -144,7 +151,7 @@ class _Pool:
                 self._in_hand[worker.do.remote(shard)] = (worker, shard, tries)
             busy = any(shard is not None for _, shard, _ in self._in_hand.values())
             if not left and not self._again and not busy:
-                return self._stages
+                return
             done, _ = ray.wait(list(self._in_hand), timeout=0.2)
             for reference in done:
                 worker, shard, tries = self._in_hand.pop(reference)

@@ -68,12 +68,16 @@ class Hand:
 
     Attributes:
         batch: as the shard gave it.
+        anywhere: whether its results may be put by any thread or process, in any order.
         images: its images.
+        is_put: whether the results have been put.
         part: what the shard's run wants to know again, see `ShardRun`.
     """
 
     batch: Batch
+    anywhere: bool = True
     images: list[Opened] = field(init=False)
+    is_put: bool = False
     part: Any = None
 
     def __post_init__(self) -> None:
@@ -82,6 +86,11 @@ class Hand:
 
 
 Images = Sequence[Opened]
+
+
+def on_images(function: Callable[[Images], None]) -> Callable[[Hand], None]:
+    """Return the function for a batch in hand."""
+    return lambda hand: function(hand.images)
 
 
 class Batches:

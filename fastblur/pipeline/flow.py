@@ -1,14 +1,14 @@
 """Shards through the stages: batches in, results put in order, finished shards made durable."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
-from fastblur.pipeline.batches import FAILED, Hand, Images
+from fastblur.pipeline.batches import FAILED, Hand
 from fastblur.pipeline.journal import Journal, count, journal_line
-from fastblur.pipeline.shards import Batch, Output, Shard
+from fastblur.pipeline.shards import Batch, Item, Output, Shard
 from fastblur.pipeline.sink import LocalSink, RemoteSink
 from fastblur.pipeline.stages import Stage, Stages
 from fastblur.pipeline.storage import is_url
@@ -73,10 +73,8 @@ class ShardRun:
                     return put, whole
                 ready = self._waiting.pop(index)
                 self._next += 1
-            refused = self.output.put(ready.batch, [one.result for one in ready.images]) or {}
-            for place, reason in refused.items():
-                ready.images[place].reason = reason
-                ready.images[place].end(FAILED)
+            if not ready.is_put:
+                put_results(self.output, ready)
             lines = b"".join(map(journal_line, ready.images))
             with self._lock:
                 self._lines[index] = lines
@@ -85,41 +83,49 @@ class ShardRun:
             put.append(ready)
 
 
+def put_results(output: Output, hand: Hand) -> None:
+    """Put a batch; images that cannot be written fail. Raises OSError where the sink fails."""
+    for place, reason in (output.put(hand.batch, [one.result for one in hand.images]) or {}).items():
+        hand.images[place].reason = reason
+        hand.images[place].end(FAILED)
+    hand.is_put = True
+
+
 @dataclass
 class Flow:
     """What takes shards through the stages.
 
     Attributes:
-        stages: from read to encode, as (name, what is done to images, threads of its own or 0 for the workers).
+        stages: from read to encode, as (name, what is done to a batch, threads of its own or 0 for the workers).
         sink: where results go.
         journal: where finished shards are recorded; None for a single image.
         tally: counts images.
         fail: called with the name of an image that failed, or of a broken shard, and the reason.
         workers: threads.
         batch: images that go through the stages together.
+        boxed: gives an image the boxes that are given for it.
+        most: batches in hand at once; enough that no worker waits for another, each batch more costs memory.
         stop_on_error: whether the first failure stops the run.
     """
 
-    stages: list[tuple[str, Callable[[Images], None], int]]
+    stages: Sequence[tuple[str, Callable[[Hand], None], int]]
     sink: LocalSink | RemoteSink
     journal: Journal | None
     tally: Tally
     fail: Callable[[str, str], None]
     workers: int
     batch: int
+    boxed: Callable[[Item], Item]
+    most: int
     stop_on_error: bool = False
 
     def __post_init__(self) -> None:
         """Lay the stages out."""
         self._open: set[ShardRun] = set()
 
-        def doing(function: Callable[[Images], None]) -> Callable[[Hand], None]:
-            return lambda hand: function(hand.images)
-
-        stages: list[Stage[Hand]] = [Stage(name, doing(function), threads) for name, function, threads in self.stages]
+        stages: list[Stage[Hand]] = [Stage(name, function, threads) for name, function, threads in self.stages]
         stages += [Stage("write", self._write), Stage("commit", self._commit, 1)]
-        # Enough that no worker waits for another; each batch more costs memory.
-        self.line = Stages(stages, self.workers, 3 * self.workers + 4, lambda: torch.set_num_threads(1))
+        self.line = Stages(stages, self.workers, self.most, lambda: torch.set_num_threads(1))
 
     def run(self, shards: Iterable[Shard], tick: Callable[[], None] | None = None) -> None:
         """Do the shards; raises as `Stages.run`, and RunStopped where the sink fails."""
@@ -146,11 +152,11 @@ class Flow:
                     break
                 if held is not None:
                     yield held
-                held = Hand(batch)
+                held = Hand(replace(batch, items=[self.boxed(item) for item in batch.items]), not part.output.ordered)
                 held.part = (part, index, False)
                 index += 1
             if held is None:
-                held = Hand(Batch([]))
+                held = Hand(Batch([]), not part.output.ordered)
             held.part = (part, max(0, index - 1), True)
             yield held
 

@@ -1,18 +1,15 @@
 """What decides the result of a run, as it is sent to whoever does a part of it."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from fastblur.detectors import load_detector
 from fastblur.pipeline.batches import Detect
-from fastblur.pipeline.boxes import BoxFile
 from fastblur.pipeline.hiding import make_hide
-from fastblur.pipeline.work import Work
+from fastblur.pipeline.work import UNLISTED, Work
 
-UNLISTED = ("fail", "copy", "detect")
 MAX_PIXELS = 2**28
 
 
@@ -22,11 +19,12 @@ class Job:
 
     Attributes:
         detector, threshold, detect_size: of the detector; None for its own.
-        unlisted: as `Work` takes it; None for "fail".
+        unlisted: as `with_boxes` takes it; None for "fail".
         method, options: as `make_hide` takes them.
         device: "cpu" or "cuda".
         max_pixels: the largest width times height that is decoded.
-        boxes_come_along: whether the images bring their boxes, in a column of their table.
+        box_file: whether a boxes file is given.
+        box_column: whether the images bring their boxes, in a column of their table.
     """
 
     detector: str | None
@@ -37,9 +35,10 @@ class Job:
     options: dict[str, Any] = field(hash=False)
     device: str
     max_pixels: int
-    boxes_come_along: bool
+    box_file: bool
+    box_column: bool
 
-    def work(self, box_file: BoxFile | None) -> tuple[Work, dict[str, Any]]:
+    def work(self) -> tuple[Work, dict[str, Any]]:
         """Return what does the work, and the parameters that it goes by.
 
         Raises ValueError, TypeError, ImportError or OSError where an argument does not fit.
@@ -47,8 +46,10 @@ class Job:
         if self.max_pixels < 1:
             raise ValueError(f"max-pixels is {self.max_pixels}, expected at least 1")
         hide, hiding = make_hide(self.method, self.device, **self.options)
-        given = box_file is not None or self.boxes_come_along
-        if self.unlisted is not None and box_file is None:
+        given = self.box_file or self.box_column
+        if self.box_file and self.box_column:
+            raise ValueError("--boxes and --box-column were given, expected one of them")
+        if self.unlisted is not None and not self.box_file:
             raise ValueError("--unlisted has no effect without --boxes, expected it left out")
         if self.unlisted not in (None, *UNLISTED):
             raise ValueError(f"unlisted is {self.unlisted!r}, expected one of {', '.join(map(repr, UNLISTED))}")
@@ -62,10 +63,10 @@ class Job:
                 if value is not None:
                     raise ValueError(f"--{name} has no effect with --boxes, expected --unlisted detect beside it")
         parameters = {**hiding, **detecting, "device": self.device, "max_pixels": self.max_pixels}
-        if box_file is not None:
+        if self.box_file:
             parameters["unlisted"] = self.unlisted or "fail"
         size = detecting.get("detect_size")
-        return Work(detect, size, self.max_pixels, box_file, self.unlisted or "fail", hide), parameters
+        return Work(detect, size, self.max_pixels, hide), parameters
 
 
 def make_detect(
@@ -96,10 +97,3 @@ def check_device(device: str) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is 'cuda', but this machine has no CUDA device, expected 'cpu' or 'auto'")
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-
-
-def boxes_digest(path: Path) -> str:
-    """Return the sha256 of a boxes file, in hexadecimal."""
-    from fastblur.detectors.weights import sha256
-
-    return sha256(path)

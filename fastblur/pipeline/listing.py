@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import torch
 
 from fastblur.detectors.weights import replacing
-from fastblur.pipeline.batches import COPIED, FAILED, HIDDEN, Batches, Detect, Hand, Images
+from fastblur.pipeline.batches import COPIED, FAILED, HIDDEN, Batches, Detect, Hand, Images, on_images
 from fastblur.pipeline.flow import BATCH, readers
 from fastblur.pipeline.job import MAX_PIXELS, check_device, make_detect
 from fastblur.pipeline.journal import count
@@ -166,9 +166,6 @@ def detect(
                 if batch is None:
                     break
                 yield Hand(batch)
-
-    def on_images(function: Callable[[Images], None]) -> Callable[[Hand], None]:
-        return lambda hand: function(hand.images)
 
     start = time.perf_counter()
     interrupted = 0

@@ -2,23 +2,27 @@
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
+from fastblur.detectors.weights import sha256
 from fastblur.pipeline.boxes import BoxFile
 from fastblur.pipeline.flow import BATCH, Flow, RunStopped, readers, stopped
-from fastblur.pipeline.job import MAX_PIXELS, Job, boxes_digest, check_device
+from fastblur.pipeline.job import MAX_PIXELS, Job, check_device
 from fastblur.pipeline.journal import Journal, locked
 from fastblur.pipeline.place import check_report, place, place_remote
+from fastblur.pipeline.processes import Processes
 from fastblur.pipeline.progress import Show, ticking
 from fastblur.pipeline.shards import Shard
 from fastblur.pipeline.sink import LocalSink, RemoteSink
 from fastblur.pipeline.source import Source
 from fastblur.pipeline.storage import is_url
 from fastblur.pipeline.summary import COUNTS, Summary, Tally, installed_versions
+from fastblur.pipeline.work import Work, with_boxes
 
-ENGINES = ("local", "ray")
+ENGINES = ("auto", "threads", "processes", "ray")
 
 
 def run(
@@ -45,7 +49,7 @@ def run(
     on_error: str = "continue",
     device: str = "auto",
     workers: int | None = None,
-    engine: str = "local",
+    engine: str = "auto",
     overwrite: bool = False,
     report: str | Path | None = None,
     progress: Show | None = None,
@@ -76,9 +80,10 @@ def run(
         max_pixels: the largest width times height that is decoded; a larger image fails.
         on_error: "continue" after an image has failed, or "stop".
         device: "cpu", "cuda", or "auto" for CUDA where there is one.
-        workers: threads; by default one for each CPU that the process may use. With Ray, actors of one CPU each; by
-            default as many as the cluster has CPUs.
-        engine: "local", or "ray" for the shards to be done by a Ray cluster.
+        workers: processes, or threads; by default one for each CPU that this process may use. With Ray, actors of one
+            CPU each; by default as many as the cluster has CPUs.
+        engine: "processes", "threads" of this process, "ray" for the shards to be done by a Ray cluster, or "auto":
+            processes, but threads for a few images and on CUDA.
         overwrite: start over in a destination that is not empty, replacing its files.
         report: file for the summary as JSON.
         progress: called several times a second with the counters and the number of images.
@@ -88,14 +93,11 @@ def run(
     """
     if on_error not in ("continue", "stop"):
         raise ValueError(f"on-error is {on_error!r}, expected 'continue' or 'stop'")
-    if engine not in ENGINES:
-        raise ValueError(f"engine is {engine!r}, expected one of {', '.join(map(repr, ENGINES))}")
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}, expected at least 1")
     device = check_device(device)
     opened = Source(os.fspath(source), format, image_column, box_column)
-    if opened.is_image and engine != "local":
-        raise ValueError(f"engine is {engine!r} for one image, expected 'local'")
+    engine, count = _chosen(engine, opened, device, workers)
     root: Path | None = None
     rename: str | None = None
     if not is_url(destination):
@@ -104,82 +106,77 @@ def run(
     options = {"recipe": recipe, "strength": strength, "margin": margin, "feather": feather, "shape": shape}
     options |= {"blocks": blocks, "color": color}
     job = Job(
-        detector, threshold, detect_size, unlisted, method, options, device, max_pixels, box_column is not None
+        detector, threshold, detect_size, unlisted, method, options, device, max_pixels, boxes is not None,
+        box_column is not None,
     )  # fmt: skip
-    box_file = None if boxes is None else BoxFile(Path(boxes), opened.root)
-    if box_file is not None and box_column is not None:
-        raise ValueError("--boxes and --box-column were given, expected one of them")
-    work, parameters = job.work(box_file)
-    parameters |= {"source": opened.path, "format": format, "image_column": image_column, "box_column": box_column}
-    if boxes is not None:
-        parameters |= {"boxes": str(boxes), "boxes_sha256": boxes_digest(Path(boxes))}
-
-    sink = RemoteSink(str(destination)) if root is None else LocalSink(root, rename=rename)
-    place_remote(sink, overwrite=overwrite)
-    with locked(root) if root is not None and not opened.is_image else nullcontext():
-        journal = Journal(sink)
-        versions = installed_versions()
-        tally = Tally()
+    target = str(destination) if root is None else os.path.abspath(root)
+    stages: dict[str, dict[str, float]] = {}
+    with ExitStack() as stack:
+        pool: Processes | None = None
+        work: Work | None = None
+        if engine == "processes":
+            pool = stack.enter_context(Processes(count, job, target, readers(opened.path), stages))
+        box_file = None if boxes is None else BoxFile(Path(boxes), opened.root)
+        if pool is not None:
+            parameters = pool.parameters()
+        else:
+            work, parameters = job.work()
+        parameters |= {"source": opened.path, "format": format, "image_column": image_column, "box_column": box_column}
+        if boxes is not None:
+            parameters |= {"boxes": str(boxes), "boxes_sha256": sha256(Path(boxes))}
+        sink = RemoteSink(target) if root is None else LocalSink(root, rename=rename)
+        place_remote(sink, overwrite=overwrite)
+        if root is not None and not opened.is_image:
+            stack.enter_context(locked(root))
+        journal, tally, versions = Journal(sink), Tally(), installed_versions()
         try:
             sink.clean()
-            if not opened.is_image:
-                journal.begin(parameters, versions, overwrite=overwrite)
-            else:
+            if opened.is_image:
                 journal.forget_failures()
+            else:
+                journal.begin(parameters, versions, overwrite=overwrite)
         except OSError as error:
             raise stopped(error) from error
-
-        def unfinished() -> Iterator[Shard]:
-            for shard in opened.shards():
-                done = journal.finished_counts(shard)
-                if done is None:
-                    yield shard
-                else:
-                    tally.add({**done, "resumed": done["images"], "shards": 1})
-
-        tick = ticking(progress, tally, os.fspath(source), format)
+        flow = partial(
+            Flow, sink=sink, journal=None if opened.is_image else journal, tally=tally, fail=journal.fail,
+            batch=BATCH[device], boxed=partial(with_boxes, box_file=box_file, unlisted=unlisted or "fail"),
+            stop_on_error=on_error == "stop",
+        )  # fmt: skip
+        tick = ticking(progress, tally, opened.path, format)
+        shards = _unfinished(opened, journal, tally)
         interrupted = 0
         start = time.perf_counter()
-        stages: dict[str, dict[str, float]] = {}
         try:
-            if engine == "ray":
+            if pool is not None:
+                with pool:
+                    _through(flow([("work", pool.do, pool.threads)], workers=1, most=pool.most), shards, tick, stages)
+            elif engine == "ray":
                 from fastblur.engines.ray import run_shards
 
-                stages = run_shards(
-                    unfinished(), job, box_file, opened.path, os.path.abspath(root) if root else str(destination),
-                    tally, journal.fail, workers, tick,
+                run_shards(
+                    shards, job, box_file, opened.path, target, tally, journal.fail, workers, tick, stages,
                     stop_on_error=on_error == "stop",
                 )  # fmt: skip
             else:
-                flow = Flow(
-                    work.stages(readers(os.fspath(source)), device),
-                    sink,
-                    None if opened.is_image else journal,
-                    tally,
-                    journal.fail,
-                    workers or default_workers(),
-                    BATCH[device],
-                    on_error == "stop",
-                )
-                try:
-                    flow.run(unfinished(), tick)
-                finally:
-                    stages = flow.line.report()
+                assert work is not None
+                line = work.stages(readers(opened.path), device)
+                _through(flow(line, workers=count, most=3 * count + 4), shards, tick, stages)
         except KeyboardInterrupt as error:
             interrupted = int(getattr(error, "signal", 2))
+        except OSError as error:
+            raise stopped(error) from error
         if progress is not None and not interrupted:
             progress(tally, tally.images)
+        unused = None if box_file is None or interrupted or tally.resumed else getattr(box_file, "unused", None)
         summary = Summary(
             **{name: getattr(tally, name) for name in (*COUNTS, "resumed", "shards")},
             other_files=opened.others,
-            unused_boxes=None
-            if box_file is None or interrupted or tally.resumed
-            else getattr(box_file, "unused", None),
+            unused_boxes=unused,
             seconds=time.perf_counter() - start,
             interrupted=interrupted,
             failures_file=journal.failures,
             stages=stages,
-            parameters={**parameters, "workers": workers, "engine": engine},
+            parameters={**parameters, "workers": count, "engine": engine},
             versions=versions,
         )
         try:
@@ -189,6 +186,40 @@ def run(
         except OSError as error:
             raise RunStopped(f"the images are done, but their end could not be recorded: {error}") from error
     return summary
+
+
+def _chosen(engine: str, source: Source, device: str, workers: int | None) -> tuple[str, int]:
+    """Return who does the work, and how many workers there are."""
+    if engine not in ENGINES:
+        raise ValueError(f"engine is {engine!r}, expected one of {', '.join(map(repr, ENGINES))}")
+    if source.is_image and engine not in ("auto", "threads"):
+        raise ValueError(f"engine is {engine!r} for one image, expected 'auto'")
+    if device == "cuda" and engine == "processes":
+        raise ValueError("engine is 'processes' on CUDA, expected 'threads' or 'auto': one process feeds a device best")
+    count = workers or default_workers()
+    if engine == "auto":
+        alone = device == "cuda" or count == 1 or source.is_image or source.is_small()
+        engine = "threads" if alone else "processes"
+    return engine, count
+
+
+def _unfinished(source: Source, journal: Journal, tally: Tally) -> Iterator[Shard]:
+    """Yield the shards to do; those that earlier runs finished are counted."""
+    for shard in source.shards():
+        done = journal.finished_counts(shard)
+        if done is None:
+            yield shard
+        else:
+            tally.add({**done, "resumed": done["images"], "shards": 1})
+
+
+def _through(
+    flow: Flow, shards: Iterator[Shard], tick: Callable[[], None] | None, stages: dict[str, dict[str, float]]
+) -> None:
+    try:
+        flow.run(shards, tick)
+    finally:
+        stages.update(flow.line.report())
 
 
 def default_workers() -> int:

@@ -18,6 +18,8 @@ KINDS = {
     "table": (".parquet", ".arrow", ".feather"),
 }
 """The endings of names, in lower case, of each kind of file."""
+FEW = 400  # images that threads have done when processes have just started
+IMAGE_BYTES = 50_000  # what an image takes in a tar or table file, about
 
 
 class Source:
@@ -113,6 +115,15 @@ class Source:
         if images:
             yield FolderShard(tuple(images))
 
+    def is_small(self) -> bool:
+        """Return whether there are but a few images: not worth starting processes for."""
+        room = FEW
+        for item in self:
+            room -= 1 if is_image_name(item.name) else self._tree.size(item.name) // IMAGE_BYTES
+            if room < 0:
+                return False
+        return True
+
     def images(self) -> int | None:
         """Count the images, listing the files once more; None where some are in tar or table files."""
         count = 0
@@ -149,6 +160,12 @@ class _Local:
 
     def path(self, name: str) -> str:
         return os.path.join(self.root, name)
+
+    def size(self, name: str) -> int:
+        try:
+            return os.stat(self.path(name)).st_size
+        except OSError:
+            return 0
 
     def stamp(self, name: str) -> str:
         try:
@@ -213,6 +230,9 @@ class _Remote:
 
     def path(self, name: str) -> str:
         return f"{self._scheme}://{self._path}/{name}"
+
+    def size(self, name: str) -> int:
+        return int(self._system.info(f"{self._path}/{name}").get("size") or 0)
 
     def stamp(self, name: str) -> str:
         info: dict[str, Any] = self._system.info(f"{self._path}/{name}")

@@ -59,7 +59,13 @@ class Stages(Generic[T]):
         self.feeding = 0.0
         self._workers = workers
         self._begin = begin
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)  # in hand, for the feed
+        shared = threading.Condition(self._lock)
+        self._ready = {
+            stage.name: threading.Condition(self._lock) if stage.threads else shared for stage in self.stages
+        }
+        self._ended = threading.Event()
         self._in_hand = 0
         self._fed = self._stopping = False
         self._error: BaseException | None = None
@@ -88,15 +94,13 @@ class Stages(Generic[T]):
             self._wait(tick)
         except KeyboardInterrupt as caught:
             interrupt = caught
-            with self._changed:
+            with self._lock:
                 self._stopping = True
-                self._changed.notify_all()
+                self._room.notify_all()
             self._wait(None)
         finally:
-            with self._changed:
-                if not self._over():  # interrupted for a second time
-                    self._error = self._error or KeyboardInterrupt()
-                self._changed.notify_all()
+            if not self._ended.is_set():  # interrupted for a second time
+                self._fail(KeyboardInterrupt())
             for thread in threads:
                 if thread.ident is not None:
                     thread.join()
@@ -117,24 +121,29 @@ class Stages(Generic[T]):
         return rows
 
     def _wait(self, tick: Callable[[], None] | None) -> None:
-        while True:
-            with self._changed:
-                if self._over():
-                    return
-                self._changed.wait(0.1)
+        while not self._ended.wait(0.1):
             if tick is not None:
                 tick()
 
-    def _over(self) -> bool:
-        return self._error is not None or (self._fed and self._in_hand == 0)
+    def _end_if_over(self) -> None:
+        """Let all threads end if there is nothing more to do; the lock is held."""
+        if self._error is not None or (self._fed and self._in_hand == 0):
+            self._ended.set()
+            for condition in (self._room, *self._ready.values()):
+                condition.notify_all()
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            self._error = self._error or error
+            self._end_if_over()
 
     def _feed(self, feed: Iterator[T]) -> None:
         try:
             self._begin()
             while True:
-                with self._changed:
+                with self._lock:
                     while self._in_hand >= self.most and not self._stopping and self._error is None:
-                        self._changed.wait()
+                        self._room.wait()
                     if self._stopping or self._error is not None:
                         break
                 start = time.perf_counter()
@@ -142,18 +151,16 @@ class Stages(Generic[T]):
                 self.feeding += time.perf_counter() - start
                 if batch is None:
                     break
-                with self._changed:
+                with self._lock:
                     self._in_hand += 1
-                    self.stages[0].queue.append(batch)
-                    self._changed.notify_all()
+                    self._queue(self.stages[0], [batch])
             getattr(feed, "close", lambda: None)()  # what the feed holds open
         except BaseException as error:
-            with self._changed:
-                self._error = self._error or error
+            self._fail(error)
         finally:
-            with self._changed:
+            with self._lock:
                 self._fed = True
-                self._changed.notify_all()
+                self._end_if_over()
 
     def _work(self, stages: list[Stage[T]]) -> None:
         try:
@@ -165,32 +172,35 @@ class Stages(Generic[T]):
                 seconds = time.perf_counter() - start
                 self._pass_on(stage, [batch] if onward is None else onward, seconds)
         except BaseException as error:
-            with self._changed:
-                self._error = self._error or error
-                self._changed.notify_all()
+            self._fail(error)
 
     def _take(self, stages: list[Stage[T]]) -> tuple[Stage[T], T] | None:
         """Return the batch that has come furthest, waiting for one; None at the end."""
-        with self._changed:
+        with self._lock:
             while True:
-                if self._over():
+                if self._ended.is_set():
                     return None
                 for stage in reversed(stages):
                     if stage.queue:
                         stage.waiting += len(stage.queue)
                         return stage, stage.queue.popleft()
                 start = time.perf_counter()
-                self._changed.wait()
+                self._ready[stages[0].name].wait()
                 if stages[0].threads == 0:
                     self.idle += time.perf_counter() - start
 
     def _pass_on(self, stage: Stage[T], batches: list[T], seconds: float) -> None:
-        with self._changed:
+        with self._lock:
             stage.seconds += seconds
             stage.batches += 1
             following = self.stages.index(stage) + 1
             if following < len(self.stages):
-                self.stages[following].queue.extend(batches)
+                self._queue(self.stages[following], batches)
             else:
                 self._in_hand -= len(batches)
-            self._changed.notify_all()
+                self._room.notify(1)
+                self._end_if_over()
+
+    def _queue(self, stage: Stage[T], batches: list[T]) -> None:
+        stage.queue.extend(batches)
+        self._ready[stage.name].notify(len(batches))

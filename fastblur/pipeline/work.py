@@ -1,6 +1,7 @@
 """What is done to every image of a run: find its regions, hide them, encode."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,36 @@ import numpy as np
 from fastblur.annotations import Boxes
 from fastblur.codecs import encode, size_of
 from fastblur.codecs.formats import format_of
-from fastblur.pipeline.batches import COPIED, HIDDEN, Batches, Detect, Failure, Images, Opened, step
+from fastblur.pipeline.batches import COPIED, HIDDEN, Batches, Detect, Failure, Hand, Images, Opened, on_images, step
 from fastblur.pipeline.boxes import BoxFile, hiding_boxes, relative_boxes
 from fastblur.pipeline.hiding import Hide
+from fastblur.pipeline.shards import Item
 
+UNLISTED = ("fail", "copy", "detect")
 NO_BOXES: Boxes = np.zeros((0, 4), np.float32)
+
+
+def with_boxes(item: Item, box_file: BoxFile | None, unlisted: str) -> Item:
+    """Return the image with its boxes from the file, or with what is wrong about them; as it is without a file.
+
+    Args:
+        item: an image.
+        box_file: the boxes given, or None.
+        unlisted: what becomes of an image that the file does not name: "fail", "copy" or "detect".
+    """
+    if box_file is None or item.problem is not None:
+        return item
+    try:
+        boxes = step("boxes", box_file.find, item.key or item.name)
+    except Failure as failure:
+        return replace(item, problem=str(failure))
+    if boxes is None and unlisted == "detect":
+        return item
+    if boxes is None and unlisted == "copy":
+        boxes = NO_BOXES
+    if boxes is None:
+        return replace(item, problem="boxes: the boxes file does not name this image")
+    return replace(item, boxes=boxes)
 
 
 class Work(Batches):
@@ -22,35 +48,24 @@ class Work(Batches):
 
     Args:
         detect, size, max_pixels: as `Batches` takes them.
-        box_file: the boxes given, or None.
-        unlisted: what becomes of an image that the box file does not name: "fail", "copy" or "detect".
         hide: hides boxes in the pixels of pictures.
     """
 
-    def __init__(
-        self,
-        detect: Detect | None,
-        size: int | None,
-        max_pixels: int,
-        box_file: BoxFile | None,
-        unlisted: str,
-        hide: Hide,
-    ) -> None:
+    def __init__(self, detect: Detect | None, size: int | None, max_pixels: int, hide: Hide) -> None:
         super().__init__(detect, size, max_pixels)
-        self.box_file = box_file
-        self.unlisted = unlisted
         self._hide = hide
 
-    def stages(self, readers: int, device: str) -> list[tuple[str, Callable[[Images], None], int]]:
+    def stages(self, readers: int, device: str) -> list[tuple[str, Callable[[Hand], None], int]]:
         """Return the stages in their order, each with how many threads it has of its own, 0 for the workers'."""
         own = 1 if device == "cuda" else 0  # a device takes one batch after the other
         stages: list[tuple[str, Callable[[Images], None], int]] = [
             ("read", self.read, readers),
             ("decode", self.decode, 0),
+            *([("detect", self.search, own)] if self.detect is not None else []),
+            ("hide", self.hide, own),
+            ("encode", self.encode, 0),
         ]
-        if self.detect is not None:
-            stages.append(("detect", self.search, own))
-        return [*stages, ("hide", self.hide, own), ("encode", self.encode, 0)]
+        return [(name, on_images(function), threads) for name, function, threads in stages]
 
     def after_decoding(self) -> list[Callable[[Images], None]]:
         """Return the stages that an image goes through when it has been decoded."""
@@ -58,7 +73,10 @@ class Work(Batches):
 
     def open(self, one: Opened) -> None:
         """Decode the image, unless boxes are given and there are none: then it is copied."""
-        one.boxes = self._given(one)
+        item = one.item
+        one.boxes = self._checked_relative(one) if item.boxes is not None and item.relative else item.boxes
+        if one.boxes is None and self.detect is None:
+            raise Failure("boxes: none are given for this image")
         if one.boxes is None or len(one.boxes) > 0:
             super().open(one)
         else:
@@ -75,20 +93,6 @@ class Work(Batches):
         """Encode the images in which something was hidden."""
         for one in images:
             self.attempt(self._encode, one)
-
-    def _given(self, one: Opened) -> Boxes | None:
-        """Return the boxes given for the image; None where they are to be detected."""
-        item = one.item
-        if item.boxes is not None:
-            return self._checked_relative(one) if item.relative else item.boxes
-        if self.box_file is None:
-            return None
-        boxes = step("boxes", self.box_file.find, item.key or item.name)
-        if boxes is not None or self.unlisted == "detect":
-            return boxes
-        if self.unlisted == "copy":
-            return NO_BOXES
-        raise Failure("boxes: the boxes file does not name this image")
 
     def _checked_relative(self, one: Opened) -> Boxes:
         width, height = size_of(one.data)
