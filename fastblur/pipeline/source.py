@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from fastblur.codecs import SUFFIXES
+from fastblur.pipeline import tables, tars
 from fastblur.pipeline.folders import IMAGES, FolderShard
 from fastblur.pipeline.shards import Item, Shard
 from fastblur.pipeline.storage import filesystem, is_url, open_file
 
 KINDS = {
     "images": SUFFIXES,
-    "webdataset": (".tar", ".tar.gz", ".tgz"),
-    "table": (".parquet", ".arrow", ".feather"),
+    "webdataset": tars.SUFFIXES,
+    "table": tables.SUFFIXES,
 }
 """The endings of names, in lower case, of each kind of file."""
 FEW = 400  # images that threads have done when processes have just started
@@ -105,13 +106,9 @@ class Source:
                 images = []
             opened, stamp = partial(open_file, item.path), self._tree.stamp(item.name)
             if item.name.lower().endswith(KINDS["webdataset"]):
-                from fastblur.pipeline.tars import TarShard
-
-                yield TarShard(item.name, opened, stamp)
+                yield tars.TarShard(item.name, opened, stamp)
             else:
-                from fastblur.pipeline.tables import TableShard
-
-                yield TableShard(item.name, opened, stamp, column=self._column, boxes=self._boxes)
+                yield tables.TableShard(item.name, opened, stamp, column=self._column, boxes=self._boxes)
         if images:
             yield FolderShard(tuple(images))
 
