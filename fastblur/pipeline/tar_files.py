@@ -13,7 +13,6 @@ from typing import BinaryIO, cast
 BLOCK = tarfile.BLOCKSIZE
 PIECE = 1 << 20  # bytes asked for at once: what a header declares is never allocated before it is there
 HEAD_BYTES = 1 << 20  # of a member's headers, its long name and its pax records among them
-GLOBAL_BYTES = 64 << 10  # of the pax records for all members
 
 _LONG = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 _KINDS = {
@@ -64,7 +63,6 @@ class TarReader:
         self._file = gzip.GzipFile(filename="", mode="rb", fileobj=cast(BinaryIO, begin)) if self.gz else begin
         self._where = "its first header"
         self._left = self._padding = self._at = 0
-        self._globals = b""
 
     def __iter__(self) -> Iterator[Member]:
         """Yield the members."""
@@ -106,7 +104,7 @@ class TarReader:
                 raise ValueError(f"the tar is damaged in {self._where}: byte {self._at - BLOCK}") from None
             head += block
             if info.type == tarfile.XGLTYPE and len(head) == BLOCK:
-                return self._global(head + self._payload(info.size, GLOBAL_BYTES - len(self._globals)))
+                return _for_all(head + self._payload(info.size, HEAD_BYTES))
             if info.type not in _LONG:
                 break
             head += self._payload(info.size, HEAD_BYTES - len(head))
@@ -116,7 +114,7 @@ class TarReader:
                 head += self._payload(BLOCK, HEAD_BYTES - len(head))
                 more = head[-8]
         try:
-            return _member(head, self._globals, info)
+            return _member(head, info)
         except Exception as error:  # of the many kinds that senseless headers bring about
             raise ValueError(f"the tar has a header that makes no sense: {self._where} ({error})") from None
 
@@ -124,12 +122,6 @@ class TarReader:
         if not 0 <= size <= most:
             raise ValueError(f"the tar has a header that makes no sense: {self._where} has {size} bytes")
         return self._take(size + -size % BLOCK)
-
-    def _global(self, head: bytes) -> Member:
-        if re.search(rb"\d+ (path|size|linkpath|GNU\.sparse\.[a-z]+)=", head):
-            raise ValueError("the tar has a header that makes no sense: one name or size for all members")
-        self._globals += head
-        return Member(head, "", 0, False, "")
 
     def _take(self, size: int) -> bytes:
         """Return the next bytes, exactly that many."""
@@ -216,18 +208,25 @@ def _pieces(size: int) -> Iterator[int]:
         yield min(PIECE, size - start)
 
 
-def _parsed(head: bytes, more: bytes = b"") -> tarfile.TarInfo:
-    file = tarfile.TarFile(fileobj=io.BytesIO(more + head), encoding="utf-8", errors="surrogateescape")
+def _for_all(head: bytes) -> Member:
+    """Return the pax records for all members that follow; those that are let through do not tell how to read them."""
+    if re.search(rb"\d+ (path|size|linkpath|GNU\.sparse\.[a-z]+)=", head):
+        raise ValueError("the tar has a header that makes no sense: one name or size for all members")
+    return Member(head, "", 0, False, "")
+
+
+def _parsed(head: bytes) -> tarfile.TarInfo:
+    file = tarfile.TarFile(fileobj=io.BytesIO(head), encoding="utf-8", errors="surrogateescape")
     info = file.next()
     assert info is not None
     return info
 
 
-def _member(head: bytes, more: bytes, last: tarfile.TarInfo) -> Member:
+def _member(head: bytes, last: tarfile.TarInfo) -> Member:
     """Return the member of these headers, the last of which is `last`."""
     # tarfile would look for a sparse file's map in the data, which is not here.
     long = head[:-BLOCK].replace(b" GNU.sparse.", b" not.sparse.")
-    info = last if not long and not more else _parsed(long + head[-BLOCK:], more)
+    info = _parsed(long + head[-BLOCK:]) if long else last
     name = info.pax_headers.get("not.sparse.name", info.name)
     sparse = last.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("not.sparse.") for key in info.pax_headers)
     size = last.size if last.type == tarfile.GNUTYPE_SPARSE else info.size

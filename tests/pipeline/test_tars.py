@@ -549,6 +549,15 @@ def test_a_damaged_header_spoils_the_sample_before_it() -> None:
     assert read(done.file) == expected(SAMPLES[:8])
 
 
+def test_a_long_name_without_a_member_is_not_the_end() -> None:
+    source = tar(SAMPLES[:8], tarfile.GNU_FORMAT)
+    end = infos(source)[-1].offset_data + -(-len(SAMPLES[7][1]) // 512) * 512
+    long = special("x" * 300, tarfile.REGTYPE).tobuf(tarfile.GNU_FORMAT)[:-512]
+    done = run(source[:end] + long + bytes(10240))
+    assert "damaged in the header after 'n01440764/1.seg.png'" in done.broken
+    assert read(done.file) == expected(SAMPLES[:4])
+
+
 def test_what_comes_after_the_end_mark_is_told() -> None:
     done = run(tar(SAMPLES[:4]) + tar(SAMPLES[4:8]))
     assert "goes on after its end mark" in done.broken
