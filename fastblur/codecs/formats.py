@@ -83,6 +83,24 @@ def format_of(data: bytes) -> str:
         return "BMP"
     if not data:
         raise CodecError(f"the file is empty, {_EXPECTED}")
+    if (other := _unsupported(data)) is not None:
+        raise CodecError(f"{other} is not supported, {_EXPECTED}")
+    raise CodecError(f"the file begins with {data[:8]!r}, {_EXPECTED}")
+
+
+def is_image(data: bytes) -> bool:
+    """Return whether bytes under a name that does not say so begin as an image file does, supported or not."""
+    if data.startswith(b"BM"):  # as texts may too: of a bitmap the reserved bytes are zero, and its header's size small
+        return data[6:10] == bytes(4) and data[15:18] == bytes(3)
+    try:
+        format_of(data)
+    except CodecError:
+        return _unsupported(data) is not None
+    return True
+
+
+def _unsupported(data: bytes) -> str | None:
+    """Return which other image format the first bytes tell."""
     others = {
         "GIF": data.startswith(b"GIF8"),
         "HEIC": data[4:8] == b"ftyp" and data[8:11] in (b"hei", b"hev", b"mif", b"msf"),
@@ -91,10 +109,7 @@ def format_of(data: bytes) -> str:
         "JPEG 2000": data.startswith((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")),
         "JPEG XL": data.startswith((b"\0\0\0\x0cJXL ", b"\xff\x0a")),
     }
-    for name, found in others.items():
-        if found:
-            raise CodecError(f"{name} is not supported, {_EXPECTED}")
-    raise CodecError(f"the file begins with {data[:8]!r}, {_EXPECTED}")
+    return next((name for name, found in others.items() if found), None)
 
 
 def size_of(data: bytes) -> tuple[int, int]:

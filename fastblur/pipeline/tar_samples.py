@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from fastblur.codecs import SUFFIXES
+from fastblur.codecs import SUFFIXES, is_image
 from fastblur.pipeline.shards import Batch, Item
 from fastblur.pipeline.tar_files import Member, TarReader
 
@@ -125,7 +125,7 @@ class Sample:
     def _keep(self, member: Member, tar: TarReader, sample: int | None) -> None:
         data = tar.read() if member.is_file else b""
         kept = Kept(member.head, member.size, data, None, sample)
-        if _is_image(member):
+        if _is_image(member) or is_image(data):
             kept.data, kept.image = b"", len(self.items)
             self.items.append(Item(self._name(member), data=data, key=member.name))
             self._alone.append(sample is None)

@@ -690,3 +690,25 @@ def test_a_name_that_the_sink_refuses_fails_all_images() -> None:
     sink.error = OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(OSError, match="No space"):
         shard.output(sink).put(next(iter(shard.batches(4))), [b"x"] * 4)
+
+
+@pytest.mark.parametrize(
+    ("data", "image"),
+    [
+        (b"\xff\xd8\xff\xe0 a JPEG", True),
+        (b"GIF89a", True),
+        (b"\0\0\0\x1cftypheic", True),
+        (b"BM" + bytes(12) + b"\x28" + bytes(40), True),
+        (b"BMW is no bitmap, however long the text goes on", False),
+        (b'{"json": 1}', False),
+        (b"", False),
+    ],
+)
+def test_a_member_that_is_an_image_under_another_name_is_no_other_member(tmp_path, data, image):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as tar:
+        info = tarfile.TarInfo("0001.image")
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+    (batch,) = TarShard("a.tar", lambda: path.open("rb"), "").batches(8)
+    assert [item.data for item in batch.items] == ([data] if image else [])
