@@ -31,10 +31,11 @@ import cv2
 import numpy as np
 import torch
 from kornia.filters import gaussian_blur2d
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
 
 import fastblur
 from benchmarks.measure import DATA, ROOT, cpus, in_turns, medians, write_json
+from benchmarks.pillow_recipe import pillow_recipe
 from tests import formula
 
 
@@ -70,19 +71,6 @@ def load(data: Path) -> list[tuple[np.ndarray, np.ndarray]]:
         for entry in entries
         if entry["bboxes"]
     ]
-
-
-def pillow_recipe(image: Image.Image, boxes: np.ndarray) -> Image.Image:
-    """Blur as the ImageNet team's script did."""
-    mask = Image.new("L", image.size)
-    draw = ImageDraw.Draw(mask)
-    largest = 0.0
-    for x0, y0, x1, y1 in boxes:
-        d = max(x1 - x0, y1 - y0)
-        largest = max(largest, d)
-        draw.rectangle((x0 - 0.1 * d, y0 - 0.1 * d, x1 + 0.1 * d, y1 + 0.1 * d), fill=255)
-    filtered = ImageFilter.GaussianBlur(float(0.1 * largest))
-    return Image.composite(image.filter(filtered), image, mask.filter(filtered))
 
 
 def opencv_per_region(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:

@@ -14,13 +14,13 @@ import torch
 
 from fastblur.pipeline.boxes import BoxFile
 from fastblur.pipeline.flow import BATCH, Flow, RunStopped, readers
+from fastblur.pipeline.given import with_boxes
 from fastblur.pipeline.job import Job
 from fastblur.pipeline.journal import Journal
 from fastblur.pipeline.shards import Shard
 from fastblur.pipeline.sink import LocalSink, RemoteSink
 from fastblur.pipeline.storage import is_url
 from fastblur.pipeline.summary import COUNTS, Tally
-from fastblur.pipeline.work import with_boxes
 
 try:
     import ray

@@ -4,9 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
-from fastblur.pipeline.batches import FAILED, Hand
+from fastblur.pipeline.hand import FAILED, Hand
 from fastblur.pipeline.journal import Journal, count, journal_line
 from fastblur.pipeline.shards import Batch, Item, Output, Shard
 from fastblur.pipeline.sink import LocalSink, RemoteSink
@@ -105,6 +103,7 @@ class Flow:
         batch: images that go through the stages together.
         boxed: gives an image the boxes that are given for it.
         most: batches in hand at once; enough that no worker waits for another, each batch more costs memory.
+        begin: called first in each thread.
         stop_on_error: whether the first failure stops the run.
     """
 
@@ -117,6 +116,7 @@ class Flow:
     batch: int
     boxed: Callable[[Item], Item]
     most: int
+    begin: Callable[[], None] = lambda: None
     stop_on_error: bool = False
 
     def __post_init__(self) -> None:
@@ -125,7 +125,7 @@ class Flow:
 
         stages: list[Stage[Hand]] = [Stage(name, function, threads) for name, function, threads in self.stages]
         stages += [Stage("write", self._write), Stage("commit", self._commit, 1)]
-        self.line = Stages(stages, self.workers, self.most, lambda: torch.set_num_threads(1))
+        self.line = Stages(stages, self.workers, self.most, self.begin)
 
     def run(self, shards: Iterable[Shard], tick: Callable[[], None] | None = None) -> None:
         """Do the shards; raises as `Stages.run`, and RunStopped where the sink fails."""

@@ -1,14 +1,17 @@
 """What decides the result of a run, as it is sent to whoever does a part of it."""
 
+import ctypes
+import os
+import sys
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
+from fastblur.pipeline.given import UNLISTED
 
-from fastblur.detectors import load_detector
-from fastblur.pipeline.batches import Detect
-from fastblur.pipeline.hiding import make_hide
-from fastblur.pipeline.work import UNLISTED, Work
+if TYPE_CHECKING:
+    from fastblur.pipeline.batches import Detect
+    from fastblur.pipeline.work import Work
 
 MAX_PIXELS = 2**28
 
@@ -38,11 +41,15 @@ class Job:
     box_file: bool
     box_column: bool
 
-    def work(self) -> tuple[Work, dict[str, Any]]:
+    def work(self) -> "tuple[Work, dict[str, Any]]":
         """Return what does the work, and the parameters that it goes by.
 
         Raises ValueError, TypeError, ImportError or OSError where an argument does not fit.
         """
+        # Here, and not above: a run whose processes do the work never loads torch itself.
+        from fastblur.pipeline.hiding import make_hide
+        from fastblur.pipeline.work import Work
+
         if self.max_pixels < 1:
             raise ValueError(f"max-pixels is {self.max_pixels}, expected at least 1")
         hide, hiding = make_hide(self.method, self.device, **self.options)
@@ -71,15 +78,17 @@ class Job:
 
 def make_detect(
     name: str | None, threshold: float | None, size: int | None, device: str
-) -> tuple[Detect, dict[str, Any]]:
+) -> "tuple[Detect, dict[str, Any]]":
     """Return a function that finds regions, and the parameters that decide what it finds."""
+    from fastblur.detectors import load_detector
+
     if threshold is not None and not 0 <= threshold <= 1:
         raise ValueError(f"threshold is {threshold}, expected 0..1")
     if size is not None and size < 1:
         raise ValueError(f"detect-size is {size}, expected a positive number of pixels")
     detector = load_detector(name or "centerface", device=device, score_threshold=threshold, size=size, threads=1)
 
-    def detect(images: list[torch.Tensor]) -> Any:
+    def detect(images: Any) -> Any:
         return detector([image.to(device) for image in images])
 
     return detect, {
@@ -94,6 +103,21 @@ def check_device(device: str) -> str:
     """Return "cpu" or "cuda" for a device asked for by the user; ValueError where it cannot be had."""
     if device not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device is {device!r}, expected 'auto', 'cpu' or 'cuda'")
+    if device == "cpu" or (device == "auto" and not _may_have_cuda()):
+        return "cpu"
+    import torch
+
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is 'cuda', but this machine has no CUDA device, expected 'cpu' or 'auto'")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _may_have_cuda() -> bool:
+    """Return whether there is a driver, so that it is worth asking torch, which takes a second to load."""
+    if "torch" in sys.modules or Path("/dev/kfd").exists():  # loaded already; AMD's driver
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True

@@ -20,7 +20,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from fastblur.pipeline.batches import FAILED, HIDDEN, Opened
+from fastblur.pipeline.hand import FAILED, HIDDEN, Opened
 from fastblur.pipeline.shards import Shard
 from fastblur.pipeline.sink import LocalSink, RemoteSink
 from fastblur.pipeline.summary import COUNTS

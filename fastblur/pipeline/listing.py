@@ -12,8 +12,9 @@ from typing import Any, TextIO
 import torch
 
 from fastblur.detectors.weights import replacing
-from fastblur.pipeline.batches import COPIED, FAILED, HIDDEN, Batches, Detect, Hand, Images, on_images
+from fastblur.pipeline.batches import Batches, Detect
 from fastblur.pipeline.flow import BATCH, readers
+from fastblur.pipeline.hand import COPIED, FAILED, HIDDEN, Hand, Images, on_images
 from fastblur.pipeline.job import MAX_PIXELS, check_device, make_detect
 from fastblur.pipeline.journal import count
 from fastblur.pipeline.progress import Show, ticking

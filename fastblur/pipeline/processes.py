@@ -13,12 +13,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from fastblur.forks import begin
-from fastblur.pipeline.batches import Hand, Opened
 from fastblur.pipeline.flow import RunStopped, put_results, stopped
 from fastblur.pipeline.folders import FolderOutput
+from fastblur.pipeline.hand import Hand, Opened
 from fastblur.pipeline.job import Job
 from fastblur.pipeline.shards import Batch
 from fastblur.pipeline.sink import LocalSink, RemoteSink
@@ -177,6 +175,8 @@ class _Process:
 
 def _main(pipe: Connection, job: Job, destination: str, readers: int) -> None:
     """Do batches until the run says that there are no more, or is gone."""
+    import torch
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides what becomes of Ctrl-C
     torch.set_num_threads(1)
     sending = threading.Lock()

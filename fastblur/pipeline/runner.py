@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from fastblur.detectors.weights import sha256
 from fastblur.pipeline.boxes import BoxFile
 from fastblur.pipeline.flow import BATCH, Flow, RunStopped, readers, stopped
+from fastblur.pipeline.given import with_boxes
 from fastblur.pipeline.job import MAX_PIXELS, Job, check_device
 from fastblur.pipeline.journal import Journal, locked
 from fastblur.pipeline.place import check_report, place, place_remote
@@ -18,9 +19,8 @@ from fastblur.pipeline.progress import Show, ticking
 from fastblur.pipeline.shards import Shard
 from fastblur.pipeline.sink import LocalSink, RemoteSink
 from fastblur.pipeline.source import Source
-from fastblur.pipeline.storage import is_url
+from fastblur.pipeline.storage import is_url, sha256
 from fastblur.pipeline.summary import COUNTS, Summary, Tally, installed_versions
-from fastblur.pipeline.work import Work, with_boxes
 
 ENGINES = ("auto", "threads", "processes", "ray")
 
@@ -113,7 +113,7 @@ def run(
     stages: dict[str, dict[str, float]] = {}
     with ExitStack() as stack:
         pool: Processes | None = None
-        work: Work | None = None
+        work: Any = None
         if engine == "processes":
             pool = stack.enter_context(Processes(count, job, target, readers(opened.path), stages))
         box_file = None if boxes is None else BoxFile(Path(boxes), opened.root)
@@ -123,7 +123,7 @@ def run(
             work, parameters = job.work()
         parameters |= {"source": opened.path, "format": format, "image_column": image_column, "box_column": box_column}
         if boxes is not None:
-            parameters |= {"boxes": str(boxes), "boxes_sha256": sha256(Path(boxes))}
+            parameters |= {"boxes": str(boxes), "boxes_sha256": sha256(os.fspath(boxes))}
         sink = RemoteSink(target) if root is None else LocalSink(root, rename=rename)
         place_remote(sink, overwrite=overwrite)
         if root is not None and not opened.is_image:
@@ -160,7 +160,7 @@ def run(
             else:
                 assert work is not None
                 line = work.stages(readers(opened.path), device)
-                _through(flow(line, workers=count, most=3 * count + 4), shards, tick, stages)
+                _through(flow(line, workers=count, most=3 * count + 4, begin=one_thread), shards, tick, stages)
         except KeyboardInterrupt as error:
             interrupted = int(getattr(error, "signal", 2))
         except OSError as error:
@@ -220,6 +220,13 @@ def _through(
         flow.run(shards, tick)
     finally:
         stages.update(flow.line.report())
+
+
+def one_thread() -> None:
+    """Let torch use one thread in this one: the images are the parallelism."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def default_workers() -> int:

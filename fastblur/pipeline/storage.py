@@ -1,6 +1,7 @@
 """Files by path or URL: what a run reads, and how it tells what can be wrong with what it writes."""
 
 import errno
+import hashlib
 import os
 from typing import Any, BinaryIO, cast
 
@@ -54,6 +55,15 @@ def read_file(path: str) -> bytes:
         return b"".join(parts)
     finally:
         os.close(descriptor)
+
+
+def sha256(path: str) -> str:
+    """Return the sha256 of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open_file(path) as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def open_file(path: str) -> BinaryIO:
