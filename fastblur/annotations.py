@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastblur.json_stream import entries
+
 Boxes = npt.NDArray[np.float32]
 
 _CORNERS = ("x0", "y0", "x1", "y1")
@@ -19,7 +21,8 @@ def read_ilsvrc(path: str | Path) -> Iterator[tuple[str, Boxes]]:
     """Yield (key, boxes) for every entry of an ILSVRC face annotation file.
 
     The file is a list of {"url": "train/n01440764/x.JPEG", "bboxes": [{"x0": .., "y0": .., "x1": .., "y1": ..}]}, as
-    published by Yang et al., "A Study of Face Obfuscation in ImageNet", ICML 2022 (arXiv:2103.06191).
+    published by Yang et al., "A Study of Face Obfuscation in ImageNet", ICML 2022 (arXiv:2103.06191). It is read as a
+    stream.
 
     Returns:
         The key as it stands in the file, a relative path with "/" between folders, and (n, 4) float32 boxes, xyxy in
@@ -28,19 +31,71 @@ def read_ilsvrc(path: str | Path) -> Iterator[tuple[str, Boxes]]:
     Raises OSError for a file that cannot be read, ValueError for one of another form, with a key that is absolute or
     contains "..", or with a coordinate that is not a finite number.
     """
-    try:
-        entries = json.loads(Path(path).read_bytes())
-    except ValueError as error:  # json.JSONDecodeError and UnicodeDecodeError
-        raise ValueError(f"boxes file {path} is not JSON ({error}), expected the ILSVRC face annotations") from None
-    except RecursionError:
-        raise ValueError(f"boxes file {path} is nested too deeply, expected the ILSVRC face annotations") from None
-    if not isinstance(entries, list):
-        raise ValueError(f"boxes file {path} holds a {type(entries).__name__}, expected a list of entries")
-    for number, entry in enumerate(entries):
+    if is_coco(path):
+        raise ValueError(f"boxes file {path} holds an object, expected a list of entries")
+    for number, (_, entry) in enumerate(_stream(path, "the ILSVRC face annotations")):
         where = f"entry {number} of boxes file {path}"
         if not isinstance(entry, dict) or not {"url", "bboxes"} <= entry.keys():
             raise ValueError(f'{where} is {_brief(entry)}, expected {{"url": .., "bboxes": [..]}}')
         yield _checked_key(entry["url"], where), _checked_boxes(entry["bboxes"], where)
+
+
+def read_coco(path: str | Path) -> Iterator[tuple[str, Boxes]]:
+    """Yield (key, boxes) for every image of a COCO annotation file, whatever the annotations' categories.
+
+    The file is {"images": [{"id": 7, "file_name": "a/x.jpg", ..}, ..], "annotations": [{"image_id": 7, "bbox": [x, y,
+    width, height], ..}, ..], ..}; it is read as a stream, because polygons make it large.
+
+    Returns:
+        The file name, a relative path, and (n, 4) float32 boxes, xyxy in pixels of the image as it is stored; n may be
+        0. Degenerate boxes are passed on.
+
+    Raises OSError for a file that cannot be read, ValueError for one of another form, for an annotation of an image
+    that is not listed, and as `read_ilsvrc` for keys and coordinates.
+    """
+    keys: dict[Any, str] = {}
+    rows: dict[Any, list[float]] = {}
+    numbers = {"images": 0, "annotations": 0}
+    for name, entry in _stream(path, "COCO annotations"):
+        if name not in numbers:
+            continue
+        where = f"entry {numbers[name]} of {name!r} in boxes file {path}"
+        numbers[name] += 1
+        if name == "images":
+            if not isinstance(entry, dict) or not {"id", "file_name"} <= entry.keys():
+                raise ValueError(f'{where} is {_brief(entry)}, expected {{"id": .., "file_name": ..}}')
+            if not isinstance(entry["id"], (int, str)) or entry["id"] in keys:
+                raise ValueError(f"{where} has the id {_brief(entry['id'])}, expected a number of its own")
+            keys[entry["id"]] = _checked_key(entry["file_name"], where)
+        else:
+            if not isinstance(entry, dict) or not {"image_id", "bbox"} <= entry.keys():
+                raise ValueError(f'{where} is {_brief(entry)}, expected {{"image_id": .., "bbox": [..]}}')
+            box = entry["bbox"]
+            if not isinstance(box, list) or len(box) != 4 or not all(_is_coordinate(value) for value in box):
+                raise ValueError(f"{where} has the bbox {_brief(box)}, expected x, y, width and height")
+            if not isinstance(entry["image_id"], (int, str)):
+                raise ValueError(f"{where} has the image_id {_brief(entry['image_id'])}, expected an image's id")
+            x, y, width, height = box
+            rows.setdefault(entry["image_id"], []).extend((x, y, x + width, y + height))
+    if not keys:
+        raise ValueError(f'boxes file {path} lists no images, expected {{"images": [..], "annotations": [..]}}')
+    for image in rows.keys() - keys.keys():
+        raise ValueError(f"boxes file {path} has annotations of the image {image!r}, expected it among the images")
+    for image, key in keys.items():
+        yield key, np.array(rows[image], np.float32).reshape(-1, 4) if image in rows else _NONE
+
+
+def is_coco(path: str | Path) -> bool:
+    """Return whether a JSON file begins as an object, as COCO's do, and not as a list, as ILSVRC's do."""
+    with open(path, "rb") as file:
+        return file.read(1 << 16).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+
+
+def _stream(path: str | Path, expected: str) -> Iterator[tuple[str | None, Any]]:
+    try:
+        yield from entries(path)
+    except ValueError as error:  # UnicodeDecodeError among them
+        raise ValueError(f"boxes file {path} is not JSON or of another form ({error}), expected {expected}") from None
 
 
 def read_detections(path: str | Path) -> Iterator[tuple[str, Boxes | None]]:

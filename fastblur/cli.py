@@ -2,9 +2,8 @@
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -87,14 +86,7 @@ class Device(str, Enum):
 
 def main() -> None:
     """Run the command line."""
-    try:
-        app(prog_name="fastblur")
-    except SystemExit as end:
-        # Everything is written and no thread is left; taking the interpreter apart would last as long as 2000 images.
-        with suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(end.code if isinstance(end.code, int) else 1 if end.code else 0)
+    app(prog_name="fastblur")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,10 +1,12 @@
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fastblur.annotations import read_ilsvrc
+from fastblur.annotations import is_coco, read_coco, read_ilsvrc
+from fastblur.json_stream import CHUNK
 
 
 def write(path: Path, content: object) -> Path:
@@ -86,3 +88,83 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_oserror(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         list(read_ilsvrc(tmp_path / "boxes.json"))
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 64])
+def test_where_the_file_is_cut_to_be_read_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    content = [entry("é/]},{.jpg", x0=-1.25e-2), {"url": 'a"b\\c.jpg', "bboxes": [], "more": [[], {"x": "]"}]}, entry()]
+    path = write(tmp_path / "boxes.json", json.dumps(content, ensure_ascii=False, indent=1))
+    whole = [(key, boxes.tolist()) for key, boxes in read_ilsvrc(path)]
+    assert [key for key, _ in whole] == ["é/]},{.jpg", 'a"b\\c.jpg', "a.jpg"]
+    monkeypatch.setattr("fastblur.json_stream.CHUNK", chunk)
+    assert [(key, boxes.tolist()) for key, boxes in read_ilsvrc(path)] == whole
+
+
+@pytest.mark.parametrize("kept", [1, 30, -40, -1])
+def test_a_file_that_is_cut_is_refused(tmp_path: Path, kept: int) -> None:
+    path = write(tmp_path / "boxes.json", json.dumps([entry(), entry("b.jpg")])[:kept])
+    with pytest.raises(ValueError, match=r"boxes\.json is not JSON"):
+        list(read_ilsvrc(path))
+
+
+def test_what_follows_the_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="goes on after its end"):
+        list(read_ilsvrc(write(tmp_path / "boxes.json", "[] [")))
+
+
+def test_a_long_file_is_never_held_whole(tmp_path: Path) -> None:
+    path = write(tmp_path / "boxes.json", [entry(f"{i:09}.jpg") for i in range(200_000)])
+    tracemalloc.start()
+    count = sum(1 for _ in read_ilsvrc(path))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 200_000
+    assert path.stat().st_size > 14_000_000
+    assert peak < 40 * CHUNK / 4  # text takes up to four bytes a character, twice
+
+
+COCO = {
+    "info": {"year": 2017},
+    "annotations": [
+        {"image_id": 2, "bbox": [10, 20, 30, 40.5], "segmentation": [[1, 2, 3, 4]], "iscrowd": 0},
+        {"image_id": 1, "bbox": [0, 0, 5, 5]},
+        {"image_id": 2, "bbox": [1, 1, 0, 3]},
+    ],
+    "images": [
+        {"id": 1, "file_name": "a.jpg", "width": 9},
+        {"id": 2, "file_name": "t/b.jpg"},
+        {"id": 3, "file_name": "c"},
+    ],
+    "categories": [],
+}
+
+
+def test_coco(tmp_path: Path) -> None:
+    path = write(tmp_path / "boxes.json", COCO)
+    assert is_coco(path)
+    read = {key: boxes.tolist() for key, boxes in read_coco(path)}
+    assert read == {"a.jpg": [[0, 0, 5, 5]], "t/b.jpg": [[10, 20, 40, 60.5], [1, 1, 1, 4]], "c": []}
+    assert not is_coco(write(tmp_path / "list.json", [COCO]))
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"images": []}, "lists no images"),
+        ({"images": [], "annotations": []}, "lists no images"),
+        ({"images": [{"id": 1}]}, "file_name"),
+        ({"images": [{"id": 1, "file_name": "../a"}]}, r'without "\.\."'),
+        ({"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}]}, "entry 1 of 'images'.*of its own"),
+        ({"annotations": [{"image_id": 9, "bbox": [0, 0, 1, 1]}]}, "the image 9"),
+        ({"annotations": [{"bbox": [0, 0, 1, 1]}]}, "image_id"),
+        ({"annotations": [{"image_id": 1, "bbox": [0, 0, 1]}]}, "x, y, width and height"),
+        ({"annotations": [{"image_id": 1, "bbox": [0, 0, float("nan"), 1]}]}, "nan"),
+        ({"annotations": [{"image_id": [], "bbox": [0, 0, 1, 1]}]}, "image_id"),
+    ],
+)
+def test_coco_of_another_form_is_refused_in_one_sentence(tmp_path: Path, change: dict[str, object], word: str) -> None:
+    with pytest.raises(ValueError, match=word) as caught:
+        list(read_coco(write(tmp_path / "boxes.json", COCO | change)))
+    assert "boxes.json" in str(caught.value)

@@ -2,11 +2,17 @@
 
 import posixpath
 import threading
+from array import array
+from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from fastblur.annotations import Boxes, read_detections, read_ilsvrc
+from fastblur.annotations import Boxes, is_coco, read_coco, read_detections, read_ilsvrc
+
+MANY = 10_000  # first folders of keys that are worth remembering
 
 
 class BoxFile:
@@ -15,26 +21,64 @@ class BoxFile:
     The file's keys are paths relative to `root` or to one of its parents, the same one for all images: below the folder
     `train`, `n01440764/x.JPEG` is looked up as itself, as `train/n01440764/x.JPEG` and so on up.
 
-    A name that ends in .jsonl is read as what `fastblur detect` writes, any other as ILSVRC face annotations.
+    A name that ends in .jsonl is read as what `fastblur detect` writes, any other as ILSVRC face annotations or COCO.
+    The file is read as a stream and kept as a few arrays: about 80 bytes an image.
 
     Raises OSError and ValueError as the readers do, and ValueError for a key that comes twice.
     """
 
     def __init__(self, path: Path, root: Path) -> None:
-        self._table: dict[str, Boxes | None] = {}
-        for key, boxes in read_detections(path) if path.suffix.lower() == ".jsonl" else read_ilsvrc(path):
+        names, ends, hashes, values, lasts = bytearray(), array("q"), array("Q"), array("f"), array("q")
+        unsearched = array("b")
+        firsts: set[str] = set()
+        for key, boxes in _read(path):
             key = posixpath.normpath(key)
-            if key in self._table:
-                raise ValueError(f"boxes file {path} names {key!r} twice, expected one entry an image")
-            self._table[key] = boxes
-        names = [part for part in root.parts if part != root.anchor]
-        self._prefixes = ["".join(f"{name}/" for name in names[start:]) for start in range(len(names), -1, -1)]
+            if len(firsts) <= MANY:
+                firsts.add(key.partition("/")[0])
+            name = _name(key)
+            names += name
+            ends.append(len(names))
+            hashes.append(_hash(name))
+            if boxes is not None and len(boxes):
+                values.extend(boxes.ravel().tolist())
+            lasts.append(len(values) // 4)
+            unsearched.append(boxes is None)
+        self._names = np.frombuffer(bytes(names), np.uint8)
+        self._ends = np.concatenate(([0], np.frombuffer(ends, np.int64) if ends else [])).astype(np.int64)
+        given = np.frombuffer(hashes, np.uint64) if hashes else np.empty(0, np.uint64)
+        self._order = np.argsort(given, kind="stable").astype(np.int32)
+        self._hashes = given[self._order]
+        self._boxes = np.array(values, np.float32).reshape(-1, 4)
+        self._lasts = np.concatenate(([0], lasts)).astype(np.int64)  # an image's boxes end where the next one's begin
+        self._unsearched = np.array(unsearched, bool)
+        self._seen = np.zeros(len(lasts), bool)
+        self._refuse_duplicates(path)
+        parts = [part for part in root.parts if part != root.anchor]
+        prefixes = ["".join(f"{name}/" for name in parts[start:]) for start in range(len(parts), -1, -1)]
+        known = len(firsts) <= MANY
+        self._prefixes = [
+            prefix for prefix in prefixes if not prefix or not known or prefix.partition("/")[0] in firsts
+        ]
         self._used: str | None = None
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """Return the number of images that the file names."""
-        return len(self._table)
+        return len(self._seen)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is sent to another process: all but the lock, and what was looked up here."""
+        return {**vars(self), "_lock": None, "_seen": np.zeros(len(self), bool)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what another process sent."""
+        vars(self).update(state)
+        self._lock = threading.Lock()
+
+    @property
+    def unused(self) -> int:
+        """How many of the file's images have not been looked up."""
+        return len(self) - int(self._seen.sum())
 
     def find(self, name: str) -> Boxes | None:
         """Return the boxes of the image `name` below the root, (n, 4) float32; None where the file does not name it.
@@ -42,24 +86,60 @@ class BoxFile:
         Raises ValueError where the file names it in two ways, or in another way than the images found before: then
         nobody knows whose boxes these are; and where the file says that the image could not be searched.
         """
-        found = [prefix for prefix in self._prefixes if prefix + name in self._table]
+        found = [(prefix, entry) for prefix in self._prefixes if (entry := self._entry(prefix + name)) is not None]
         if not found:
             return None
         if len(found) > 1:
-            keys = " and ".join(repr(prefix + name) for prefix in found)
+            keys = " and ".join(repr(prefix + name) for prefix, _ in found)
             raise ValueError(f"the boxes file names both {keys}, expected one of them")
+        prefix, entry = found[0]
         with self._lock:
             if self._used is None:
-                self._used = found[0]
-        if found[0] != self._used:
+                self._used = prefix
+        if prefix != self._used:
             raise ValueError(
-                f"the boxes file names {found[0] + name!r}, but earlier images begin with {self._used!r} there, "
+                f"the boxes file names {prefix + name!r}, but earlier images begin with {self._used!r} there, "
                 "expected all paths from the same folder"
             )
-        boxes = self._table[found[0] + name]
-        if boxes is None:
+        self._seen[entry] = True
+        if self._unsearched[entry]:
             raise ValueError("the boxes file says that this image could not be searched")
-        return boxes
+        return self._boxes[self._lasts[entry] : self._lasts[entry + 1]]
+
+    def _entry(self, key: str) -> int | None:
+        name = _name(key)
+        wanted = np.uint64(_hash(name))
+        at = int(np.searchsorted(self._hashes, wanted))
+        while at < len(self._hashes) and self._hashes[at] == wanted:
+            entry = int(self._order[at])
+            if self._key(entry) == name:
+                return entry
+            at += 1
+        return None
+
+    def _key(self, entry: int) -> bytes:
+        return self._names[self._ends[entry] : self._ends[entry + 1]].tobytes()
+
+    def _refuse_duplicates(self, path: Path) -> None:
+        for at in np.flatnonzero(self._hashes[1:] == self._hashes[:-1]):
+            name = self._key(int(self._order[at]))
+            if name == self._key(int(self._order[at + 1])):
+                key = name.decode("utf-8", "surrogatepass")
+                raise ValueError(f"boxes file {path} names {key!r} twice, expected one entry an image")
+
+
+def _read(path: Path) -> Iterator[tuple[str, Boxes | None]]:
+    if path.suffix.lower() == ".jsonl":
+        return read_detections(path)
+    return iter(read_coco(path) if is_coco(path) else read_ilsvrc(path))
+
+
+def _name(key: str) -> bytes:
+    return key.encode("utf-8", "surrogatepass")
+
+
+def _hash(name: bytes) -> int:
+    return int.from_bytes(blake2b(name, digest_size=8).digest(), "little")
 
 
 def hiding_boxes(boxes: Boxes, height: int, width: int) -> Boxes:
@@ -78,5 +158,10 @@ def hiding_boxes(boxes: Boxes, height: int, width: int) -> Boxes:
 
 
 def relative_boxes(boxes: Boxes, height: int, width: int) -> Boxes:
-    """TEMP."""
+    """Return boxes relative to an image's sides, (n, 4) xyxy in 0..1 as img2dataset keeps them, in its pixels.
+
+    Raises ValueError for coordinates that are far outside 0..1: then they are pixels, or nothing that is known.
+    """
+    if len(boxes) and not (np.abs(boxes) <= 2).all():
+        raise ValueError(f"a box is {boxes[(np.abs(boxes) > 2).any(1)][0].tolist()}, expected parts of the image, 0..1")
     return boxes * np.array([width, height, width, height], np.float32)

@@ -167,7 +167,7 @@ def run(
             raise stopped(error) from error
         if progress is not None and not interrupted:
             progress(tally, tally.images)
-        unused = None if box_file is None or interrupted or tally.resumed else getattr(box_file, "unused", None)
+        unused = None if box_file is None or interrupted or tally.resumed else box_file.unused
         summary = Summary(
             **{name: getattr(tally, name) for name in (*COUNTS, "resumed", "shards")},
             other_files=opened.others,

@@ -1,10 +1,13 @@
+import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fastblur.pipeline.boxes import BoxFile, hiding_boxes
+from fastblur.pipeline import boxes as module
+from fastblur.pipeline.boxes import BoxFile, hiding_boxes, relative_boxes
 
 Write = Callable[[dict[str, list[tuple[float, float, float, float]]]], Path]
 
@@ -89,3 +92,50 @@ class TestHidingBoxes:
     def test_none_with_an_area_is_refused(self) -> None:
         with pytest.raises(ValueError, match="no box has an area"):
             hiding_boxes(np.array([[3, 3, 3, 9], [7, 7, 5, 5]], np.float32), 50, 100)
+
+
+def test_every_image_has_its_own_boxes_also_where_hashes_are_the_same(
+    write_boxes: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {f"{i}.jpg": [(0.0, 0.0, float(i), k + 1.0) for k in range(i % 4)] for i in range(40)}
+    for bits in (64, 3, 0):
+        monkeypatch.setattr(module, "_hash", lambda name, real=module._hash, bits=bits: real(name) % (1 << bits))
+        file = BoxFile(write_boxes(given), Path("/data"))
+        for name, boxes in given.items():
+            found = file.find(name)
+            assert found is not None
+            assert found.tolist() == [list(box) for box in boxes]
+        assert file.find("40.jpg") is None
+        monkeypatch.undo()
+
+
+def test_what_was_never_looked_up_is_counted(write_boxes: Write) -> None:
+    file = BoxFile(write_boxes({"a.jpg": [BOX], "b.jpg": [], "c.jpg": []}), Path("/data"))
+    assert file.unused == 3
+    for name in ("a.jpg", "a.jpg", "none.jpg"):
+        file.find(name)
+    assert file.unused == 2
+
+
+def test_it_can_be_sent_to_another_process(write_boxes: Write) -> None:
+    file = BoxFile(write_boxes({"train/a.jpg": [BOX], "train/b.jpg": []}), Path("/data/train"))
+    file.find("a.jpg")
+    there = pickle.loads(pickle.dumps(file))
+    assert there.find("a.jpg").tolist() == [list(BOX)]
+    assert len(there.find("b.jpg")) == 0
+    assert (file.unused, there.unused) == (1, 0)
+
+
+def test_coco_is_told_from_its_content(tmp_path: Path) -> None:
+    content = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, "bbox": [1, 2, 2, 2]}]}
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    found = BoxFile(tmp_path / "x.json", tmp_path).find("a.jpg")
+    assert found is not None
+    assert found.tolist() == [[1, 2, 3, 4]]
+
+
+def test_relative_boxes() -> None:
+    boxes = np.array([[0, 0.25, 1, 0.5], [-0.1, 0, 1.2, 1]], np.float32)
+    np.testing.assert_allclose(relative_boxes(boxes, 40, 80), [[0, 10, 80, 20], [-8, 0, 96, 40]], rtol=1e-6)
+    with pytest.raises(ValueError, match="expected parts of the image"):
+        relative_boxes(np.array([[0, 0, 50, 40]], np.float32), 40, 80)
