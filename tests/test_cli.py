@@ -56,7 +56,8 @@ def test_version_and_help() -> None:
     assert status == 0
     for option in (
         "detector", "boxes", "unlisted", "method", "recipe", "strength", "margin", "feather", "shape", "threshold",
-        "detect-size", "device", "workers", "overwrite", "json",
+        "detect-size", "device", "workers", "overwrite", "json", "format", "max-pixels", "on-error", "engine",
+        "image-column", "box-column",
     ):  # fmt: skip
         assert f"--{option}" in text
 
@@ -76,15 +77,16 @@ def test_every_option_reaches_the_run(src: Path, boxes: Path, tmp_path: Path) ->
         "run", src, tmp_path / "out", "--boxes", boxes, "--unlisted", "detect", "--detector", "centerface",
         "--threshold", "0.5", "--detect-size", "256", "--method", "blur", "--recipe", "ilsvrc", "--strength", "0.2",
         "--margin", "0.3", "--feather", "0.04", "--shape", "ellipse", "--device", "cpu", "--workers", "2",
-        "--overwrite", "--json", tmp_path / "report.json",
+        "--overwrite", "--json", tmp_path / "report.json", "--format", "images", "--max-pixels", "1000000",
+        "--engine", "threads", "--on-error", "stop",
     )  # fmt: skip
     assert (status, errors) == (0, "")
     parameters = json.loads((tmp_path / "report.json").read_text())["parameters"]
     expected = {
-        "source": str(src), "destination": str(tmp_path / "out"), "boxes": str(boxes), "unlisted": "detect",
+        "source": str(src), "boxes": str(boxes), "unlisted": "detect", "format": "images", "max_pixels": 1000000,
         "detector": "centerface", "threshold": 0.5, "detect_size": 256, "method": "blur", "recipe": "ilsvrc",
         "strength": 0.2, "margin": 0.3, "feather": 0.04, "shape": "ellipse", "scope": "image", "device": "cpu",
-        "workers": 2, "overwrite": True,
+        "workers": 2, "engine": "threads",
     }  # fmt: skip
     assert {name: parameters[name] for name in expected} == expected
     status, _, _ = call(
@@ -187,18 +189,20 @@ def test_the_process_ends_with_the_status(src: Path, tmp_path: Path) -> None:
         return done.returncode
 
     assert status("run", src, tmp_path / "out") == 0
-    assert status("run", src, tmp_path / "out") == 2
+    assert status("run", src, tmp_path / "out") == 0, "there is nothing left to do"
+    assert status("run", src, tmp_path / "out", "--method", "fill") == 2
     (src / "bad.jpg").write_bytes(b"no image")
     assert status("run", src, tmp_path / "out", "--overwrite") == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
-def test_ctrl_c_in_the_process(src: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_the_process(src: Path, tmp_path: Path, number: signal.Signals, status: int) -> None:
     data = (src / "face.png").read_bytes()
-    for number in range(400):
-        (src / f"{number}.png").write_bytes(data)
+    names = [f"{place}.png" for place in range(400)]
+    for name in names:
+        (src / name).write_bytes(data)
     box = dict(zip(("x0", "y0", "x1", "y1"), FACE, strict=True))
-    names = [f"{number}.png" for number in range(400)]
     (tmp_path / "boxes.json").write_text(json.dumps([{"url": name, "bboxes": [box]} for name in names]))
     out = tmp_path / "out"
     process = subprocess.Popen(
@@ -209,11 +213,11 @@ def test_ctrl_c_in_the_process(src: Path, tmp_path: Path) -> None:
         if process.poll() is not None or (out.is_dir() and any(out.glob("*.png"))):
             break
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     text, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+    assert process.returncode == status, errors
     assert "Traceback" not in errors
-    assert "interrupted" in text
+    assert "interrupted   before all images were done; the same command goes on from here" in text
     written = files_below(out)
     assert 0 < len(written) < 400
     assert all(name.endswith(".png") for name in written), "no temporary file is left"

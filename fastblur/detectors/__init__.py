@@ -6,7 +6,8 @@ from typing import Literal, cast
 
 import torch
 
-from fastblur.detectors.base import Detector, Network
+from fastblur.detectors.base import Detector
+from fastblur.detectors.network import Network
 
 # name -> (module of this package, its Network); a module is imported when its detector is asked for
 NETWORKS = {
@@ -28,6 +29,8 @@ def load_detector(
     size: int | None = None,
     engine: Literal["torch", "onnx"] | None = None,
     threads: int | None = None,
+    half: bool | None = None,
+    graph: bool = False,
 ) -> Detector:
     """Return the detector called `name`: a callable that takes images and gives their Regions (see `Detector`).
 
@@ -41,6 +44,10 @@ def load_detector(
         engine: "torch", or "onnx" for ONNX Runtime on the CPU; None: "onnx" on the CPU, "torch" elsewhere.
         threads: how many threads the ONNX engine uses for one call; None: torch.get_num_threads(). Programs that call
             the detector from many threads at once do best with 1.
+        half: whether the network runs in float16 (engine "torch"); None: on CUDA, where the detector's boxes stay the
+            same to half a pixel, as docs/detectors.md shows.
+        graph: whether a CUDA graph is recorded for each size of the network's input (batch, height, width), the first
+            time that it comes, and from then on repeated; of the last 8 sizes. For inputs of few sizes.
 
     Raises ValueError for an unknown name or an argument out of range, FileNotFoundError where there are no weights,
     ValueError where the weights' file is not the published one.
@@ -58,4 +65,6 @@ def load_detector(
         size=size,
         engine=engine,
         threads=threads,
+        half=half,
+        graph=graph,
     )

@@ -13,24 +13,35 @@ Levels: TypeAlias = tuple[
 VARIANCES = (0.1, 0.2)  # by which centres (landmarks too) and sides were divided in training, as in SSD
 
 
-@functools.lru_cache(maxsize=64)
 def anchors(levels: Levels, height: int, width: int, device: torch.device) -> Tensor:
     """Return the anchors of a (height, width) input, (A, 3) float32: centre x, centre y and side in pixels; cached.
 
     They stand in the order of the heads' rows: level by level, row by row, and each cell's in the order of their sides.
     The tensor is shared between calls and must not be written to.
     """
-    tables = []
+    if torch.compiler.is_compiling():  # a graph that is traced makes its own
+        return _made(levels, height, width, device)
+    return _cached(levels, height, width, device)
+
+
+@functools.lru_cache(maxsize=64)
+def _cached(levels: Levels, height: int, width: int, device: torch.device) -> Tensor:
     with torch.inference_mode(False):  # a cached inference tensor would be refused where a gradient is asked for
-        for stride, sides in levels:
-            rows, columns = -(-height // stride), -(-width // stride)
-            table = torch.empty((rows, columns, len(sides), 3), device=device)
-            table[..., 0] = ((torch.arange(columns, device=device) + 0.5) * stride)[:, None]
-            table[..., 1] = ((torch.arange(rows, device=device) + 0.5) * stride)[:, None, None]
-            for i, side in enumerate(sides):
-                table[..., i, 2] = side
-            tables.append(table.reshape(-1, 3))
-        return torch.cat(tables)
+        # This copy waits, so that threads with other streams find the anchors there.
+        return _made(levels, height, width, torch.device("cpu")).to(device)
+
+
+def _made(levels: Levels, height: int, width: int, device: torch.device) -> Tensor:
+    tables = []
+    for stride, sides in levels:
+        rows, columns = -(-height // stride), -(-width // stride)
+        table = torch.empty((rows, columns, len(sides), 3), device=device)
+        table[..., 0] = ((torch.arange(columns, device=device) + 0.5) * stride)[:, None]
+        table[..., 1] = ((torch.arange(rows, device=device) + 0.5) * stride)[:, None, None]
+        for i, side in enumerate(sides):
+            table[..., i, 2] = side
+        tables.append(table.reshape(-1, 3))
+    return torch.cat(tables)
 
 
 def chosen(rows: Tensor, best: Tensor | None) -> Tensor:

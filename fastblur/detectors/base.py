@@ -1,66 +1,30 @@
 """The way through that every detector shares: images in, Regions out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from os import PathLike
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from fastblur.detectors.fold import fold_batch_norm
+from fastblur.detectors.graphs import Graphs
 from fastblur.detectors.letterbox import as_stacks, fitted, letterbox, padded
+from fastblur.detectors.network import Decoded, Forward, Network, on_device
 from fastblur.detectors.nms import nms
 from fastblur.detectors.onnx import Session, exported
 from fastblur.detectors.weights import find, sha256
 from fastblur.regions import Regions
 
-# boxes (B, A, 4) xyxy in the network input's pixels, scores (B, A) in 0..1, landmarks (B, A, 5, 2) xy or None
-Decoded: TypeAlias = tuple[Tensor, Tensor, Tensor | None]
-Forward: TypeAlias = Callable[[Tensor], Sequence[Tensor]]  # the normalised input -> the heads
-
-CANDIDATES = 4096  # of an image's anchors above the score threshold, how many of the best go into NMS
+CANDIDATES = 4096  # of an image's anchors above the score threshold, how many of the best go into NMS from each look
+REGIONS = 512  # an image can have where the host may not look and so cannot ask for fewer rows
 CHUNK_PIXELS = 1 << 18  # of network input at once on the CPU: its feature maps then stay near the caches of one core
 COARSE = 320  # longest side of an image's second look
 LOOK_TWICE = 512  # longest side above which the network gets one
-
-
-@dataclass(frozen=True)
-class Network:
-    """What the way through must know of one network; each network's file makes its own, named for what it is.
-
-    Attributes:
-        load: makes the network, in evaluation mode on the CPU, from its weights' file. Its forward takes (B, 3, h, w)
-            float32, normalised, h and w multiples of `multiple`, and returns a tuple of tensors (the heads), with no
-            Python that depends on B, h or w, so that one export to ONNX serves all of them.
-        decode: (heads, h, w) -> boxes, scores, landmarks of every anchor, by tensor operations that wait for nothing
-            on the host; with a fourth argument, (B, K) int64, of these anchors alone.
-        scores: heads -> the scores (B, A) of every anchor, so that only the best of them need be decoded.
-        score_threshold: the least score of a region, unless the user says otherwise.
-        nms_threshold: of two regions whose intersection over union is above it, the one with the lower score goes.
-        size: the longest side in pixels that the network sees, unless the user says otherwise; None: the image's own.
-        mean, std: the network sees (pixel - mean) / std, pixels in 0..255, in its own channel order.
-        bgr: whether its channels are blue, green, red.
-        multiple: what the sides of the network's input are multiples of; the image is padded to it, never stretched.
-        graph: makes the ONNX model from the weights' file where the weights are one; None: `load`'s is exported.
-    """
-
-    load: Callable[[Path], nn.Module]
-    decode: Callable[..., Decoded]
-    scores: Callable[[Sequence[Tensor]], Tensor]
-    score_threshold: float
-    nms_threshold: float
-    size: int | None = None
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    bgr: bool = False
-    multiple: int = 32
-    graph: Callable[[Path], bytes] | None = None
 
 
 class Detector:
@@ -73,13 +37,15 @@ class Detector:
     CenterFace finds 28, of YuNet 27, of RetinaFace with MobileNet none; two looks find all.)
 
     On the CPU images are taken in groups whose padded sizes are equal, so the answer for an image does not depend on
-    those beside it. On CUDA the whole batch goes through at once, padded to its largest, and nothing waits for the
-    device.
+    those beside it. On CUDA, and under `torch.compile`, the whole batch goes through at once, padded to its largest,
+    nothing waits for the device, and the Regions are padded to 512 rows an image (or to all candidates, where there are
+    fewer). Of an image with more regions the last row is the box around all that did not fit: nothing found is lost.
 
     Attributes:
         name: of the detector.
         device: where the network runs.
         engine: "torch" or "onnx".
+        half: whether the network runs in float16; all that comes after it is float32.
         score_threshold: the least score of a region.
         size: the longest side in pixels that the network sees, or None for the images' own.
         weights_sha256: of the weights' file, in hexadecimal.
@@ -98,16 +64,26 @@ class Detector:
         size: int | None = None,
         engine: Literal["torch", "onnx"] | None = None,
         threads: int | None = None,
+        half: bool | None = None,
+        graph: bool = False,
     ) -> None:
         self.name = name
         self.device = torch.device(device)
         self.engine = engine or ("onnx" if self.device.type == "cpu" else "torch")
         self.score_threshold = network.score_threshold if score_threshold is None else score_threshold
         self.size = network.size if size is None else size
+        self.half = (network.half and self.device.type == "cuda") if half is None else half
         if self.engine not in ("torch", "onnx"):
             raise ValueError(f"engine is {engine!r}, expected 'torch', 'onnx' or None")
         if self.engine == "onnx" and self.device.type != "cpu":
             raise ValueError(f"engine is 'onnx' on device {str(self.device)!r}, expected 'torch' or device 'cpu'")
+        if self.half and self.engine != "torch":
+            raise ValueError(f"half is {half!r} with engine {self.engine!r}, expected engine 'torch'")
+        if graph and (self.engine != "torch" or self.device.type != "cuda"):
+            raise ValueError(
+                f"graph is {graph!r} with engine {self.engine!r} on device {str(self.device)!r}, "
+                "expected engine 'torch' on a CUDA device"
+            )
         if not 0 <= self.score_threshold <= 1:
             raise ValueError(f"score_threshold is {score_threshold!r}, expected a number in 0..1")
         if self.size is not None and self.size < 1:
@@ -118,7 +94,7 @@ class Detector:
         self._threads = torch.get_num_threads() if threads is None else threads
         if self._threads < 1:
             raise ValueError(f"threads is {threads!r}, expected a number >= 1 or None")
-        self._forward, self._forward_alone = self._made(path)
+        self._forward, self._forward_alone = self._made(path, graph)
         self._format = torch.channels_last if self.engine == "torch" else torch.contiguous_format
         mean, std = torch.tensor(network.mean), torch.tensor(network.std)
         self._mean, self._std = (values[:, None, None].to(self.device) for values in (mean, std))
@@ -160,12 +136,12 @@ class Detector:
             f"score_threshold={self.score_threshold}, size={self.size})"
         )
 
-    def _made(self, path: Path) -> tuple[Forward, Forward | None]:
+    def _made(self, path: Path, graph: bool) -> tuple[Forward, Forward | None]:
         """Return the network as its engine runs it, on all threads, and where it helps on one."""
         network = self._network
         if self.engine == "torch":
-            net = fold_batch_norm(network.load(path)).to(self.device).requires_grad_(False)
-            return net.to(memory_format=torch.channels_last), None  # type: ignore[call-overload]
+            forward = on_device(network.load(path), self.device, self.half)
+            return Graphs(forward) if graph else forward, None
         if network.graph is not None:
             model = network.graph(path)
         else:
@@ -186,7 +162,7 @@ class Detector:
     def _groups(self, stacks: list[Tensor]) -> list[tuple[Sequence[int], list[Tensor]]]:
         """Return what goes through the network at once: the indices of images, and the images as stacks."""
         firsts = accumulate((len(stack) for stack in stacks), initial=0)
-        if self.device.type != "cpu":
+        if not _may_look(self.device):
             return [(range(sum(len(stack) for stack in stacks)), stacks)]
         groups: list[tuple[Sequence[int], list[Tensor]]] = []
         open_groups: dict[tuple[tuple[int, int], ...], tuple[list[int], list[Tensor]]] = {}
@@ -206,9 +182,7 @@ class Detector:
     @torch.no_grad()
     def _candidates(self, forward: Forward, stacks: list[Tensor]) -> Decoded:
         """Return the best anchors of one group, over all its looks."""
-        # An image's width and height, a row an image: the copy to the device waits for nothing.
-        rows = [(stack.shape[3], stack.shape[2]) for stack in stacks for _ in range(len(stack))]
-        limit = torch.tensor(rows, dtype=torch.float32).to(self.device, non_blocking=True)[:, None]
+        limit = self._rows(stacks, [(stack.shape[2], stack.shape[3]) for stack in stacks])
         looks = [self._look(forward, stacks, sizes, limit) for sizes in self._looks(stacks)]
         if len(looks) == 1:
             return looks[0]
@@ -223,11 +197,12 @@ class Detector:
         keep = nms(boxes, scores, valid, self._network.nms_threshold)
         counts = keep.sum(1)
         order = torch.where(keep, scores, -torch.inf).argsort(dim=1, descending=True, stable=True)
-        if not order.is_cuda:
+        if _may_look(order.device):
             order = order[:, : int(counts.max())]
-        return Regions(
-            _take(boxes, order), counts, _take(scores, order), None if points is None else _take(points, order)
-        )
+        placed = _take(boxes, order)
+        if order.shape[1] > REGIONS and not _may_look(order.device):
+            placed, counts, order = _bounded(placed, counts), counts.clamp(max=REGIONS), order[:, :REGIONS]
+        return Regions(placed, counts, _take(scores, order), None if points is None else _take(points, order))
 
     def _look(self, forward: Forward, stacks: list[Tensor], sizes: list[tuple[int, int]], limit: Tensor) -> Decoded:
         """Return the best anchors of one look, in the images' pixels, as (B, K, 4), (B, K) and (B, K, 5, 2) or None.
@@ -243,8 +218,7 @@ class Detector:
         heads = forward(x)
         best = self._best(self._network.scores(heads))
         boxes, scores, landmarks = self._network.decode(heads, height, width, best)
-        seen = [(w, h) for stack, (h, w) in zip(stacks, sizes, strict=True) for _ in range(len(stack))]
-        scale = limit / torch.tensor(seen, dtype=torch.float32).to(self.device, non_blocking=True)[:, None]
+        scale = limit / self._rows(stacks, sizes)
         boxes = boxes * scale.repeat(1, 1, 2)
         known = torch.isfinite(boxes).all(-1) & torch.isfinite(scores)
         whole = torch.cat((torch.zeros_like(limit), limit), dim=-1)
@@ -252,12 +226,40 @@ class Detector:
         scores = torch.where(known, scores, 1.0)
         return boxes, scores, None if landmarks is None else landmarks * scale[:, :, None]
 
+    def _rows(self, stacks: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> Tensor:
+        """Return every image's (width, height), (B, 1, 2) float32, of the (height, width) of its stack."""
+        if len(stacks) == 1:  # written by the device itself, so that a CUDA graph may record it
+            (h, w), count = sizes[0], len(stacks[0])
+            return torch.stack([torch.full((count, 1), float(n), device=self.device) for n in (w, h)], dim=2)
+        if (
+            self.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+        ):  # its replays would read freed memory
+            raise RuntimeError("a list of images came while a CUDA graph is captured, expected a batch (B, 3, H, W)")
+        rows = [(w, h) for stack, (h, w) in zip(stacks, sizes, strict=True) for _ in range(len(stack))]
+        table = torch.tensor(rows, dtype=torch.float32, pin_memory=self.device.type == "cuda")
+        return table.to(self.device, non_blocking=True)[:, None]
+
     def _best(self, scores: Tensor) -> Tensor:
         """Return which anchors go into NMS, (B, K), of their scores (B, A)."""
         most = min(CANDIDATES, scores.shape[1])
-        if not scores.is_cuda:  # here looking costs nothing and spares the work for candidates that are none
+        if _may_look(scores.device):  # it costs nothing and spares the work for candidates that are none
             most = min(most, int((~(scores < self.score_threshold)).sum(1).max()))
         return scores.topk(most, dim=1).indices  # what is not a number counts as the highest
+
+
+def _may_look(device: torch.device) -> bool:
+    """Whether the host may look at values: elsewhere it would wait for the device, or for a graph that is traced."""
+    return device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _bounded(boxes: Tensor, counts: Tensor) -> Tensor:
+    """Return the first REGIONS of (B, K, 4) boxes; of an image with more, the last is the box around all others."""
+    beyond = torch.arange(boxes.shape[1], device=boxes.device) >= REGIONS - 1
+    beyond = (beyond & (torch.arange(boxes.shape[1], device=boxes.device) < counts[:, None]))[..., None]
+    low = torch.where(beyond, boxes[..., :2], torch.inf).amin(1)
+    high = torch.where(beyond, boxes[..., 2:], -torch.inf).amax(1)
+    around = torch.where(counts[:, None] >= REGIONS, torch.cat((low, high), dim=1), 0.0)
+    return torch.cat((boxes[:, : REGIONS - 1], around[:, None]), dim=1)
 
 
 def _take(rows: Tensor, index: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastblur.detectors.base import Decoded, Network
+from fastblur.detectors.network import Decoded, Network
 from fastblur.detectors.onnx import dynamic_graph
 
 STRIDE = 4  # pixels of the input a cell of the heads stands for
@@ -149,5 +149,12 @@ def decode(heads: Sequence[Tensor], height: int, width: int, best: Tensor | None
 
 
 CENTERFACE = Network(
-    load=load, scores=scores, decode=decode, score_threshold=0.25, nms_threshold=0.3, size=1920, graph=dynamic_graph
+    load=load,
+    scores=scores,
+    decode=decode,
+    score_threshold=0.25,
+    nms_threshold=0.3,
+    size=1920,
+    half=True,
+    graph=dynamic_graph,
 )

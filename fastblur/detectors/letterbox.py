@@ -78,9 +78,8 @@ def letterbox(
         if pixels.shape[2:] != (h, w):
             pixels = F.interpolate(pixels.float(), size=(h, w), mode="bilinear", antialias=True)
         target = result[start : start + len(stack), :, :h, :w]
-        if stack.dtype == torch.uint8:
-            target.copy_(pixels)
-        else:
-            torch.mul(pixels.float(), 255.0, out=target)
+        target.copy_(pixels)
+        if stack.dtype != torch.uint8:
+            target.mul_(255.0)
         start += len(stack)
     return result

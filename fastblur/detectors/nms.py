@@ -1,9 +1,13 @@
 """Non-maximum suppression (NMS), exact and greedy, for the boxes of a whole padded batch at once."""
 
+from importlib.util import find_spec
+from typing import cast
+
 import torch
 from torch import Tensor
 
 BLOCK = 256  # boxes decided together: bounds the memory for overlaps to B * BLOCK * K
+HAS_TRITON = find_spec("triton") is not None
 
 
 def nms(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float) -> Tensor:
@@ -12,22 +16,34 @@ def nms(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float) -> T
     A box is kept when its intersection over union with every kept box of a higher score is at most `iou_threshold`.
     Of equal scores the one with the lower index counts as higher. Boxes without area overlap nothing.
 
-    Boxes are taken in order of score, a block at a time: those that a kept box of an earlier block suppresses fall
-    out, and the keep mask of the rest is iterated to its fixed point, keep[j] = no kept i before j overlaps j. The
-    fixed point is unique and is greedy NMS: after n rounds all boxes that hang on chains of up to n suppressions are
-    right. A host that may look stops at the first round that changes nothing (about the length of the longest chain);
-    on CUDA, where looking would wait for the device, there are as many rounds as a chain can be long, the block's size.
+    It is one operator of PyTorch, `fastblur::nms`, so that `torch.compile` takes it without looking inside. On CUDA it
+    is one Triton program an image (`nms_cuda`), elsewhere `by_blocks`; both keep the same boxes.
 
     Args:
         boxes: (B, K, 4) floating, xyxy.
-        scores: (B, K) floating.
+        scores: (B, K) floating, finite where `valid`.
         valid: (B, K) bool, which rows are boxes; the others are neither kept nor suppress.
         iou_threshold: between 0 and 1.
 
     Returns (B, K) bool, in the order of `boxes`. Waits for nothing on CUDA.
     """
-    order = scores.argsort(dim=1, descending=True, stable=True)
-    boxes = boxes.gather(1, order[..., None].expand_as(boxes))
+    return cast(Tensor, torch.ops.fastblur.nms(boxes, scores, valid, iou_threshold))
+
+
+def by_blocks(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float) -> Tensor:
+    """Return what `nms` returns, by tensor operations on any device.
+
+    Boxes are taken in order of score, a block at a time: those that a kept box of an earlier block suppresses fall
+    out, and the keep mask of the rest is iterated to its fixed point, keep[j] = no kept i before j overlaps j. The
+    fixed point is unique and is greedy NMS: after n rounds all boxes that hang on chains of up to n suppressions are
+    right. On the CPU the rows that are no boxes are left out, and the first round that changes nothing is the last
+    (about the length of the longest chain). On CUDA without Triton looking would wait for the device, so there are as
+    many rounds as a chain can be long, the block's size: right, and slow.
+    """
+    order = torch.where(valid, scores, -torch.inf).argsort(dim=1, descending=True, stable=True)
+    if not boxes.is_cuda and len(order):
+        order = order[:, : int(valid.sum(1).max())]
+    boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))
     keep = valid.gather(1, order)
     count = boxes.shape[1]
     for start in range(0, count, BLOCK):
@@ -38,7 +54,7 @@ def nms(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float) -> T
         keep[:, start:stop] = kept
         if stop < count:
             keep[:, stop:] &= ~(overlaps[:, :, stop - start :] & kept[..., None]).any(1)
-    return torch.zeros_like(keep).scatter_(1, order, keep)
+    return torch.zeros_like(valid).scatter_(1, order, keep)
 
 
 def _fixed_point(alive: Tensor, suppresses: Tensor) -> Tensor:
@@ -59,3 +75,23 @@ def _iou(a: Tensor, b: Tensor) -> Tensor:
     inter = width * height
     area_a, area_b = ((x[..., 2] - x[..., 0]) * (x[..., 3] - x[..., 1]) for x in (a, b))
     return inter / (area_a[:, :, None] + area_b[:, None] - inter)
+
+
+def _nms(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float) -> Tensor:
+    if boxes.is_cuda and HAS_TRITON:
+        from fastblur.detectors.nms_cuda import one_by_one
+
+        return one_by_one(boxes, scores, valid, iou_threshold)
+    return by_blocks(boxes, scores, valid, iou_threshold)
+
+
+def _mask_like(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float) -> Tensor:
+    """Say of fake tensors what the operator makes of them."""
+    return torch.empty_like(valid, memory_format=torch.contiguous_format)
+
+
+# Defined by hand: `torch.library.custom_op` would import the compiler, a second's work, when it is first called.
+LIBRARY = torch.library.Library("fastblur", "FRAGMENT")  # type: ignore[no-untyped-call]
+LIBRARY.define("nms(Tensor boxes, Tensor scores, Tensor valid, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+LIBRARY.impl("nms", _nms, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+torch.library.register_fake("fastblur::nms", _mask_like, lib=LIBRARY)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastblur.detectors.anchors import Levels, anchors, chosen, decode_boxes, decode_landmarks
-from fastblur.detectors.base import Decoded, Network
+from fastblur.detectors.network import Decoded, Network
 from fastblur.detectors.state_dict import load_state_dict
 
 # Stride, and the sides of a cell's two anchors, in pixels, as each network was trained.
@@ -262,6 +262,7 @@ MOBILENET025 = Network(
     score_threshold=0.5,
     nms_threshold=0.4,
     size=1920,
+    half=True,
     mean=(104.0, 117.0, 123.0),
     bgr=True,
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from fastblur.detectors.anchors import anchors, chosen, decode_boxes, decode_landmarks
-from fastblur.detectors.base import Decoded, Network
+from fastblur.detectors.network import Decoded, Network
 from fastblur.detectors.state_dict import load_state_dict
 
 # stride, and the sides of a cell's two or three anchors, in pixels

@@ -68,12 +68,12 @@ class BoxFile:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is sent to another process: all but the lock, and what was looked up here."""
-        return {**vars(self), "_lock": None, "_seen": np.zeros(len(self), bool)}
+        return {name: value for name, value in vars(self).items() if name not in ("_lock", "_seen")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what another process sent."""
         vars(self).update(state)
-        self._lock = threading.Lock()
+        self._lock, self._seen = threading.Lock(), np.zeros(len(self._unsearched), bool)  # Ray's arrays are read-only
 
     @property
     def unused(self) -> int:

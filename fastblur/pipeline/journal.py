@@ -47,17 +47,18 @@ class Journal:
         content = json.loads(json.dumps(parameters))  # as it will be read again
         before = None if overwrite else self._parameters()
         names = self._sink.names(SHARDS)
-        self.forget_failures()
         if before is None:
+            self.forget_failures()
             for name in names:
                 self._sink.remove(f"{SHARDS}/{name}")
             record = {"parameters": content, "versions": versions}
-            self._sink.write(RUN, (json.dumps(record, indent=1) + "\n").encode("ascii"))
+            self._sink.write(RUN, (json.dumps(record, indent=1) + "\n").encode("ascii"), durable=True)
             return
         differing = [name for name in sorted(before.keys() | content.keys()) if before.get(name) != content.get(name)]
         if differing:
             told = ", ".join(f"{name} was {before.get(name)!r} and is {content.get(name)!r}" for name in differing)
             raise ValueError(f"DST holds a run with other parameters ({told}), expected the same, or --overwrite")
+        self.forget_failures()
         self._finished = {name.removesuffix(".jsonl") for name in names}
 
     def forget_failures(self) -> None:
@@ -67,19 +68,24 @@ class Journal:
     def finished_counts(self, shard: Shard) -> dict[str, int] | None:
         """Return the counts of a shard that an earlier run finished, if it has not changed since; else None.
 
-        Its failures go to the list of failures. Raises OSError where the journal cannot be read or written.
+        Its failures go to the list of failures. An entry that makes no sense is removed, and the shard done again.
+        Raises OSError where the journal cannot be read or written.
         """
         if not self._finished or (name := entry_name(shard)) not in self._finished:
             return None
-        lines = self._sink.read(f"{SHARDS}/{name}.jsonl").splitlines()
-        head = json.loads(lines[0])
-        if head["failed"]:
-            for told in map(json.loads, lines[1:]):
-                if told["fate"] == FAILED:
-                    self.fail(told["path"], told["reason"])
-        if head["broken"]:
-            self.fail(head["shard"], head["broken"])
-        return {name: head[name] for name in COUNTS}
+        lines = self._sink.read(f"{SHARDS}/{name}.jsonl").splitlines() or [b""]
+        try:
+            head = json.loads(lines[0])
+            counts = {name: int(head[name]) for name in COUNTS}
+            images = map(json.loads, lines[1:] if head["failed"] else ())
+            failed = [(told["path"], told["reason"]) for told in images if told["fate"] == FAILED]
+            failed += [(head["shard"], head["broken"])] if head["broken"] else []
+        except (ValueError, KeyError, TypeError):
+            self._sink.remove(f"{SHARDS}/{name}.jsonl")
+            return None
+        for path, reason in failed:
+            self.fail(path, reason)
+        return counts
 
     def finish(self, shard: Shard, counts: dict[str, int], broken: str, lines: Iterable[bytes]) -> None:
         """Record a shard whose result is durable; raises OSError.

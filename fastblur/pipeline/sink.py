@@ -52,13 +52,13 @@ class LocalSink:
             for entry in entries:
                 os.unlink(entry.path)
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, *, durable: bool = False) -> None:
         """Write `data` as the file `name` below the root, replacing one that is there, whole or not at all.
 
-        What a power cut does is up to `flush`. Raises OSError where that fails, ValueError for a name that leads out of
-        the root. Neither leaves a file.
+        What a power cut does is up to `flush`, unless the file is to be `durable` at once. Raises OSError where that
+        fails, ValueError for a name that leads out of the root. Neither leaves a file.
         """
-        self._write(self._target(name), data, os.replace)
+        self._write(self._target(name), data, os.replace, durable)
 
     def write_once(self, name: str, data: bytes) -> None:
         """Write a file, brought to the disk, unless there is one: of several processes one writes it."""
@@ -199,7 +199,7 @@ class RemoteSink:
         self._appended: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
         """Write `data` as the object `name`; raises OSError, and ValueError for a name that leads out of the root."""
         target = self._target(name)
         self._system.makedirs(target.rpartition("/")[0], exist_ok=True)

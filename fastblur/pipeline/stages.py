@@ -91,15 +91,16 @@ class Stages(Generic[T]):
         try:
             for thread in threads:
                 thread.start()
-            self._wait(tick)
-        except KeyboardInterrupt as caught:
-            interrupt = caught
-            with self._lock:
-                self._stopping = True
-                self._room.notify_all()
-            self._wait(None)
+            try:
+                self._wait(tick)
+            except KeyboardInterrupt as caught:
+                interrupt = caught
+                with self._lock:
+                    self._stopping = True
+                    self._room.notify_all()
+                self._wait(None)
         finally:
-            if not self._ended.is_set():  # interrupted for a second time
+            if not self._ended.is_set():  # interrupted for a second time, or before all threads had begun
                 self._fail(KeyboardInterrupt())
             for thread in threads:
                 if thread.ident is not None:

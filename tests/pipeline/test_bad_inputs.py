@@ -12,8 +12,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from fastblur.pipeline import Summary, run
-from fastblur.pipeline.batches import read
 from fastblur.pipeline.shards import Item
+from fastblur.pipeline.storage import read_file
 from tests.pipeline.conftest import FACE, decoded, detail, encoded, failures, files_below, outside
 
 
@@ -263,5 +263,5 @@ def test_a_file_that_is_read_in_pieces_is_whole(
     (tmp_path / "empty.jpg").touch()
     real = os.read
     monkeypatch.setattr(os, "read", lambda descriptor, length: real(descriptor, min(length, piece)))
-    assert read(Item("a.jpg", str(tmp_path / "a.jpg"))) == plain_jpeg
-    assert read(Item("empty.jpg", str(tmp_path / "empty.jpg"))) == b""
+    assert read_file(str(tmp_path / "a.jpg")) == plain_jpeg
+    assert read_file(str(tmp_path / "empty.jpg")) == b""

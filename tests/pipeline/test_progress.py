@@ -1,4 +1,7 @@
 import io
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +13,8 @@ from fastblur.pipeline.summary import Tally
 def tally() -> Tally:
     tally = Tally()
     for _ in range(6):
-        tally.blurred(2, 0)
-    for _ in range(3):
-        tally.copy()
-    tally.fail()
+        tally.add({"images": 1, "with_regions": 1, "regions": 2})
+    tally.add({"images": 4, "copied": 3, "failed": 1})
     return tally
 
 
@@ -63,3 +64,34 @@ def test_a_terminal_gets_a_bar(tally: Tally, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_tally_adds_up(tally: Tally) -> None:
     assert (tally.images, tally.with_regions, tally.regions, tally.copied, tally.failed) == (10, 6, 12, 3, 1)
+
+
+def test_many_threads_add_to_the_tally() -> None:
+    tally = Tally()
+
+    def add() -> None:
+        for _ in range(2000):
+            tally.add({"images": 1, "copied": 1})
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tally.images, tally.copied) == (8000, 8000)
+
+
+def test_ticking_tells_how_many_images_there_are_once_they_are_counted(tmp_path: Path, tally: Tally) -> None:
+    seen: list[tuple[int, int | None]] = []
+    assert progress.ticking(None, tally, str(tmp_path), None) is None
+    for name in ("a.jpg", "b/c.png", "b/d.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    tick = progress.ticking(lambda tally, total: seen.append((tally.images, total)), tally, str(tmp_path), None)
+    assert tick is not None
+    limit = time.monotonic() + 10
+    while (not seen or seen[-1][1] is None) and time.monotonic() < limit:
+        tick()
+        time.sleep(0.01)
+    assert seen[-1] == (10, 2)
+    assert {total for _, total in seen} <= {None, 2}

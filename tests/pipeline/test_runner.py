@@ -1,8 +1,11 @@
 """The run from end to end, on real photographs: what is hidden, what is left, what is copied, and how it ends."""
 
+import errno
 import json
 import os
+import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 import torch
 
 from fastblur.ops import blur, fill, pixelate
-from fastblur.pipeline import run, runner
+from fastblur.pipeline import hiding, run
 from fastblur.pipeline.summary import Summary, Tally
 from fastblur.regions import Regions
 from tests.pipeline.conftest import FACE, decoded, detail, encoded, failures, files_below, outside
@@ -195,12 +198,32 @@ class TestOneFile:
 class TestOverwrite:
     """A destination that is not empty."""
 
-    def test_is_refused_and_left_alone(self, src: Path, tmp_path: Path) -> None:
-        run(src, tmp_path / "out")
-        before = {path: path.stat() for path in (tmp_path / "out").rglob("*")}
-        with pytest.raises(ValueError, match="is not empty"):
+    def test_with_files_of_others_is_refused_and_left_alone(self, src: Path, tmp_path: Path) -> None:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "mine.txt").write_text("mine")
+        before = stats(tmp_path / "out")
+        with pytest.raises(ValueError, match="is not empty and holds no run"):
             run(src, tmp_path / "out", method="fill")
-        assert {path: path.stat() for path in (tmp_path / "out").rglob("*")} == before
+        assert stats(tmp_path / "out") == before
+
+    def test_of_a_run_with_other_parameters_is_refused_and_left_alone(self, src: Path, tmp_path: Path) -> None:
+        (src / "bad.jpg").write_bytes(b"no image")
+        run(src, tmp_path / "out")
+        before = stats(tmp_path / "out")
+        assert failures(tmp_path / "out").keys() == {"bad.jpg"}
+        with pytest.raises(ValueError, match=r"other parameters \(.*method was 'blur' and is 'fill'.*--overwrite"):
+            run(src, tmp_path / "out", method="fill")
+        assert stats(tmp_path / "out") == before
+
+    def test_of_a_run_that_ended_stays_as_it_is(self, src: Path, tmp_path: Path) -> None:
+        first = run(src, tmp_path / "out")
+        before = stats(tmp_path / "out")
+        again = run(src, tmp_path / "out")
+        assert stats(tmp_path / "out") == before
+        assert (again.images, again.with_regions, again.regions, again.copied, again.failed) == (
+            first.images, first.with_regions, first.regions, first.copied, first.failed,
+        )  # fmt: skip
+        assert (first.resumed, again.resumed, again.exit_status) == (0, 3, 0)
 
     def test_replaces_and_removes_what_failed(self, src: Path, tmp_path: Path, write_boxes: Write) -> None:
         out = tmp_path / "out"
@@ -220,6 +243,12 @@ class TestOverwrite:
         run(src, tmp_path / "out", overwrite=True)
         assert (src / "a/face.png").read_bytes() == before
         assert set(failures(tmp_path / "out")) == {"a/face.png", "a/b/plain.JPEG"}
+
+
+def stats(folder: Path) -> dict[Path, tuple[int, int, int]]:
+    """The files below a folder, the journal's too, as they would not be if they had been written anew."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
+    return {path: (path.stat().st_ino, path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
 
 class Detector:
@@ -252,7 +281,7 @@ class TestDetectorTrouble:
 
     def use(self, monkeypatch: pytest.MonkeyPatch, answer: Callable[[torch.Tensor], object]) -> Detector:
         detector = Detector(answer)
-        monkeypatch.setattr(runner, "load_detector", lambda *args, **options: detector)
+        monkeypatch.setattr("fastblur.detectors.load_detector", lambda *args, **options: detector)
         return detector
 
     def test_only_the_image_that_stops_it_fails(
@@ -311,10 +340,8 @@ class TestDetectorTrouble:
     def test_large_images_go_to_the_detector_in_smaller_batches(
         self, numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from fastblur.pipeline import batches
-
         detector = self.use(monkeypatch, lambda image: [])
-        monkeypatch.setattr(batches, "BATCH_PIXELS", 1000)
+        monkeypatch.setattr("fastblur.pipeline.batches.PIECE_PIXELS", 2000)
         assert run(numbered, tmp_path / "out", workers=1).copied == 8
         assert max(detector.batches) == 2
 
@@ -322,7 +349,7 @@ class TestDetectorTrouble:
 def test_an_image_that_stops_the_operator_fails_alone(
     numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = runner.make_hide
+    real = hiding.make_hide
 
     def make_hide(*args: object, **options: object) -> object:
         hide, parameters = real(*args, **options)
@@ -340,7 +367,7 @@ def test_an_image_that_stops_the_operator_fails_alone(
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps([{"url": f"{width}.png", "bboxes": [corners]} for width in range(40, 48)]))
     run(numbered, tmp_path / "undisturbed", boxes=boxes)
-    monkeypatch.setattr(runner, "make_hide", make_hide)
+    monkeypatch.setattr(hiding, "make_hide", make_hide)
     run(numbered, tmp_path / "out", boxes=boxes, workers=1)
     assert failures(tmp_path / "out") == {"44.png": "hide: MemoryError: no more"}
     names = {f"{width}.png" for width in range(40, 48) if width != 44}
@@ -354,21 +381,25 @@ def test_a_step_that_fails_leaves_no_file(
     src: Path, tmp_path: Path, write_boxes: Write, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     def broken(*args: object, **options: object) -> None:
-        raise MemoryError("no more")
+        if step == "write" and ".fastblur" in str(args[1]):
+            return real(*args)
+        raise MemoryError("no more") if step != "write" else OSError(errno.ENAMETOOLONG, "File name too long")
 
+    real = os.replace
     if step == "hide":
-        monkeypatch.setattr(runner, "make_hide", lambda *args, **options: (broken, {}))
+        monkeypatch.setattr(hiding, "make_hide", lambda *args, **options: (broken, {}))
     elif step == "encode":
         monkeypatch.setattr("fastblur.pipeline.work.encode", broken)
     else:
         monkeypatch.setattr("fastblur.pipeline.sink.os.replace", broken)
     boxes = write_boxes({"a/face.png": [FACE], "face é 1.jpg": [FACE], "a/b/plain.JPEG": []})
-    run(src, tmp_path / "out", boxes=boxes)
-    faces = {"a/face.png", "face é 1.jpg"}
-    assert faces <= failures(tmp_path / "out").keys()
-    assert failures(tmp_path / "out")["a/face.png"] == f"{step}: MemoryError: no more"
-    assert not faces & files_below(tmp_path / "out")
-    assert not any("tmp" in name for name in files_below(tmp_path / "out"))
+    summary = run(src, tmp_path / "out", boxes=boxes)
+    why = "write: File name too long" if step == "write" else f"{step}: MemoryError: no more"
+    failed = NAMES if step == "write" else {"a/face.png", "face é 1.jpg"}
+    assert failures(tmp_path / "out") == dict.fromkeys(failed, why)
+    assert files_below(tmp_path / "out") == NAMES - failed
+    assert (summary.failed, summary.exit_status) == (len(failed), 1)
+    assert not list((tmp_path / "out").glob(".fastblur/tmp/*"))
 
 
 def test_failures_that_cannot_be_recorded_stop_the_run(
@@ -377,12 +408,26 @@ def test_failures_that_cannot_be_recorded_stop_the_run(
     for path in numbered.iterdir():
         path.write_bytes(b"no image")
 
-    def full(self: object, name: str, reason: str) -> None:
-        raise OSError(28, "No space left on device")
+    def full(self: object, name: str, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("fastblur.pipeline.sink.Sink.fail", full)
-    with pytest.raises(RuntimeError, match=r"the run stopped: .*No space left"):
-        run(numbered, tmp_path / "out", boxes=_all_empty(numbered, tmp_path), workers=2)
+    with monkeypatch.context() as patched:
+        patched.setattr("fastblur.pipeline.sink.LocalSink.append", full)
+        with pytest.raises(RuntimeError, match=r"DST cannot be written: No space left on device; .* goes on"):
+            run(numbered, tmp_path / "out", boxes=_all_empty(numbered, tmp_path), workers=2)
+    summary = run(numbered, tmp_path / "out", boxes=_all_empty(numbered, tmp_path), workers=2)
+    assert (summary.images, summary.failed, summary.resumed) == (8, 8, 0)
+    assert failures(tmp_path / "out").keys() == {path.name for path in numbered.iterdir()}
+
+
+def test_stopping_at_the_first_error_writes_no_journal_for_its_shard(numbered: Path, tmp_path: Path) -> None:
+    (numbered / "44.png").write_bytes(b"no image")
+    boxes = _all_empty(numbered, tmp_path)
+    for _ in range(2):  # going on comes to the same image again
+        with pytest.raises(RuntimeError, match=r"the run stopped at '44.png': decode: "):
+            run(numbered, tmp_path / "out", boxes=boxes, on_error="stop")
+        assert "44.png" not in files_below(tmp_path / "out")
+    assert run(numbered, tmp_path / "out", boxes=boxes).failed == 1
 
 
 def _all_empty(folder: Path, tmp_path: Path) -> Path:
@@ -391,26 +436,42 @@ def _all_empty(folder: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_ctrl_c_ends_the_run_with_whole_files_only(tmp_path: Path, face_png: bytes, write_boxes: Write) -> None:
+def test_ctrl_c_ends_the_run_with_whole_files_only(
+    tmp_path: Path, face_png: bytes, write_boxes: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "src").mkdir()
     for number in range(60):
         (tmp_path / "src" / f"{number}.png").write_bytes(face_png)
     boxes = write_boxes({f"{number}.png": [FACE] for number in range(60)})
+    real = hiding.make_hide
+
+    def slow(*args: object, **options: object) -> object:
+        hide, parameters = real(*args, **options)
+
+        def do(pictures: list, boxes: list) -> None:
+            time.sleep(0.02 * len(pictures))
+            hide(pictures, boxes)
+
+        return do, parameters
 
     def press(tally: Tally, total: int | None) -> None:
         if tally.images >= 1:
             raise KeyboardInterrupt
 
+    monkeypatch.setattr(hiding, "make_hide", slow)
     before = threading.active_count()
     summary: Summary = run(tmp_path / "src", tmp_path / "out", boxes=boxes, workers=2, progress=press)
-    assert summary.interrupted
-    assert summary.exit_status == 130
+    assert (summary.interrupted, summary.exit_status) == (signal.SIGINT, 130)
     assert 1 <= summary.images < 60
+    assert "the same command goes on" in summary.text()
     names = files_below(tmp_path / "out")
     assert len(names) == summary.images
     for name in names:
         assert detail(decoded(tmp_path / "out" / name)) < 0.3 * detail(decoded(face_png))
     assert threading.active_count() <= before + 1  # the counting of images may still be at work
+    monkeypatch.setattr(hiding, "make_hide", real)
+    summary = run(tmp_path / "src", tmp_path / "out", boxes=boxes)
+    assert (summary.images, summary.with_regions, summary.exit_status) == (60, 60, 0)
 
 
 def test_progress_is_told_how_many_there_are(numbered: Path, tmp_path: Path) -> None:
@@ -469,6 +530,11 @@ def test_threads_of_torch_are_as_before(numbered: Path, tmp_path: Path) -> None:
         ({"device": "tpu"}, "device is 'tpu'"),
         ({"workers": 0}, "workers is 0"),
         ({"workers": -1}, "workers is -1"),
+        ({"engine": "cloud"}, "engine is 'cloud'"),
+        ({"on_error": "ask"}, "on-error is 'ask'"),
+        ({"format": "zip"}, "format is 'zip'"),
+        ({"max_pixels": 0}, "max-pixels is 0"),
+        ({"boxes": "{boxes}", "box_column": "boxes"}, "--boxes and --box-column"),
         ({"recipe": "strong"}, "recipe is 'strong'"),
         ({"report": "{tmp}/absent/report.json"}, "the summary cannot be written"),
         ({"report": "{tmp}"}, "the summary cannot be written"),

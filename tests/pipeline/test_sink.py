@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from fastblur.pipeline.sink import Sink, place
+from fastblur.pipeline.place import check_report, place
+from fastblur.pipeline.sink import LocalSink
 from fastblur.pipeline.source import Source
-from tests.pipeline.conftest import failures, files_below
+from tests.pipeline.conftest import files_below
 
 
 def test_files_come_with_their_folders_and_the_usual_mode(tmp_path: Path) -> None:
-    sink = Sink(tmp_path / "new" / "out")
+    sink = LocalSink(tmp_path / "new" / "out")
     sink.write("a b/ü/c.jpg", b"one")
     sink.write("d.jpg", b"two" * 1_000_000)
     assert files_below(sink.root) == {"a b/ü/c.jpg", "d.jpg"}
@@ -22,7 +23,7 @@ def test_files_come_with_their_folders_and_the_usual_mode(tmp_path: Path) -> Non
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sink = Sink(tmp_path)
+    sink = LocalSink(tmp_path)
     real = os.write
 
     def full(descriptor: int, data: memoryview) -> int:
@@ -37,20 +38,106 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_write_in_pieces_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sink = Sink(tmp_path)
+    sink = LocalSink(tmp_path)
     real = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:3]))
     sink.write("a.jpg", b"0123456789")
     assert (tmp_path / "a.jpg").read_bytes() == b"0123456789"
 
 
-def test_nothing_is_replaced_unless_asked(tmp_path: Path) -> None:
+def test_what_is_there_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.jpg").write_bytes(b"old")
-    with pytest.raises(FileExistsError, match="already there"):
-        Sink(tmp_path).write("a.jpg", b"new")
-    assert (tmp_path / "a.jpg").read_bytes() == b"old"
-    Sink(tmp_path, overwrite=True).write("a.jpg", b"new")
+    sink = LocalSink(tmp_path)
+    real = os.replace
+    seen = []
+
+    def replace(temporary: str, target: str) -> None:
+        seen.append(((tmp_path / "a.jpg").read_bytes(), Path(temporary).read_bytes()))
+        real(temporary, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    sink.write("a.jpg", b"new")
+    assert seen == [(b"old", b"new")]
     assert (tmp_path / "a.jpg").read_bytes() == b"new"
+    assert list((tmp_path / ".fastblur/tmp").iterdir()) == []
+
+
+def test_what_is_written_once_stays_and_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = LocalSink(tmp_path)
+    synced = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (synced.append(os.fstat(descriptor).st_ino), real(descriptor)))
+    sink.write_once("a/b.jsonl", b"first")
+    assert synced == [(tmp_path / "a/b.jsonl").stat().st_ino]
+    sink.write_once("a/b.jsonl", b"second")
+    assert sink.read("a/b.jsonl") == b"first"
+    assert list((tmp_path / ".fastblur/tmp").iterdir()) == []
+
+
+def test_where_there_are_no_links_it_is_written_once_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    sink = LocalSink(tmp_path)
+    sink.write_once("a.jsonl", b"first")
+    sink.write_once("a.jsonl", b"second")
+    assert sink.read("a.jsonl") == b"first"
+    assert list((tmp_path / ".fastblur/tmp").iterdir()) == []
+
+
+def test_a_file_that_is_begun_appears_when_it_is_committed(tmp_path: Path) -> None:
+    sink = LocalSink(tmp_path)
+    new, other = sink.create("a/b.tar"), sink.create("a/c.tar")
+    for each in (new, other):
+        each.file.write(b"content" * 1000)
+    assert files_below(tmp_path) == set()
+    new.commit()
+    other.abort()
+    other.abort()
+    assert files_below(tmp_path) == {"a/b.tar"}
+    assert sink.read("a/b.tar") == b"content" * 1000
+    assert list((tmp_path / ".fastblur/tmp").iterdir()) == []
+
+
+def test_cleaning_removes_what_a_killed_run_left(tmp_path: Path) -> None:
+    killed = LocalSink(tmp_path)
+    killed.create("a.tar").file.write(b"half")
+    assert len(list((tmp_path / ".fastblur/tmp").iterdir())) == 1
+    sink = LocalSink(tmp_path)
+    sink.clean()
+    assert list((tmp_path / ".fastblur/tmp").iterdir()) == []
+    sink.write("a.jpg", b"x")
+    assert files_below(tmp_path) == {"a.jpg"}
+
+
+def test_reading_listing_adding_and_removing(tmp_path: Path) -> None:
+    sink = LocalSink(tmp_path)
+    assert sink.names("journal") == []
+    with pytest.raises(FileNotFoundError):
+        sink.read("journal/a")
+    sink.remove("journal/a")
+    for name in ("journal/b", "journal/a"):
+        sink.append(name, b"one")
+        sink.append(name, b"two")
+    assert sink.names("journal") == ["a", "b"]
+    assert sink.read("journal/a") == b"onetwo"
+    sink.remove("journal/a")
+    assert sink.names("journal") == ["b"]
+    assert sink.path("journal/b") == str(tmp_path / "journal" / "b")
+
+
+def test_a_name_for_the_only_output_is_not_one_for_the_records(tmp_path: Path) -> None:
+    sink = LocalSink(tmp_path / "out", rename="b.jpg")
+    sink.write("sub/a.jpg", b"x")
+    sink.append(".fastblur/failures.jsonl", b"y")
+    sink.close()
+    assert files_below(tmp_path / "out") == {"b.jpg"}
+    assert sink.read(".fastblur/failures.jsonl") == b"y"
+    sink.remove("sub/a.jpg")
+    assert files_below(tmp_path / "out") == set()
 
 
 def test_overwriting_replaces_a_link_and_not_what_it_leads_to(tmp_path: Path) -> None:
@@ -58,7 +145,7 @@ def test_overwriting_replaces_a_link_and_not_what_it_leads_to(tmp_path: Path) ->
     out = tmp_path / "out"
     out.mkdir()
     (out / "a.jpg").symlink_to(tmp_path / "original.jpg")
-    Sink(out, overwrite=True).write("a.jpg", b"new")
+    LocalSink(out).write("a.jpg", b"new")
     assert (tmp_path / "original.jpg").read_bytes() == b"original"
     assert not (out / "a.jpg").is_symlink()
     assert (out / "a.jpg").read_bytes() == b"new"
@@ -66,58 +153,36 @@ def test_overwriting_replaces_a_link_and_not_what_it_leads_to(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["../a.jpg", "/etc/a.jpg", "b/../../a.jpg", "b//a.jpg", "./a.jpg", "b/..", "", "b/"])
 def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
-    sink = Sink(tmp_path / "out")
+    sink = LocalSink(tmp_path / "out")
     with pytest.raises(ValueError, match="below DST"):
         sink.write(name, b"x")
     assert files_below(tmp_path) == set()
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_a_folder_that_is_a_link_is_refused(tmp_path: Path, overwrite: bool) -> None:
+def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "a.jpg").write_bytes(b"original")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "sub").symlink_to(elsewhere)
-    sink = Sink(tmp_path / "out", overwrite=overwrite)
+    sink = LocalSink(tmp_path / "out")
     for name in ("sub/a.jpg", "sub/deep/a.jpg"):
-        with pytest.raises(ValueError, match="is a link or a file"):
-            sink.write(name, b"new")
-        sink.fail(name, "reason")
+        for change in (
+            lambda name: sink.write(name, b"new"),
+            sink.remove,
+            sink.create,
+            lambda name: sink.append(name, b"new"),
+        ):
+            with pytest.raises(ValueError, match="is a link or a file"):
+                change(name)
     assert files_below(elsewhere) == {"a.jpg"}
     assert (elsewhere / "a.jpg").read_bytes() == b"original"
-
-
-def test_failures_are_listed_with_any_name(tmp_path: Path) -> None:
-    sink = Sink(tmp_path)
-    assert not sink.failures.exists()
-    names = ["a b.jpg", "é.jpg", 'quote".jpg', "two\nlines.jpg", "\udcff.jpg"]
-    for name in names:
-        sink.fail(name, "the reason")
-    assert failures(tmp_path) == dict.fromkeys(names, "the reason")
-    assert os.fsencode(list(failures(tmp_path))[-1]) == b"\xff.jpg"
-
-
-def test_a_new_sink_forgets_the_failures_of_the_last_run(tmp_path: Path) -> None:
-    Sink(tmp_path).fail("a.jpg", "the reason")
-    assert not Sink(tmp_path).failures.exists()
-
-
-def test_a_failure_leaves_no_older_output_where_overwriting(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"old")
-    Sink(tmp_path).fail("a.jpg", "the reason")
-    assert (tmp_path / "a.jpg").read_bytes() == b"old"
-    Sink(tmp_path, overwrite=True).fail("a.jpg", "the reason")
-    assert not (tmp_path / "a.jpg").exists()
-    (tmp_path / "b.jpg" / "c.jpg").mkdir(parents=True)
-    Sink(tmp_path, overwrite=True).fail("b.jpg", "the reason")
-    assert failures(tmp_path)["b.jpg"].startswith("the reason; what was there before may still be")
 
 
 def test_a_root_that_cannot_be_made_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="cannot be written: Not a directory"):
-        Sink(tmp_path / "file" / "out")
+        LocalSink(tmp_path / "file" / "out")
     # Permissions do not stop root, so the refusal is the test's own.
     real = os.open
 
@@ -128,7 +193,7 @@ def test_a_root_that_cannot_be_made_or_written(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(os, "open", read_only)
     with pytest.raises(OSError, match="cannot be written: Read-only file system"):
-        Sink(tmp_path)
+        LocalSink(tmp_path)
 
 
 class TestPlace:
@@ -198,3 +263,12 @@ class TestPlace:
         with pytest.raises(ValueError, match="already there"):
             place(tmp_path / "b.jpg", source, overwrite=False)
         assert place(tmp_path / "b.jpg", source, overwrite=True) == (tmp_path, "b.jpg")
+
+
+def test_a_report_goes_to_a_folder_that_is_there_or_into_the_output(tmp_path: Path) -> None:
+    check_report(None, tmp_path)
+    check_report(tmp_path / "a.json", None)
+    check_report(tmp_path / "out" / "a.json", tmp_path / "out")
+    for bad in (tmp_path, tmp_path / "absent" / "a.json"):
+        with pytest.raises(ValueError, match="the summary cannot be written"):
+            check_report(bad, tmp_path / "out")

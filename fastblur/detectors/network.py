@@ -1,0 +1,67 @@
+"""What a detector must know of its network, and how PyTorch runs one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+
+from fastblur.detectors.fold import fold_batch_norm
+
+# boxes (B, A, 4) xyxy in the network input's pixels, scores (B, A) in 0..1, landmarks (B, A, 5, 2) xy or None
+Decoded: TypeAlias = tuple[Tensor, Tensor, Tensor | None]
+Forward: TypeAlias = Callable[[Tensor], Sequence[Tensor]]  # the normalised input -> the heads
+
+
+@dataclass(frozen=True)
+class Network:
+    """What the way through must know of one network; each network's file makes its own, named for what it is.
+
+    Attributes:
+        load: makes the network, in evaluation mode on the CPU, from its weights' file. Its forward takes (B, 3, h, w)
+            float32, normalised, h and w multiples of `multiple`, and returns a tuple of tensors (the heads), with no
+            Python that depends on B, h or w, so that one export to ONNX serves all of them.
+        decode: (heads, h, w) -> boxes, scores, landmarks of every anchor, by tensor operations that wait for nothing
+            on the host; with a fourth argument, (B, K) int64, of these anchors alone.
+        scores: heads -> the scores (B, A) of every anchor, so that only the best of them need be decoded.
+        score_threshold: the least score of a region, unless the user says otherwise.
+        nms_threshold: of two regions whose intersection over union is above it, the one with the lower score goes.
+        size: the longest side in pixels that the network sees, unless the user says otherwise; None: the image's own.
+        mean, std: the network sees (pixel - mean) / std, pixels in 0..255, in its own channel order.
+        bgr: whether its channels are blue, green, red.
+        multiple: what the sides of the network's input are multiples of; the image is padded to it, never stretched.
+        half: whether its boxes stay the same to half a pixel when it runs in float16 (docs/detectors.md).
+        graph: makes the ONNX model from the weights' file where the weights are one; None: `load`'s is exported.
+    """
+
+    load: Callable[[Path], nn.Module]
+    decode: Callable[..., Decoded]
+    scores: Callable[[Sequence[Tensor]], Tensor]
+    score_threshold: float
+    nms_threshold: float
+    size: int | None = None
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    bgr: bool = False
+    multiple: int = 32
+    half: bool = False
+    graph: Callable[[Path], bytes] | None = None
+
+
+def on_device(net: nn.Module, device: torch.device, half: bool) -> Forward:
+    """Return the network as PyTorch runs it fastest: batch norm folded, channels_last, in float16 where `half`."""
+    net = fold_batch_norm(net).to(device, torch.float16 if half else torch.float32).requires_grad_(False)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if not half and not torch.amp.is_autocast_available(device.type):
+        return net
+    return partial(_forward, net, device.type, half)
+
+
+def _forward(net: nn.Module, device: str, half: bool, x: Tensor) -> Sequence[Tensor]:
+    # The weights are float16 already, autocast brings each layer's input to it. Without `half` it is off, so that the
+    # boxes stay what they are where the caller is under autocast.
+    with torch.autocast(device, dtype=torch.float16, enabled=half, cache_enabled=False):
+        return cast(Sequence[Tensor], net(x))
