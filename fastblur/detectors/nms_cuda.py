@@ -5,6 +5,7 @@ With TRITON_INTERPRET=1 in the environment when Triton is first imported, it run
 """
 
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 import triton
@@ -31,11 +32,15 @@ def one_by_one(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: floa
                 count,
                 iou_threshold,
                 ROWS=rows,
-                num_warps=min(32, max(4, rows // 256)),
-                # Products are rounded before they are added, as PyTorch's are: at the threshold itself a bit decides.
-                enable_fp_fusion=False,
+                **options(rows),
             )
     return keep.view(torch.bool)
+
+
+def options(rows: int) -> dict[str, Any]:
+    """Return how a program of so many rows is compiled."""
+    # Products are rounded before they are added, as PyTorch's are: at the threshold itself a bit decides.
+    return {"num_warps": min(32, max(4, rows // 256)), "enable_fp_fusion": False}
 
 
 @triton.jit

@@ -5,14 +5,18 @@ entry in the journal are durable. A worker or node that is lost takes its shard 
 to the same bytes; should both come to the end, one of them makes the entry.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from fastblur.pipeline.boxes import BoxFile
+from fastblur import transforms
+from fastblur.codecs import size_of
+from fastblur.pipeline.boxes import BoxFile, relative_boxes
 from fastblur.pipeline.flow import BATCH, Flow, RunStopped, readers
 from fastblur.pipeline.given import with_boxes
 from fastblur.pipeline.job import Job
@@ -30,6 +34,82 @@ except ImportError:
 
 TRIES = 5  # of one shard, each with another worker lost
 STARTS = 3  # workers that fail to start, one after the other, before the run gives up
+
+
+class BlurFaces:
+    """Hides the faces in a column of images of a Ray Data set, for `ray.data.Dataset.map_batches`.
+
+    A cell is the bytes of an image file, Hugging Face's {"bytes": .., "path": ..}, or an array (H, W, C) uint8. All
+    other columns come back as they are. A row whose image fails is left out, and the reason goes to the log; or it is
+    raised.
+
+    Args:
+        image_column: the column of images.
+        box_column: a column with the boxes to hide, (n, 4) xyxy, instead of a detector.
+        relative: whether those boxes are relative to the image's sides, as img2dataset keeps them, and not in pixels.
+        on_error: "drop" the row, or "raise".
+        options: those of `fastblur.transforms.BlurFaces`: detector, threshold, size, method, recipe and so on.
+
+    Raises ValueError or TypeError for arguments that do not fit.
+
+    Example:
+        >>> dataset.map_batches(BlurFaces, fn_constructor_kwargs={"image_column": "image"}, concurrency=4)
+    """
+
+    def __init__(
+        self,
+        image_column: str = "image",
+        *,
+        box_column: str | None = None,
+        relative: bool = False,
+        on_error: str = "drop",
+        **options: Any,
+    ) -> None:
+        if on_error not in ("drop", "raise"):
+            raise ValueError(f"on_error is {on_error!r}, expected 'drop' or 'raise'")
+        self._image_column, self._box_column, self._relative = image_column, box_column, relative
+        self._on_error = on_error
+        self._hide = transforms.BlurFaces(images="image", boxes=None if box_column is None else "boxes", **options)
+
+    def __call__(self, batch: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the batch, columns as arrays, with the faces in its images hidden."""
+        for column in (self._image_column, self._box_column):
+            if column is not None and column not in batch:
+                raise ValueError(f"the batch has the columns {list(batch)}, expected {column!r} among them")
+        torch.set_num_threads(1)
+        kept, images = [], []
+        for row, cell in enumerate(batch[self._image_column]):
+            try:
+                images.append(self._cell(cell, None if self._box_column is None else batch[self._box_column][row]))
+            except Exception as error:
+                if self._on_error == "raise":
+                    raise
+                logging.getLogger(__name__).warning("a row is left out: %s", error)
+                continue
+            kept.append(row)
+        hidden: np.ndarray[Any, Any] = np.empty(len(images), object)
+        hidden[:] = images
+        whole = batch[self._image_column]
+        if whole.dtype != object and len(images):
+            hidden = np.stack(images)
+        return {
+            name: hidden if name == self._image_column else column[np.array(kept, np.int64)]
+            for name, column in batch.items()
+        }
+
+    def _cell(self, cell: Any, boxes: Any) -> Any:
+        image = cell["bytes"] if isinstance(cell, dict) else cell
+        sample = {"image": image}
+        if self._box_column is not None:
+            if boxes is None:
+                raise ValueError("the row has no boxes")
+            rows = np.array([np.asarray(box, np.float32) for box in boxes], np.float32).reshape(-1, 4)
+            if self._relative:
+                width, height = size_of(image) if isinstance(image, bytes) else image.shape[1::-1]
+                rows = relative_boxes(rows, height, width)
+            sample["boxes"] = rows
+        changed = self._hide(sample)["image"]
+        return {**cell, "bytes": changed} if isinstance(cell, dict) else changed
 
 
 class ShardWorker:

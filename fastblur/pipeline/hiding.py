@@ -34,23 +34,7 @@ def make_hide(method: str, device: str, **options: Any) -> tuple[Hide, dict[str,
 
     Raises ValueError for an unknown method, an option that is not the method's, or a value that the operator refuses.
     """
-    if method not in OPTIONS:
-        raise ValueError(f"method is {method!r}, expected one of {', '.join(map(repr, OPTIONS))}")
-    given = {name: value for name, value in options.items() if value is not None}
-    for name in given:
-        if name not in OPTIONS[method]:
-            raise ValueError(f"--{name} has no effect with --method {method}, expected it left out")
-
-    operator: Callable[..., Any]
-    arguments: dict[str, Any]
-    if method == "blur":
-        name = given.pop("recipe", "default")
-        recipe = resolve_recipe(name, **given)
-        operator, arguments, parameters = blur, {"recipe": recipe}, {"recipe": name, **vars(recipe)}
-    else:
-        operator = pixelate if method == "pixelate" else fill
-        arguments = {name: signature(operator).parameters[name].default for name in OPTIONS[method]} | given
-        parameters = dict(arguments)
+    operator, arguments, parameters = operator_of(method, **options)
     color = parse_color(str(arguments.pop("color"))) if method == "fill" else None
 
     def hide(pictures: list[Picture], boxes: list[Boxes]) -> None:
@@ -68,6 +52,30 @@ def make_hide(method: str, device: str, **options: Any) -> tuple[Hide, dict[str,
     tiny = Picture(np.zeros((8, 8, 3), np.uint8), "PNG", "RGB", 1, b"")
     hide([tiny], [np.array([[1, 1, 7, 7]], np.float32)])
     return hide, {"method": method, **parameters}
+
+
+def operator_of(method: str, **options: Any) -> tuple[Callable[..., Any], dict[str, Any], dict[str, Any]]:
+    """Return the operator of a method, its arguments, and the parameters that they stand for.
+
+    Args:
+        method: "blur", "pixelate" or "fill".
+        options: those of the operator, as its own arguments; None stands for the operator's default.
+
+    Raises ValueError for an unknown method or an option that is not the method's.
+    """
+    if method not in OPTIONS:
+        raise ValueError(f"method is {method!r}, expected one of {', '.join(map(repr, OPTIONS))}")
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in OPTIONS[method]:
+            raise ValueError(f"--{name} has no effect with --method {method}, expected it left out")
+    if method == "blur":
+        name = given.pop("recipe", "default")
+        recipe = resolve_recipe(name, **given)
+        return blur, {"recipe": recipe}, {"recipe": name, **vars(recipe)}
+    operator: Callable[..., Any] = pixelate if method == "pixelate" else fill
+    arguments = {name: signature(operator).parameters[name].default for name in OPTIONS[method]} | given
+    return operator, arguments, dict(arguments)
 
 
 def parse_color(text: str) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from fastblur.pipeline.journal import FOLDER, RUN
 from fastblur.pipeline.sink import LocalSink, RemoteSink
 from fastblur.pipeline.source import Source, is_image_name
+from fastblur.pipeline.storage import filesystem, is_url
 
 
 def place(path: Path, source: Source, *, overwrite: bool) -> tuple[Path, str | None]:
@@ -15,15 +16,29 @@ def place(path: Path, source: Source, *, overwrite: bool) -> tuple[Path, str | N
     Nothing is made or changed here.
     """
     if source.is_image:
-        return _for_image(path, Path(source.path), overwrite)
+        return _for_image(path, source.path, overwrite)
     if path.exists() and not path.is_dir():
         raise ValueError(f"DST {str(path)!r} is a file, expected a folder")
-    return _for_folder(path, source.root, overwrite), None
+    if not is_url(source.path):
+        _check_apart(str(path), os.path.realpath(path), os.path.realpath(source.root))
+    return _for_folder(path, overwrite), None
 
 
-def place_remote(sink: LocalSink | RemoteSink, *, overwrite: bool) -> None:
-    """Raise ValueError where an output at a URL would be made among other objects without `overwrite`."""
-    if isinstance(sink, RemoteSink) and not overwrite:
+def place_remote(sink: LocalSink | RemoteSink, source: Source, *, overwrite: bool) -> None:
+    """Raise ValueError where an output at a URL would lie in the source, or hold it, or be made among other objects.
+
+    The last is allowed with `overwrite`.
+    """
+    if not isinstance(sink, RemoteSink):
+        return
+    if is_url(source.path):
+        (ours, here), (theirs, there) = filesystem(sink.path("")), filesystem(source.path)
+        folder, _, name = there.rpartition("/")
+        if ours == theirs and source.is_image and f"{here}/{name}" == there:
+            raise ValueError(f"DST {sink.path('')!r} would replace SRC itself, expected another place")
+        if ours == theirs and not source.is_image:
+            _check_apart(sink.path(""), here, folder if source.is_file else there)
+    if not overwrite:
         names = sink.names("")
         if names and FOLDER not in names:
             raise ValueError(
@@ -43,26 +58,23 @@ def check_report(report: str | Path | None, root: Path | None) -> None:
         )
 
 
-def _for_image(path: Path, source: Path, overwrite: bool) -> tuple[Path, str | None]:
+def _for_image(path: Path, source: str, overwrite: bool) -> tuple[Path, str | None]:
+    name, suffix = os.path.basename(source), os.path.splitext(source)[1]
     rename = path.name if is_image_name(path.name) and not path.is_dir() else None
-    if rename and path.suffix.lower() != source.suffix.lower():
-        raise ValueError(f"DST {str(path)!r} has another suffix than SRC, expected {source.suffix}: the format is kept")
+    if rename and path.suffix.lower() != suffix.lower():
+        raise ValueError(f"DST {str(path)!r} has another suffix than SRC, expected {suffix}: the format is kept")
     root = path.parent if rename else path
     if root.exists() and not root.is_dir():
         raise ValueError(f"DST {str(path)!r} is a file or lies in one, expected a folder or an image file's name")
-    target = root / (rename or source.name)
-    if target.exists() and target.samefile(source):
+    target = root / (rename or name)
+    if not is_url(source) and target.exists() and target.samefile(source):
         raise ValueError(f"DST {str(path)!r} would replace SRC itself, expected another place")
     if os.path.lexists(target) and not overwrite:
         raise ValueError(f"{str(target)!r} is already there, expected a new name or --overwrite")
     return root, rename
 
 
-def _for_folder(path: Path, source: Path, overwrite: bool) -> Path:
-    here, there = os.path.realpath(path), os.path.realpath(source)
-    if is_within(here, there) or is_within(there, here):
-        relation = "is SRC" if here == there else "lies in SRC" if is_within(here, there) else "holds SRC"
-        raise ValueError(f"DST {str(path)!r} {relation}, expected a folder of its own")
+def _for_folder(path: Path, overwrite: bool) -> Path:
     if path.is_dir() and not overwrite and not (path / RUN).exists():
         with os.scandir(path) as entries:
             if any(entry.name != FOLDER for entry in entries):
@@ -73,6 +85,12 @@ def _for_folder(path: Path, source: Path, overwrite: bool) -> Path:
     return path
 
 
-def is_within(path: str, root: str) -> bool:
-    """Return whether the real path `path` is `root` or lies below it."""
-    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+def _check_apart(shown: str, here: str, there: str) -> None:
+    """Raise ValueError where one of the output `here` and the source `there`, real paths, lies in the other."""
+    if _is_within(here, there) or _is_within(there, here):
+        relation = "is SRC" if here == there else "lies in SRC" if _is_within(here, there) else "holds SRC"
+        raise ValueError(f"DST {shown!r} {relation}, expected a folder of its own")
+
+
+def _is_within(path: str, root: str) -> bool:
+    return path == root or path.startswith((root.rstrip(os.sep) + os.sep, root.rstrip("/") + "/"))

@@ -19,7 +19,7 @@ from fastblur.pipeline.progress import Show, ticking
 from fastblur.pipeline.shards import Shard
 from fastblur.pipeline.sink import LocalSink, RemoteSink
 from fastblur.pipeline.source import Source
-from fastblur.pipeline.storage import is_url, sha256
+from fastblur.pipeline.storage import is_url, plain, sha256
 from fastblur.pipeline.summary import COUNTS, Summary, Tally, installed_versions
 
 ENGINES = ("auto", "threads", "processes", "ray")
@@ -97,7 +97,8 @@ def run(
         raise ValueError(f"workers is {workers}, expected at least 1")
     device = check_device(device)
     opened = Source(os.fspath(source), format, image_column, box_column)
-    engine, count = _chosen(engine, opened, device, workers)
+    destination = plain(destination)
+    engine, count = _chosen(engine, opened, destination, device, workers)
     root: Path | None = None
     rename: str | None = None
     if not is_url(destination):
@@ -125,7 +126,7 @@ def run(
         if boxes is not None:
             parameters |= {"boxes": str(boxes), "boxes_sha256": sha256(os.fspath(boxes))}
         sink = RemoteSink(target) if root is None else LocalSink(root, rename=rename)
-        place_remote(sink, overwrite=overwrite)
+        place_remote(sink, opened, overwrite=overwrite)
         if root is not None and not opened.is_image:
             stack.enter_context(locked(root))
         journal, tally, versions = Journal(sink), Tally(), installed_versions()
@@ -188,7 +189,7 @@ def run(
     return summary
 
 
-def _chosen(engine: str, source: Source, device: str, workers: int | None) -> tuple[str, int]:
+def _chosen(engine: str, source: Source, destination: str, device: str, workers: int | None) -> tuple[str, int]:
     """Return who does the work, and how many workers there are."""
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}, expected one of {', '.join(map(repr, ENGINES))}")
@@ -196,9 +197,12 @@ def _chosen(engine: str, source: Source, device: str, workers: int | None) -> tu
         raise ValueError(f"engine is {engine!r} for one image, expected 'auto'")
     if device == "cuda" and engine == "processes":
         raise ValueError("engine is 'processes' on CUDA, expected 'threads' or 'auto': one process feeds a device best")
+    in_memory = f"{source.path} {destination}".count("memory://") > 0
+    if in_memory and engine in ("processes", "ray"):
+        raise ValueError(f"engine is {engine!r} for memory://, expected 'threads' or 'auto': others do not see it")
     count = workers or default_workers()
     if engine == "auto":
-        alone = device == "cuda" or count == 1 or source.is_image or source.is_small()
+        alone = device == "cuda" or count == 1 or source.is_image or in_memory or source.is_small()
         engine = "threads" if alone else "processes"
     return engine, count
 

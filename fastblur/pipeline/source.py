@@ -11,7 +11,7 @@ from fastblur.codecs import SUFFIXES
 from fastblur.pipeline import tables, tars
 from fastblur.pipeline.folders import IMAGES, FolderShard
 from fastblur.pipeline.shards import Item, Shard
-from fastblur.pipeline.storage import filesystem, is_url, open_file
+from fastblur.pipeline.storage import filesystem, is_url, open_file, plain
 
 KINDS = {
     "images": SUFFIXES,
@@ -49,6 +49,7 @@ class Source:
     ) -> None:
         if format not in (None, *KINDS):
             raise ValueError(f"format is {format!r}, expected {', '.join(KINDS)} or none to tell it from the names")
+        path = plain(path)
         self.format, self.others = format, 0
         self._column, self._boxes = column, boxes
         self.path = str(path) if is_url(path) else os.path.abspath(path)
@@ -229,10 +230,16 @@ class _Remote:
         return f"{self._scheme}://{self._path}/{name}"
 
     def size(self, name: str) -> int:
-        return int(self._system.info(f"{self._path}/{name}").get("size") or 0)
+        try:
+            return int(self._system.info(f"{self._path}/{name}").get("size") or 0)
+        except OSError:
+            return 0
 
     def stamp(self, name: str) -> str:
-        info: dict[str, Any] = self._system.info(f"{self._path}/{name}")
+        try:
+            info: dict[str, Any] = self._system.info(f"{self._path}/{name}")
+        except OSError as error:
+            return f"gone: {error}"  # which reading it will say again
         changed = next((info[key] for key in ("ETag", "etag", "md5Hash", "LastModified", "created") if key in info), "")
         return f"{info.get('size')} {changed}"
 

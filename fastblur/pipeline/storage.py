@@ -21,6 +21,12 @@ def is_url(path: str | os.PathLike[str]) -> bool:
     return "://" in os.fspath(path)
 
 
+def plain(path: str | os.PathLike[str]) -> str:
+    """Return the path of a file:// address, which is of this machine; any other path or address as it is."""
+    text = os.fspath(path)
+    return text.removeprefix("file://") if text.startswith("file:///") else text
+
+
 def filesystem(url: str) -> tuple[Any, str]:
     """Return fsspec's file system for a URL, and the path in it.
 
