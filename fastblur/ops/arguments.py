@@ -32,6 +32,7 @@ def as_batch(images: Images) -> Batch:
         if images.ndim not in (3, 4):
             raise ValueError(f"images have shape {tuple(images.shape)}, expected (B, C, H, W) or (C, H, W)")
         _check_dtype(images)
+        images = images.resolve_neg()  # the kernels read memory
         return images if images.ndim == 4 else images[None]
     if not isinstance(images, (list, tuple)):
         raise TypeError(f"images are a {type(images).__name__}, expected a tensor or a list of tensors")
@@ -46,12 +47,14 @@ def as_batch(images: Images) -> Batch:
                 f"image {i} is {image.dtype} on {image.device}, "
                 f"expected {images[0].dtype} on {images[0].device} as image 0"
             )
-    return list(images)
+    return [image.resolve_neg() for image in images]
 
 
 def _check_dtype(image: Tensor) -> None:
     if image.dtype not in DTYPES:
         raise ValueError(f"images have dtype {image.dtype}, expected uint8, float32, float16 or bfloat16")
+    if image.layout != torch.strided:
+        raise ValueError(f"images have layout {image.layout}, expected dense tensors")
     if 0 in image.shape[-3:]:
         raise ValueError(f"images have shape {tuple(image.shape)}, expected at least one channel, row and column")
 
@@ -108,7 +111,28 @@ def as_out(out: Images | None, images: Images) -> Batch | None:
             raise ValueError(f"out is {_describe(mine)}, expected {_describe(given)} as the images")
         if torch.is_grad_enabled() and (mine.requires_grad or given.requires_grad):
             raise ValueError("out= was given for images that require a gradient, expected one or the other")
+        if mine.is_neg() or any(
+            stride == 0 and size > 1 for stride, size in zip(mine.stride(), mine.shape, strict=True)
+        ):
+            raise ValueError(
+                "out is a view that negates, or whose elements share memory, expected memory of its own"
+            )
+        if mine is not given and _overlap(mine, given):
+            raise ValueError("out overlaps the images in memory, expected the images themselves or memory of its own")
     return batch
+
+
+def _overlap(a: Tensor, b: Tensor) -> bool:
+    """Return whether two tensors of one shape lie in the same memory, but not element for element."""
+    if torch.compiler.is_compiling() or a.numel() == 0 or (a.data_ptr() == b.data_ptr() and a.stride() == b.stride()):
+        return False
+    (a0, a1), (b0, b1) = _extent(a), _extent(b)
+    return a0 < b1 and b0 < a1
+
+
+def _extent(tensor: Tensor) -> tuple[int, int]:
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor.data_ptr(), tensor.data_ptr() + (last + 1) * tensor.element_size()
 
 
 def pick_kernel(batch: Batch, backend: str | None, *others: Tensor) -> Kernel:

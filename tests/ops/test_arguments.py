@@ -236,3 +236,34 @@ def test_a_refused_call_writes_nothing():
         with pytest.raises(ValueError, match="expected"):
             call()
     assert torch.equal(images, before)
+
+
+def test_out_in_memory_that_is_not_its_own_is_refused() -> None:
+    memory = torch.zeros(2, 3, 41, 50)
+    regions = [[[5, 5, 30, 30]], []]
+    with pytest.raises(ValueError, match="out overlaps the images"):
+        fastblur.blur(memory[:, :, :40], regions, out=memory[:, :, 1:])
+    with pytest.raises(ValueError, match="out overlaps the images"):
+        fastblur.blur([memory[0, :, :40], memory[1, :, :40]], regions, out=[memory[0, :, 1:], memory[1, :, 1:]])
+    with pytest.raises(ValueError, match="share memory"):
+        fastblur.blur(memory, regions, out=torch.zeros(1, 3, 41, 50).expand(2, -1, -1, -1))
+    shared = memory[:1].expand(2, -1, -1, -1)
+    with pytest.raises(ValueError, match="share memory"):
+        fastblur.blur(shared, regions, out=shared)
+    view = memory[:, :, :40]
+    assert (
+        fastblur.blur(view, regions, out=memory[:, :, :40]).data_ptr() == view.data_ptr()
+    )  # in place, by another view
+
+
+def test_views_that_negate_are_read_as_what_they_show() -> None:
+    image = torch.rand(3, 20, 20)
+    view = torch._neg_view(image)
+    torch.testing.assert_close(fastblur.blur(view, [[2, 2, 9, 9]]), fastblur.blur(-image, [[2, 2, 9, 9]]))
+    with pytest.raises(ValueError, match="negates"):
+        fastblur.blur(view, [[2, 2, 9, 9]], out=view)
+
+
+def test_sparse_images_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected dense"):
+        fastblur.blur(torch.zeros(3, 4, 4).to_sparse(), [[]])
