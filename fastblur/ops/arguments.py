@@ -111,23 +111,20 @@ def as_out(out: Images | None, images: Images) -> Batch | None:
             raise ValueError(f"out is {_describe(mine)}, expected {_describe(given)} as the images")
         if torch.is_grad_enabled() and (mine.requires_grad or given.requires_grad):
             raise ValueError("out= was given for images that require a gradient, expected one or the other")
-        if mine.is_neg() or any(
-            stride == 0 and size > 1 for stride, size in zip(mine.stride(), mine.shape, strict=True)
-        ):
-            raise ValueError(
-                "out is a view that negates, or whose elements share memory, expected memory of its own"
-            )
-        if mine is not given and _overlap(mine, given):
-            raise ValueError("out overlaps the images in memory, expected the images themselves or memory of its own")
+        if not torch.compiler.is_compiling():  # which knows no addresses
+            _check_memory(mine, given)
     return batch
 
 
-def _overlap(a: Tensor, b: Tensor) -> bool:
-    """Return whether two tensors of one shape lie in the same memory, but not element for element."""
-    if torch.compiler.is_compiling() or a.numel() == 0 or (a.data_ptr() == b.data_ptr() and a.stride() == b.stride()):
-        return False
-    (a0, a1), (b0, b1) = _extent(a), _extent(b)
-    return a0 < b1 and b0 < a1
+def _check_memory(out: Tensor, image: Tensor) -> None:
+    """Raise ValueError where a write to `out` would change other elements of it, or of the image."""
+    if out.is_neg() or any(stride == 0 and size > 1 for stride, size in zip(out.stride(), out.shape, strict=True)):
+        raise ValueError("out is a view that negates, or whose elements share memory, expected memory of its own")
+    if out is image or image.numel() == 0 or (out.data_ptr() == image.data_ptr() and out.stride() == image.stride()):
+        return
+    (out0, out1), (image0, image1) = _extent(out), _extent(image)
+    if out0 < image1 and image0 < out1:
+        raise ValueError("out overlaps the images in memory, expected the images themselves or memory of its own")
 
 
 def _extent(tensor: Tensor) -> tuple[int, int]:
