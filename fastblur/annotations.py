@@ -1,6 +1,7 @@
 """Box files of others, read as an iterator of (key, boxes)."""
 
 import json
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,14 @@ def read_coco(path: str | Path) -> Iterator[tuple[str, Boxes]]:
         0. Degenerate boxes are passed on.
 
     Raises OSError for a file that cannot be read, ValueError for one of another form, for an annotation of an image
-    that is not listed, and as `read_ilsvrc` for keys and coordinates.
+    that is not listed, for a file without any annotation (COCO lists the images of its test sets so: that does not
+    say that they show nothing), and as `read_ilsvrc` for keys and coordinates.
     """
     keys: dict[Any, str] = {}
-    rows: dict[Any, list[float]] = {}
+    rows: dict[Any, array[float]] = {}
     numbers = {"images": 0, "annotations": 0}
     for name, entry in _stream(path, "COCO annotations"):
-        if name not in numbers:
+        if not isinstance(name, str) or name not in numbers:
             continue
         where = f"entry {numbers[name]} of {name!r} in boxes file {path}"
         numbers[name] += 1
@@ -76,13 +78,18 @@ def read_coco(path: str | Path) -> Iterator[tuple[str, Boxes]]:
             if not isinstance(entry["image_id"], (int, str)):
                 raise ValueError(f"{where} has the image_id {_brief(entry['image_id'])}, expected an image's id")
             x, y, width, height = box
-            rows.setdefault(entry["image_id"], []).extend((x, y, x + width, y + height))
+            if width < 0 or height < 0:
+                raise ValueError(f"{where} has the bbox {_brief(box)}, expected a width and height of 0 or more")
+            rows.setdefault(entry["image_id"], array("f")).extend((x, y, x + width, y + height))
     if not keys:
         raise ValueError(f'boxes file {path} lists no images, expected {{"images": [..], "annotations": [..]}}')
+    if not numbers["annotations"]:
+        raise ValueError(f"boxes file {path} lists images but no annotations, expected those of all its images")
     for image in rows.keys() - keys.keys():
         raise ValueError(f"boxes file {path} has annotations of the image {image!r}, expected it among the images")
-    for image, key in keys.items():
-        yield key, np.array(rows[image], np.float32).reshape(-1, 4) if image in rows else _NONE
+    for image in list(keys):  # what has been passed on is let go
+        key, row = keys.pop(image), rows.pop(image, None)
+        yield key, _NONE if row is None else np.array(row, np.float32).reshape(-1, 4)
 
 
 def is_coco(path: str | Path) -> bool:
@@ -92,10 +99,15 @@ def is_coco(path: str | Path) -> bool:
 
 
 def _stream(path: str | Path, expected: str) -> Iterator[tuple[str | None, Any]]:
+    number = 0
     try:
-        yield from entries(path)
+        for entry in entries(path):
+            yield entry
+            number += 1
     except ValueError as error:  # UnicodeDecodeError among them
-        raise ValueError(f"boxes file {path} is not JSON or of another form ({error}), expected {expected}") from None
+        raise ValueError(
+            f"boxes file {path} is not JSON or of another form at entry {number} ({error}), expected {expected}"
+        ) from None
 
 
 def read_detections(path: str | Path) -> Iterator[tuple[str, Boxes | None]]:

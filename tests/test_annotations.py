@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from fastblur.annotations import is_coco, read_coco, read_ilsvrc
-from fastblur.json_stream import CHUNK
 
 
 def write(path: Path, content: object) -> Path:
@@ -109,20 +108,27 @@ def test_a_file_that_is_cut_is_refused(tmp_path: Path, kept: int) -> None:
         list(read_ilsvrc(path))
 
 
+def test_the_entry_where_json_breaks_is_named(tmp_path: Path) -> None:
+    whole = json.dumps([entry(f"{i}.jpg") for i in range(9)])
+    with pytest.raises(ValueError, match=r"boxes\.json is not JSON.* at entry 7 "):
+        list(read_ilsvrc(write(tmp_path / "boxes.json", whole.replace('"7.jpg"', '"7.jpg'))))
+
+
 def test_what_follows_the_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="goes on after its end"):
         list(read_ilsvrc(write(tmp_path / "boxes.json", "[] [")))
 
 
-def test_a_long_file_is_never_held_whole(tmp_path: Path) -> None:
-    path = write(tmp_path / "boxes.json", [entry(f"{i:09}.jpg") for i in range(200_000)])
+def test_a_long_file_is_never_held_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "boxes.json", [entry(f"{i:09}.jpg") for i in range(50_000)])
+    monkeypatch.setattr("fastblur.json_stream.CHUNK", 1 << 16)
     tracemalloc.start()
     count = sum(1 for _ in read_ilsvrc(path))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert count == 200_000
-    assert path.stat().st_size > 14_000_000
-    assert peak < 40 * CHUNK / 4  # text takes up to four bytes a character, twice
+    assert count == 50_000
+    assert path.stat().st_size > 3_500_000
+    assert peak < 1_000_000
 
 
 COCO = {
@@ -152,6 +158,7 @@ def test_coco(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "word"),
     [
+        ({"annotations": []}, "images but no annotations"),
         ({"images": []}, "lists no images"),
         ({"images": [], "annotations": []}, "lists no images"),
         ({"images": [{"id": 1}]}, "file_name"),
@@ -161,6 +168,8 @@ def test_coco(tmp_path: Path) -> None:
         ({"annotations": [{"bbox": [0, 0, 1, 1]}]}, "image_id"),
         ({"annotations": [{"image_id": 1, "bbox": [0, 0, 1]}]}, "x, y, width and height"),
         ({"annotations": [{"image_id": 1, "bbox": [0, 0, float("nan"), 1]}]}, "nan"),
+        ({"annotations": [{"image_id": 1, "bbox": [9, 9, -3, 1]}]}, "of 0 or more"),
+        ({"annotations": [{"image_id": 1, "bbox": [9, 9, 3, -1]}]}, "of 0 or more"),
         ({"annotations": [{"image_id": [], "bbox": [0, 0, 1, 1]}]}, "image_id"),
     ],
 )
@@ -168,3 +177,16 @@ def test_coco_of_another_form_is_refused_in_one_sentence(tmp_path: Path, change:
     with pytest.raises(ValueError, match=word) as caught:
         list(read_coco(write(tmp_path / "boxes.json", COCO | change)))
     assert "boxes.json" in str(caught.value)
+
+
+def test_coco_images_without_annotations_are_not_images_without_faces(tmp_path: Path) -> None:
+    # COCO's own lists of test images look so; taken as "no boxes", all would be copied unblurred.
+    path = write(tmp_path / "boxes.json", {name: COCO[name] for name in ("info", "images")})
+    with pytest.raises(ValueError, match="images but no annotations"):
+        list(read_coco(path))
+
+
+@pytest.mark.parametrize("content", ["{[1]: 2}", "{{}: 2}", "{1: 2}", "{", "{}", '{"images"}', '{"images": [}', "[1]"])
+def test_what_is_not_coco_at_all_is_refused(tmp_path: Path, content: str) -> None:
+    with pytest.raises(ValueError, match=r"boxes\.json"):
+        list(read_coco(write(tmp_path / "boxes.json", content)))

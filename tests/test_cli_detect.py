@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,24 @@ def test_detect_lists_what_run_then_hides(src: Path, tmp_path: Path) -> None:  #
     assert (one / "face.png").read_bytes() == (other / "face.png").read_bytes() != (src / "face.png").read_bytes()
     assert (one / "black.jpg").read_bytes() == (src / "black.jpg").read_bytes()
     assert not (one / "broken.jpg").exists()
+
+
+def test_what_is_found_in_a_tar_is_hidden_in_it(src: Path, tmp_path: Path) -> None:  # noqa: F811
+    root = tmp_path / "shards"
+    root.mkdir()
+    for number in range(2):  # the same names in both, as shards of one data set never have, but two data sets do
+        with tarfile.open(root / f"{number}.tar", "w") as file:
+            for name in sorted(path.name for path in src.iterdir()):
+                file.add(src / name, name)
+    found = tmp_path / "found.jsonl"
+    assert call("detect", root, found)[0] == 0
+    assert set(lines(found)) == {f"{number}.tar/{name}" for number in range(2) for name in ("face.png", "black.jpg")}
+    assert call("run", root, tmp_path / "one", "--boxes", found)[0] == 0
+    assert call("run", root, tmp_path / "other")[0] == 0
+    for number in range(2):
+        name = f"{number}.tar"
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+        assert (tmp_path / "one" / name).read_bytes() != (root / name).read_bytes()
 
 
 def test_an_image_that_could_not_be_searched_is_refused_also_where_unlisted_ones_are_copied(

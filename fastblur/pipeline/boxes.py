@@ -1,8 +1,10 @@
 """Boxes of an annotation file, found by an image's place below the source."""
 
+import math
 import posixpath
 import threading
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -30,11 +32,13 @@ class BoxFile:
     def __init__(self, path: Path, root: Path) -> None:
         names, ends, hashes, values, lasts = bytearray(), array("q"), array("Q"), array("f"), array("q")
         unsearched = array("b")
+        parts = [part for part in root.parts if part != root.anchor]
         firsts: set[str] = set()
         for key, boxes in _read(path):
             key = posixpath.normpath(key)
-            if len(firsts) <= MANY:
-                firsts.add(key.partition("/")[0])
+            first = key.partition("/")[0]
+            if len(firsts) <= MANY or first in parts:
+                firsts.add(first)
             name = _name(key)
             names += name
             ends.append(len(names))
@@ -51,34 +55,38 @@ class BoxFile:
         self._boxes = np.array(values, np.float32).reshape(-1, 4)
         self._lasts = np.concatenate(([0], lasts)).astype(np.int64)  # an image's boxes end where the next one's begin
         self._unsearched = np.array(unsearched, bool)
-        self._seen = np.zeros(len(lasts), bool)
         self._refuse_duplicates(path)
-        parts = [part for part in root.parts if part != root.anchor]
         prefixes = ["".join(f"{name}/" for name in parts[start:]) for start in range(len(parts), -1, -1)]
-        known = len(firsts) <= MANY
-        self._prefixes = [
-            prefix for prefix in prefixes if not prefix or not known or prefix.partition("/")[0] in firsts
-        ]
+        self._prefixes = [prefix for prefix in prefixes if not prefix or prefix.partition("/")[0] in firsts]
+        self._firsts = firsts if len(firsts) <= MANY else None
         self._used: str | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        # Views give plain numbers, several times faster than arrays do; they cannot be sent to another process.
+        arrays: tuple[Any, ...] = self._hashes, self._order, self._ends, self._lasts, self._unsearched
+        self._view = tuple(memoryview(one) for one in arrays)
+        self._text = self._names.data
+        self._seen = bytearray(len(self._unsearched))
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """Return the number of images that the file names."""
-        return len(self._seen)
+        return len(self._unsearched)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is sent to another process: all but the lock, and what was looked up here."""
-        return {name: value for name, value in vars(self).items() if name not in ("_lock", "_seen")}
+        """Return what is sent to another process: all but the lock, the views, and what was looked up here."""
+        return {name: value for name, value in vars(self).items() if name not in ("_lock", "_seen", "_view", "_text")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what another process sent."""
         vars(self).update(state)
-        self._lock, self._seen = threading.Lock(), np.zeros(len(self._unsearched), bool)  # Ray's arrays are read-only
+        self._begin()
 
     @property
     def unused(self) -> int:
         """How many of the file's images have not been looked up."""
-        return len(self) - int(self._seen.sum())
+        return self._seen.count(0)
 
     def find(self, name: str) -> Boxes | None:
         """Return the boxes of the image `name` below the root, (n, 4) float32; None where the file does not name it.
@@ -93,39 +101,45 @@ class BoxFile:
             keys = " and ".join(repr(prefix + name) for prefix, _ in found)
             raise ValueError(f"the boxes file names both {keys}, expected one of them")
         prefix, entry = found[0]
-        with self._lock:
-            if self._used is None:
-                self._used = prefix
+        if self._used is None:
+            with self._lock:
+                if self._used is None:
+                    self._used = prefix
         if prefix != self._used:
             raise ValueError(
                 f"the boxes file names {prefix + name!r}, but earlier images begin with {self._used!r} there, "
                 "expected all paths from the same folder"
             )
-        self._seen[entry] = True
-        if self._unsearched[entry]:
+        _, _, _, lasts, unsearched = self._view
+        self._seen[entry] = 1
+        if unsearched[entry]:
             raise ValueError("the boxes file says that this image could not be searched")
-        return self._boxes[self._lasts[entry] : self._lasts[entry + 1]]
+        return self._boxes[lasts[entry] : lasts[entry + 1]]
 
     def _entry(self, key: str) -> int | None:
+        if self._firsts is not None and key.partition("/")[0] not in self._firsts:
+            return None
         name = _name(key)
-        wanted = np.uint64(_hash(name))
-        at = int(np.searchsorted(self._hashes, wanted))
-        while at < len(self._hashes) and self._hashes[at] == wanted:
-            entry = int(self._order[at])
-            if self._key(entry) == name:
-                return entry
+        wanted = _hash(name)
+        hashes, order, ends, _, _ = self._view
+        at = bisect_left(hashes, wanted)
+        while at < len(hashes) and hashes[at] == wanted:
+            entry = order[at]
+            if self._text[ends[entry] : ends[entry + 1]] == name:
+                return int(entry)
             at += 1
         return None
 
-    def _key(self, entry: int) -> bytes:
-        return self._names[self._ends[entry] : self._ends[entry + 1]].tobytes()
-
     def _refuse_duplicates(self, path: Path) -> None:
-        for at in np.flatnonzero(self._hashes[1:] == self._hashes[:-1]):
-            name = self._key(int(self._order[at]))
-            if name == self._key(int(self._order[at + 1])):
+        same = self._hashes[1:] == self._hashes[:-1]
+        names: set[bytes] = set()
+        for at in np.flatnonzero(np.append(same, False) | np.append(False, same)):  # hardly any
+            entry = self._order[at]
+            name = self._names[self._ends[entry] : self._ends[entry + 1]].tobytes()
+            if name in names:
                 key = name.decode("utf-8", "surrogatepass")
                 raise ValueError(f"boxes file {path} names {key!r} twice, expected one entry an image")
+            names.add(name)
 
 
 def _read(path: Path) -> Iterator[tuple[str, Boxes | None]]:
@@ -145,10 +159,13 @@ def _hash(name: bytes) -> int:
 def hiding_boxes(boxes: Boxes, height: int, width: int) -> Boxes:
     """Return those of an image's boxes, (n, 4) xyxy in pixels, that have an area.
 
-    Raises ValueError where a box lies wholly outside the image or none has an area: then file and image do not match.
+    Raises ValueError where a box lies wholly outside the image or none has an area: then file and image do not match;
+    and for a coordinate that is not a finite number.
     """
     hiding = []
     for x0, y0, x1, y1 in boxes.tolist():  # a few boxes: quicker than any array
+        if not math.isfinite(x0 + y0 + x1 + y1):
+            raise ValueError(f"a box is {[x0, y0, x1, y1]}, expected four finite numbers")
         hiding.append(x1 > x0 and y1 > y0)
         if hiding[-1] and (x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height):
             raise ValueError(f"the box {[x0, y0, x1, y1]} lies outside the image of {width} x {height} pixels")
@@ -162,6 +179,7 @@ def relative_boxes(boxes: Boxes, height: int, width: int) -> Boxes:
 
     Raises ValueError for coordinates that are far outside 0..1: then they are pixels, or nothing that is known.
     """
-    if len(boxes) and not (np.abs(boxes) <= 2).all():
-        raise ValueError(f"a box is {boxes[(np.abs(boxes) > 2).any(1)][0].tolist()}, expected parts of the image, 0..1")
+    apart = ~(np.abs(boxes) <= 2).all(1)  # NaN too
+    if apart.any():
+        raise ValueError(f"a box is {boxes[apart][0].tolist()}, expected parts of the image, 0..1")
     return boxes * np.array([width, height, width, height], np.float32)

@@ -24,7 +24,9 @@ def with_boxes(item: Item, box_file: BoxFile | None, unlisted: str) -> Item:
     if box_file is None or item.problem is not None:
         return item
     try:
-        boxes = step("boxes", box_file.find, item.key or item.name)
+        boxes = step("boxes", box_file.find, item.name)
+        if boxes is None and item.key is not None:
+            boxes = step("boxes", box_file.find, item.key)
     except Failure as failure:
         return replace(item, problem=str(failure))
     if boxes is None and unlisted == "detect":

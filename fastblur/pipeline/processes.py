@@ -4,11 +4,13 @@ A process gets the items of a batch, takes them through all stages from reading 
 written in any order, and sends the fates back. All else (listing, tar and table files, the journal) stays with the run.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
+from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -177,7 +179,9 @@ def _main(pipe: Connection, job: Job, destination: str, readers: int) -> None:
     """Do batches until the run says that there are no more, or is gone."""
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides what becomes of Ctrl-C
+    for number in (signal.SIGINT, signal.SIGTERM):  # the run decides what becomes of them
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
     torch.set_num_threads(1)
     sending = threading.Lock()
 
@@ -216,6 +220,14 @@ def _main(pipe: Connection, job: Job, destination: str, readers: int) -> None:
         send(END, line.report())
     except Exception as error:
         send(LOST, error)
+
+
+def _end_with_the_run() -> None:
+    """End this process at once when the run is killed: what it has in hand must not meet what the next run writes."""
+    run = parent_process()
+    assert run is not None
+    run.join()
+    os._exit(1)
 
 
 def _told(one: Opened, anywhere: bool) -> tuple[Any, ...]:

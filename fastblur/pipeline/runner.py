@@ -125,16 +125,16 @@ def run(
         parameters |= {"source": opened.path, "format": format, "image_column": image_column, "box_column": box_column}
         if boxes is not None:
             parameters |= {"boxes": str(boxes), "boxes_sha256": sha256(os.fspath(boxes))}
-        sink = RemoteSink(target) if root is None else LocalSink(root, rename=rename)
+        sink = RemoteSink(target) if root is None else LocalSink(root, alone=opened.is_image, rename=rename)
         place_remote(sink, opened, overwrite=overwrite)
         if root is not None and not opened.is_image:
             stack.enter_context(locked(root))
         journal, tally, versions = Journal(sink), Tally(), installed_versions()
         try:
-            sink.clean()
             if opened.is_image:
                 journal.forget_failures()
             else:
+                sink.clean()
                 journal.begin(parameters, versions, overwrite=overwrite)
         except OSError as error:
             raise stopped(error) from error

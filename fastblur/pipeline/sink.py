@@ -21,21 +21,23 @@ TEMPORARY = ".fastblur/tmp"
 class LocalSink:
     """An output folder.
 
-    Files are begun in `.fastblur/tmp` and take their names in one step: wherever the process is killed, a file under
-    its own name is whole, and what is left in `.fastblur/tmp` can go.
+    Files are begun under other names and take their own in one step: wherever the process is killed, a file under its
+    own name is whole. They are begun in `.fastblur/tmp`, where what a killed run has left can go when the next begins;
+    one image alone in the root, which others may be writing to at the same time.
 
     Args:
         root: the folder; it is made if need be.
-        rename: the name of the output where there is only one, else None.
+        alone: whether one image is all that is written.
+        rename: the name of that image if it gets another one, else None.
 
     Raises OSError where the folder cannot be made or written.
     """
 
-    def __init__(self, root: Path, *, rename: str | None = None) -> None:
+    def __init__(self, root: Path, *, alone: bool = False, rename: str | None = None) -> None:
         self.root = root
         self._rename = rename
-        self._temporary = os.path.join(root, TEMPORARY)
-        self._prefix = secrets.token_hex(8)
+        self._temporary = str(root) if alone else os.path.join(root, TEMPORARY)
+        self._prefix = f".fastblur-{secrets.token_hex(8)}"
         self._numbers = count()
         self._folders = {"": str(root)}
         try:
@@ -81,7 +83,7 @@ class LocalSink:
     def remove(self, name: str) -> None:
         """Remove a file if it is there."""
         with suppress(FileNotFoundError):
-            os.unlink(self._target(name))
+            os.unlink(self._target(name, make=False))
 
     def names(self, folder: str) -> list[str]:
         """Return the names in a folder, sorted; none where there is no such folder."""
@@ -112,11 +114,8 @@ class LocalSink:
             os.close(descriptor)
 
     def close(self) -> None:
-        """Bring everything to the disk, and remove the folder for what is half done, if it was the only one left."""
+        """Bring everything to the disk."""
         self.flush()
-        with suppress(OSError):  # others may be writing, or there is a journal
-            os.rmdir(self._temporary)
-            os.rmdir(os.path.dirname(self._temporary))
 
     def _write(self, target: str, data: bytes, place: Callable[[str, str], None], durable: bool = False) -> None:
         temporary = self._new()
@@ -140,25 +139,25 @@ class LocalSink:
     def _new(self) -> str:
         return f"{self._temporary}/{self._prefix}-{next(self._numbers)}"
 
-    def _target(self, name: str) -> str:
+    def _target(self, name: str, make: bool = True) -> str:
         given = name if self._rename is None or name.startswith(".fastblur/") else self._rename
         folder, _, file = given.rpartition("/")
         if name.startswith("/") or file in ("", ".", ".."):
             raise ValueError(f"the name {name!r} is not one of a file below DST")
-        return f"{self._folder(folder)}/{file}"
+        return f"{self._folder(folder, make)}/{file}"
 
-    def _folder(self, folder: str) -> str:
-        """Return the path of a folder below the root, made if need be; it and all above it are no links."""
+    def _folder(self, folder: str, make: bool) -> str:
+        """Return the path of a folder below the root, made if need be and asked for; it and all above are no links."""
         if folder not in self._folders:
             above, _, last = folder.rpartition("/")
             if last in ("", ".", ".."):
                 raise ValueError(f"the name {folder!r} is not one of a folder below DST")
-            path = f"{self._folder(above)}/{last}"
-            try:
-                os.mkdir(path)
-            except FileExistsError:
-                if not stat.S_ISDIR(os.lstat(path).st_mode):
-                    raise ValueError(f"{folder!r} in DST is a link or a file, expected a folder") from None
+            path = f"{self._folder(above, make)}/{last}"
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(path)
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                raise ValueError(f"{folder!r} in DST is a link or a file, expected a folder")
             self._folders[folder] = path
         return self._folders[folder]
 
@@ -197,13 +196,13 @@ class RemoteSink:
         self._url = url.rstrip("/")
         self._system, self._root = filesystem(url)
         self._appended: dict[str, bytes] = {}
+        self._unwritten: set[str] = set()
+        self._folders: set[str] = set()
         self._lock = threading.Lock()
 
     def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
         """Write `data` as the object `name`; raises OSError, and ValueError for a name that leads out of the root."""
-        target = self._target(name)
-        self._system.makedirs(target.rpartition("/")[0], exist_ok=True)
-        self._system.pipe_file(target, data)
+        self._system.pipe_file(self._made(name), data)
 
     def write_once(self, name: str, data: bytes) -> None:
         """Write an object unless there is one; of two that try at the same time, the later one's stays."""
@@ -217,10 +216,11 @@ class RemoteSink:
                 with suppress(FileNotFoundError):
                     self._appended[name] = self.read(name)
             self._appended[name] = self._appended.get(name, b"") + data
+            self._unwritten.add(name)
 
     def create(self, name: str) -> "RemoteFile":
         """Begin an object, in a temporary file on this machine."""
-        return RemoteFile(self._system, self._target(name))
+        return RemoteFile(self._system, self._made(name))
 
     def read(self, name: str) -> bytes:
         """Return an object's content; raises FileNotFoundError where there is none."""
@@ -230,6 +230,7 @@ class RemoteSink:
         """Remove an object if it is there."""
         with self._lock:
             self._appended.pop(name, None)
+            self._unwritten.discard(name)
         with suppress(FileNotFoundError):
             self._system.rm_file(self._target(name))
 
@@ -251,8 +252,9 @@ class RemoteSink:
     def flush(self) -> None:
         """Write what was appended; objects themselves are durable when they are written."""
         with self._lock:
-            appended = dict(self._appended)
-        for name, data in appended.items():
+            appended = [(name, self._appended[name]) for name in self._unwritten]
+            self._unwritten.clear()
+        for name, data in appended:
             self.write(name, data)
 
     def close(self) -> None:
@@ -263,6 +265,15 @@ class RemoteSink:
         if name.startswith("/") or any(part in ("", ".", "..") for part in name.split("/")):
             raise ValueError(f"the name {name!r} is not one of a file below DST")
         return f"{self._root}/{name}"
+
+    def _made(self, name: str) -> str:
+        """Return where an object is, in a folder that is there, where the system has such; asked for once each."""
+        target = self._target(name)
+        folder = target.rpartition("/")[0]
+        if folder not in self._folders:
+            self._system.makedirs(folder, exist_ok=True)
+            self._folders.add(folder)
+        return target
 
 
 class RemoteFile:
@@ -275,7 +286,6 @@ class RemoteFile:
     def commit(self) -> None:
         """Send the object; raises OSError."""
         self.file.flush()
-        self._system.makedirs(self._target.rpartition("/")[0], exist_ok=True)
         self._system.put_file(self.file.name, self._target)
         self.file.close()
 

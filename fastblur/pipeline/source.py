@@ -247,15 +247,17 @@ class _Remote:
         return Item(name, self.path(name))
 
     def entries(self, folder: str) -> Entries:
+        path = f"{self._path}/{folder}" if folder else self._path
         try:
-            found = self._system.ls(f"{self._path}/{folder}" if folder else self._path, detail=True)
+            found = self._system.ls(path, detail=True)
         except OSError as error:
             yield folder or ".", False, _FolderProblem(f"the folder cannot be listed: {error}")
             return
         for entry in sorted(found, key=lambda entry: entry["name"]):
             last = entry["name"].rstrip("/").rpartition("/")[2]
             name = f"{folder}/{last}" if folder else last
-            if name != ".fastblur":
+            itself = entry["name"].strip("/") == path.strip("/")  # as object stores keep an empty folder
+            if name != ".fastblur" and not itself:
                 yield name, entry["type"] == "directory", None
 
 

@@ -1,6 +1,8 @@
 import json
 import pickle
+import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,29 @@ def test_a_key_that_comes_twice_is_refused(tmp_path: Path) -> None:
         BoxFile(path, tmp_path)
 
 
+def test_a_key_that_comes_twice_is_refused_also_among_others_of_the_same_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_hash", lambda name: len(name))
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps([{"url": key, "bboxes": []} for key in ("a", "b", "cc", "a", "dd")]))
+    with pytest.raises(ValueError, match="names 'a' twice"):
+        BoxFile(path, tmp_path)
+
+
+def test_keys_in_very_many_folders(write_boxes: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MANY", 3)
+    given = {f"{i}/x.jpg": [(0.0, 0.0, 1.0, i + 1.0)] for i in range(9)}
+    for root, below in (("/data", ""), ("/data/8", "8/")):
+        file = BoxFile(write_boxes(given), Path(root))
+        for name, boxes in given.items():
+            if name.startswith(below):
+                found = file.find(name.removeprefix(below))
+                assert found is not None
+                assert found.tolist() == [list(boxes[0])]
+        assert file.find("none/x.jpg") is None
+
+
 def test_names_with_accents_and_bytes_that_are_not_utf8(write_boxes: Write) -> None:
     file = BoxFile(write_boxes({"é ü.jpg": [BOX], "\udcff.jpg": [BOX]}), Path("/data"))
     assert file.find("é ü.jpg") is not None
@@ -88,6 +113,14 @@ class TestHidingBoxes:
     def test_one_wholly_outside_is_refused_even_beside_a_good_one(self, box: tuple[float, ...]) -> None:
         with pytest.raises(ValueError, match="outside the image of 100 x 50 pixels"):
             hiding_boxes(np.array([[1, 1, 5, 5], box], np.float32), 50, 100)
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+    @pytest.mark.parametrize("place", [0, 1, 2, 3])
+    def test_one_that_is_no_number_is_refused_even_beside_a_good_one(self, place: int, value: float) -> None:
+        boxes = np.array([[1, 1, 5, 5], [2, 2, 6, 6]], np.float32)
+        boxes[1, place] = value
+        with pytest.raises(ValueError, match="expected four finite numbers"):
+            hiding_boxes(boxes, 50, 100)
 
     def test_none_with_an_area_is_refused(self) -> None:
         with pytest.raises(ValueError, match="no box has an area"):
@@ -120,10 +153,31 @@ def test_what_was_never_looked_up_is_counted(write_boxes: Write) -> None:
 def test_it_can_be_sent_to_another_process(write_boxes: Write) -> None:
     file = BoxFile(write_boxes({"train/a.jpg": [BOX], "train/b.jpg": []}), Path("/data/train"))
     file.find("a.jpg")
-    there = pickle.loads(pickle.dumps(file))
+    buffers: list[pickle.PickleBuffer] = []
+    sent = pickle.dumps(file, 5, buffer_callback=buffers.append)
+    there = pickle.loads(sent, buffers=[bytes(buffer) for buffer in buffers])  # read-only arrays, as Ray's are
     assert there.find("a.jpg").tolist() == [list(BOX)]
     assert len(there.find("b.jpg")) == 0
     assert (file.unused, there.unused) == (1, 0)
+
+
+def test_threads_find_at_once(write_boxes: Write) -> None:
+    names = [f"{i}.jpg" for i in range(2000)]
+    file = BoxFile(write_boxes({f"train/{name}": [(0.0, 0.0, 1.0, i)] for i, name in enumerate(names)}), Path("/train"))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(file.find, names, chunksize=1))
+    assert [None if boxes is None else boxes[0, 3] for boxes in found] == list(range(2000))
+    assert file.unused == 0
+
+
+def test_an_image_takes_some_bytes_and_no_objects(write_boxes: Write) -> None:
+    path = write_boxes({f"train/n01440764/n01440764_{i:05}.JPEG": [BOX] * (i % 2) for i in range(20_000)})
+    tracemalloc.start()
+    file = BoxFile(path, Path("/data"))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(file) == 20_000
+    assert kept < 100 * 20_000  # 37 are the name's; a str and an array of no box at all take 250
 
 
 def test_coco_is_told_from_its_content(tmp_path: Path) -> None:
@@ -137,5 +191,7 @@ def test_coco_is_told_from_its_content(tmp_path: Path) -> None:
 def test_relative_boxes() -> None:
     boxes = np.array([[0, 0.25, 1, 0.5], [-0.1, 0, 1.2, 1]], np.float32)
     np.testing.assert_allclose(relative_boxes(boxes, 40, 80), [[0, 10, 80, 20], [-8, 0, 96, 40]], rtol=1e-6)
-    with pytest.raises(ValueError, match="expected parts of the image"):
-        relative_boxes(np.array([[0, 0, 50, 40]], np.float32), 40, 80)
+    assert relative_boxes(np.zeros((0, 4), np.float32), 40, 80).shape == (0, 4)
+    for bad in ([0, 0, 50, 40], [float("nan"), 0, 1, 1], [0, 0, float("inf"), 1], [-3, 0, 1, 1]):
+        with pytest.raises(ValueError, match="expected parts of the image"):
+            relative_boxes(np.array([[0, 0, 1, 1], bad], np.float32), 40, 80)

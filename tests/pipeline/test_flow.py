@@ -3,6 +3,7 @@
 import errno
 import json
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -178,26 +179,39 @@ def test_a_shard_is_whole_with_its_last_missing_batch(ordered: bool, order: tupl
     assert part.counts["images"] == 8
 
 
+@pytest.fixture
+def _threads_change_often() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("_threads_change_often")
 def test_many_threads_make_a_shard_whole_exactly_once() -> None:
-    for ordered in (True, False):
-        for _ in range(30):
-            output = RecordedOutput(ordered)
-            part = ShardRun(NumberedShard("a", 12, output), output)
-            hands = [Hand(Batch([Item(name)])) for name in names("a", 12)]
-            outcomes: list[tuple[list[Hand], bool]] = []
-            threads = []
-            for index, hand in enumerate(hands):
-                hand.part = (part, index, index == 11)
-                hand.images[0].end(COPIED, b"x")
-                threads.append(threading.Thread(target=lambda hand=hand: outcomes.append(part.put(hand))))
-            random.shuffle(threads)
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            assert [whole for _, whole in outcomes].count(True) == 1
-            assert all(put for put, whole in outcomes if whole), "a batch must carry it on"
-            assert sorted(id(hand) for put, _ in outcomes for hand in put) == sorted(map(id, hands))
+    for ordered in (True, False) * 30:
+        output = RecordedOutput(ordered)
+        part = ShardRun(NumberedShard("a", 12, output), output)
+        hands = [Hand(Batch([Item(name)])) for name in names("a", 12)]
+        outcomes: list[tuple[list[Hand], bool]] = []
+        together = threading.Barrier(12)
+        for index, hand in enumerate(hands):
+            hand.part = (part, index, index == 11)
+            hand.images[0].end(COPIED, b"x")
+            hand.is_put = not ordered  # so that threads come to the end of their puts together
+
+        def put(hand: Hand, part: ShardRun = part, outcomes: Any = outcomes, together: Any = together) -> None:
+            together.wait(20)
+            outcomes.append(part.put(hand))
+
+        threads = [threading.Thread(target=put, args=(hand,)) for hand in random.sample(hands, 12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [whole for _, whole in outcomes].count(True) == 1
+        assert all(put for put, whole in outcomes if whole), "a batch must carry it on"
+        assert sorted(id(hand) for put, _ in outcomes for hand in put) == sorted(map(id, hands))
 
 
 def test_an_empty_shard_is_committed(tmp_path: Path) -> None:

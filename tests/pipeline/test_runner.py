@@ -440,9 +440,9 @@ def test_ctrl_c_ends_the_run_with_whole_files_only(
     tmp_path: Path, face_png: bytes, write_boxes: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "src").mkdir()
-    for number in range(60):
+    for number in range(200):
         (tmp_path / "src" / f"{number}.png").write_bytes(face_png)
-    boxes = write_boxes({f"{number}.png": [FACE] for number in range(60)})
+    boxes = write_boxes({f"{number}.png": [FACE] for number in range(200)})
     real = hiding.make_hide
 
     def slow(*args: object, **options: object) -> object:
@@ -462,7 +462,7 @@ def test_ctrl_c_ends_the_run_with_whole_files_only(
     before = threading.active_count()
     summary: Summary = run(tmp_path / "src", tmp_path / "out", boxes=boxes, workers=2, progress=press)
     assert (summary.interrupted, summary.exit_status) == (signal.SIGINT, 130)
-    assert 1 <= summary.images < 60
+    assert 1 <= summary.images < 200
     assert "the same command goes on" in summary.text()
     names = files_below(tmp_path / "out")
     assert len(names) == summary.images
@@ -471,7 +471,7 @@ def test_ctrl_c_ends_the_run_with_whole_files_only(
     assert threading.active_count() <= before + 1  # the counting of images may still be at work
     monkeypatch.setattr(hiding, "make_hide", real)
     summary = run(tmp_path / "src", tmp_path / "out", boxes=boxes)
-    assert (summary.images, summary.with_regions, summary.exit_status) == (60, 60, 0)
+    assert (summary.images, summary.with_regions, summary.exit_status) == (200, 200, 0)
 
 
 def test_progress_is_told_how_many_there_are(numbered: Path, tmp_path: Path) -> None:
