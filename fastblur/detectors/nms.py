@@ -36,12 +36,12 @@ def by_blocks(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float
     Boxes are taken in order of score, a block at a time: those that a kept box of an earlier block suppresses fall
     out, and the keep mask of the rest is iterated to its fixed point, keep[j] = no kept i before j overlaps j. The
     fixed point is unique and is greedy NMS: after n rounds all boxes that hang on chains of up to n suppressions are
-    right. On the CPU the rows that are no boxes are left out, and the first round that changes nothing is the last
-    (about the length of the longest chain). On CUDA without Triton looking would wait for the device, so there are as
-    many rounds as a chain can be long, the block's size: right, and slow.
+    right. On the CPU blocks of rows that are no boxes are left out, and the first round that changes nothing is the
+    last (about the length of the longest chain). On CUDA without Triton looking would wait for the device, so there are
+    as many rounds as a chain can be long, the block's size: right, and slow.
     """
     order = torch.where(valid, scores, -torch.inf).argsort(dim=1, descending=True, stable=True)
-    if not boxes.is_cuda and len(order):
+    if not boxes.is_cuda and valid.shape[1] > BLOCK and len(order):
         order = order[:, : int(valid.sum(1).max())]
     boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))
     keep = valid.gather(1, order)

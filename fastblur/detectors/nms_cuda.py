@@ -22,7 +22,7 @@ def one_by_one(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: floa
     batch, count = valid.shape
     keep = torch.empty((batch, count), dtype=torch.uint8, device=valid.device)
     if keep.numel():
-        rows = triton.next_power_of_2(count)
+        rows = max(32, triton.next_power_of_2(count))
         with torch.cuda.device(boxes.device) if boxes.is_cuda else nullcontext():
             keep_best[(batch,)](
                 boxes.detach().float().contiguous(),
@@ -59,7 +59,8 @@ def keep_best(boxes, scores, valid, keep, count, threshold, ROWS: tl.constexpr):
     left = tl.where(is_box, tl.load(scores + first + i, mask=inside, other=gone), gone)
     kept = tl.zeros((ROWS,), tl.uint8)
     score, best = tl.max(left, 0, return_indices=True, return_indices_tie_break_left=True)
-    while score > gone:
+    steps = 0
+    while (score > gone) & (steps < count):  # the count only ends what no score should make endless
         kept = tl.where(i == best, 1, kept).to(tl.uint8)
         box = boxes + (first + best) * 4
         left_edge, top, right, bottom = tl.load(box), tl.load(box + 1), tl.load(box + 2), tl.load(box + 3)
@@ -69,5 +70,6 @@ def keep_best(boxes, scores, valid, keep, count, threshold, ROWS: tl.constexpr):
         union = (right - left_edge) * (bottom - top) + area - inter
         overlaps = tl.div_rn(inter, tl.where(union > 0, union, 1.0)) > threshold
         left = tl.where(overlaps | (i == best), gone, left)
+        steps += 1
         score, best = tl.max(left, 0, return_indices=True, return_indices_tie_break_left=True)
     tl.store(keep + first + i, kept, mask=inside)

@@ -262,7 +262,6 @@ MOBILENET025 = Network(
     score_threshold=0.5,
     nms_threshold=0.4,
     size=1920,
-    half=True,
     mean=(104.0, 117.0, 123.0),
     bgr=True,
 )

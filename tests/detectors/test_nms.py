@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastblur.detectors import nms as nms_module
-from fastblur.detectors.nms import nms
+from fastblur.detectors.nms import by_blocks, nms
 
 
 def greedy(boxes, scores, valid, threshold):
@@ -29,6 +29,15 @@ def overlap(a, b):
     return inter / union if union > 0 else np.float32(0)
 
 
+def assert_greedy(keep, batch, threshold):
+    """A mask of what is kept, against the greedy loop over each image."""
+    boxes, scores, valid = batch
+    assert keep.dtype == torch.bool
+    assert keep.shape == valid.shape
+    for b in range(len(boxes)):
+        np.testing.assert_array_equal(keep[b], greedy(boxes[b], scores[b], valid[b], np.float32(threshold)))
+
+
 @st.composite
 def batches(draw):
     """Whole-pixel boxes on a small field, so that many overlap and many intersections over union meet the threshold."""
@@ -44,13 +53,34 @@ def batches(draw):
 @settings(max_examples=200, deadline=None)
 @given(batches(), st.sampled_from([0.0, 0.25, 1 / 3, 0.5, 1.0]), st.sampled_from([1, 4, 256]))
 def test_keeps_what_a_greedy_loop_keeps(batch, threshold, block):
-    boxes, scores, valid = batch
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nms_module, "BLOCK", block)
         keep = nms(*map(torch.from_numpy, batch), threshold)
-    assert keep.dtype == torch.bool
-    for b in range(len(boxes)):
-        np.testing.assert_array_equal(keep[b], greedy(boxes[b], scores[b], valid[b], np.float32(threshold)))
+    assert_greedy(keep, batch, threshold)
+
+
+@settings(max_examples=50, deadline=None)
+@given(batches(), st.sampled_from([0.0, 0.25, 1 / 3]))
+def test_rounds_without_a_look_keep_the_same(batch, threshold):
+    """As on CUDA without Triton, where the host may not see that a round has changed nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "equal", lambda *_: False)
+        keep = by_blocks(*map(torch.from_numpy, batch), threshold)
+    assert_greedy(keep, batch, threshold)
+
+
+def test_rows_that_are_no_boxes_may_hold_anything():
+    boxes = torch.tensor([[[torch.nan] * 4, [0.0, 0, 8, 8], [torch.inf, 0, -torch.inf, 9], [1.0, 0, 8, 8]]])
+    scores, valid = torch.tensor([[torch.nan, 0.5, torch.inf, 0.6]]), torch.tensor([[False, True, False, True]])
+    assert nms(boxes, scores, valid, 0.3).tolist() == [[False, False, False, True]]
+
+
+def test_the_operator_is_what_it_says():
+    boxes = torch.tensor([[[0.0, 0, 8, 8], [1, 0, 8, 8], [20, 0, 28, 8]]]).repeat(2, 1, 1)
+    scores, valid = torch.rand(2, 3), torch.ones(2, 3, dtype=torch.bool)
+    checks = ("test_schema", "test_faketensor", "test_autograd_registration")
+    torch.library.opcheck(torch.ops.fastblur.nms, (boxes, scores, valid, 0.3), test_utils=checks)
+    assert nms(*(t.to("meta") for t in (boxes, scores, valid)), 0.3).shape == (2, 3)
 
 
 def test_a_chain_as_long_as_the_boxes_are_many_is_followed_to_its_end():

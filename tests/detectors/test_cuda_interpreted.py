@@ -1,0 +1,30 @@
+"""Starts the detectors' CUDA tests in Triton's interpreter, and compiles NMS for a GPU that need not be there."""
+
+import json
+
+import pytest
+import torch
+
+from tests.kernels.backends import INTERPRETED
+from tests.kernels.test_cuda_interpreted import run
+
+
+@pytest.mark.skipif(INTERPRETED, reason="the interpreter is on: the tests run by themselves")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there: the tests run on it by themselves")
+def test_in_the_interpreter():
+    done = run("pytest", "tests/detectors/test_cuda.py", interpret="1")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
+    assert " passed" in done.stdout
+
+
+def test_compiles_for_a_hopper_gpu():
+    """Up to the most candidates of two looks, without products that are added before they are rounded."""
+    pytest.importorskip("triton.backends.nvidia", reason="this triton has no NVIDIA compiler")
+    done = run("tests.detectors.compile_nms", interpret="0")
+    assert done.returncode == 0, done.stderr[-4000:]
+    usage = json.loads(done.stdout)
+    assert {"1024", "8192"} <= usage.keys()
+    for rows, taken in usage.items():
+        assert taken["registers"] * taken["warps"] * 32 <= 65536, rows
+        assert taken["spilled"] <= 128, (rows, taken)
+        assert not taken["fused"], rows
