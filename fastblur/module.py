@@ -20,6 +20,7 @@ class FaceBlur(nn.Module):
             Regions.
         recipe: the name of one, or a Recipe.
         device: where a detector given by name runs.
+        graph: whether a detector given by name runs as a CUDA graph (see `load_detector`).
         strength, margin, feather, shape, scope: what to change in the recipe; None leaves it.
 
     Raises what `load_detector` and `resolve_recipe` raise.
@@ -36,6 +37,7 @@ class FaceBlur(nn.Module):
         recipe: str | Recipe = "default",
         *,
         device: torch.device | str = "cpu",
+        graph: bool = False,
         strength: float | None = None,
         margin: float | None = None,
         feather: float | None = None,
@@ -48,7 +50,11 @@ class FaceBlur(nn.Module):
         )
         if not isinstance(detector, str) and not callable(detector):
             raise TypeError(f"detector is a {type(detector).__name__}, expected a name or a callable")
-        self.detector = load_detector(detector, device=device) if isinstance(detector, str) else detector
+        if graph and not isinstance(detector, str):
+            raise ValueError("graph=True was given beside a detector of its own, expected the detector's name")
+        if isinstance(detector, str):
+            detector = load_detector(detector, device=device, graph=graph)
+        self.detector: Callable[[Any], Regions] = detector
 
     @overload
     def forward(self, images: Tensor, *, return_regions: Literal[False] = ...) -> Tensor: ...

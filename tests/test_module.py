@@ -82,3 +82,10 @@ def test_wrong_arguments_are_refused_when_it_is_made():
     with pytest.raises(ValueError, match="detector is 'ssd'"):
         FaceBlur("ssd")
     assert FaceBlur(centre).recipe == RECIPES["default"]
+
+
+def test_a_graph_is_of_a_detector_given_by_name() -> None:
+    with pytest.raises(ValueError, match="expected the detector's name"):
+        FaceBlur(lambda images: Regions.from_boxes([[]]), graph=True)
+    with pytest.raises(ValueError, match="graph"):
+        FaceBlur("centerface", graph=True)

@@ -109,7 +109,7 @@ def _share(count: int) -> int:
     """Return among how many programs the tiles of one region, or of one image, are shared out."""
     if INTERPRETED:
         return 1
-    return max(8, min(256, PARTS // count))
+    return max(8 if count <= PARTS else 1, min(256, PARTS // count))
 
 
 def _bits(value: float) -> int:

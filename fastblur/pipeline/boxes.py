@@ -94,13 +94,18 @@ class BoxFile:
         Raises ValueError where the file names it in two ways, or in another way than the images found before: then
         nobody knows whose boxes these are; and where the file says that the image could not be searched.
         """
-        found = [(prefix, entry) for prefix in self._prefixes if (entry := self._entry(prefix + name)) is not None]
-        if not found:
+        prefix, entry = "", None
+        for begin in self._prefixes:
+            other = self._entry(begin + name)
+            if other is None:
+                continue
+            if entry is not None:
+                raise ValueError(
+                    f"the boxes file names both {prefix + name!r} and {begin + name!r}, expected one of them"
+                )
+            prefix, entry = begin, other
+        if entry is None:
             return None
-        if len(found) > 1:
-            keys = " and ".join(repr(prefix + name) for prefix, _ in found)
-            raise ValueError(f"the boxes file names both {keys}, expected one of them")
-        prefix, entry = found[0]
         if self._used is None:
             with self._lock:
                 if self._used is None:
@@ -124,9 +129,9 @@ class BoxFile:
         hashes, order, ends, _, _ = self._view
         at = bisect_left(hashes, wanted)
         while at < len(hashes) and hashes[at] == wanted:
-            entry = order[at]
+            entry: int = order[at]
             if self._text[ends[entry] : ends[entry + 1]] == name:
-                return int(entry)
+                return entry
             at += 1
         return None
 
