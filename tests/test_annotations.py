@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastblur.annotations import is_coco, read_coco, read_ilsvrc
+from fastblur.annotations import is_coco, read_coco, read_detections, read_ilsvrc
 
 
 def write(path: Path, content: object) -> Path:
@@ -190,3 +190,49 @@ def test_coco_images_without_annotations_are_not_images_without_faces(tmp_path: 
 def test_what_is_not_coco_at_all_is_refused(tmp_path: Path, content: str) -> None:
     with pytest.raises(ValueError, match=r"boxes\.json"):
         list(read_coco(write(tmp_path / "boxes.json", content)))
+
+
+def test_detections(tmp_path: Path) -> None:
+    lines = [
+        {"path": "t/a é.jpg", "width": 9, "height": 9, "boxes": [[1, 2, 3, 4.5], [0, 0, 9, 9]], "scores": [0.9, 0.5]},
+        {"path": "b.jpg", "boxes": []},
+        {"path": "c.jpg", "error": "decode: broken"},
+        {"path": "d.jpg", "boxes": [], "error": "detect: died"},
+    ]
+    path = write(tmp_path / "boxes.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    read = [(key, None if boxes is None else boxes.tolist()) for key, boxes in read_detections(path)]
+    assert read == [
+        ("t/a é.jpg", [[1, 2, 3, 4.5], [0, 0, 9, 9]]),
+        ("b.jpg", []),
+        ("c.jpg", None),  # not "no boxes": nobody has looked
+        ("d.jpg", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("{", "JSON"),
+        ("", "JSON"),
+        ('{"path": "a.jpg", "boxes": [[1, 2, 3', "JSON"),
+        ("[" * 100_000, "JSON"),
+        ("[]", "expected"),
+        ({"path": "a.jpg"}, '"boxes"'),
+        ({"boxes": []}, '"path"'),
+        ({"path": 7, "boxes": []}, "relative path"),
+        ({"path": "../a.jpg", "boxes": []}, r'without "\.\."'),
+        ({"path": "/a.jpg", "error": "x"}, r'without "\.\."'),
+        ({"path": "a.jpg", "boxes": {}}, "expected a list"),
+        ({"path": "a.jpg", "boxes": None}, "expected a list"),
+        ({"path": "a.jpg", "boxes": [[1, 2, 3]]}, "four finite numbers"),
+        ({"path": "a.jpg", "boxes": [{"x0": 1}]}, "four finite numbers"),
+        ({"path": "a.jpg", "boxes": [[1, 2, 3, None]]}, "four finite numbers"),
+        ({"path": "a.jpg", "boxes": [[1, 2, 3, float("nan")]]}, "four finite numbers"),
+        ({"path": "a.jpg", "boxes": [[1, 2, 3, float("inf")]]}, "four finite numbers"),
+    ],
+)
+def test_a_line_of_another_form_is_refused_by_its_number(tmp_path: Path, line: object, word: str) -> None:
+    text = line if isinstance(line, str) else json.dumps(line)
+    path = write(tmp_path / "boxes.jsonl", '{"path": "z.jpg", "boxes": []}\n' + text + "\n")
+    with pytest.raises(ValueError, match=rf"line 2 of boxes file .*boxes\.jsonl .*{word}"):
+        list(read_detections(path))

@@ -188,6 +188,25 @@ def test_coco_is_told_from_its_content(tmp_path: Path) -> None:
     assert found.tolist() == [[1, 2, 3, 4]]
 
 
+def test_an_image_that_could_not_be_searched_is_refused_not_taken_for_one_without_boxes(tmp_path: Path) -> None:
+    path = tmp_path / "x.JSONL"
+    lines = [
+        {"path": "a.jpg", "boxes": [BOX]},
+        {"path": "b.jpg", "error": "decode: broken"},
+        {"path": "c.jpg", "boxes": []},
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    file = BoxFile(path, tmp_path)
+    for one in (file, pickle.loads(pickle.dumps(file))):
+        found, none = one.find("a.jpg"), one.find("c.jpg")
+        assert found is not None
+        assert none is not None
+        assert (found.tolist(), none.tolist()) == ([list(BOX)], [])
+        with pytest.raises(ValueError, match="could not be searched"):
+            one.find("b.jpg")
+        assert one.unused == 0
+
+
 def test_relative_boxes() -> None:
     boxes = np.array([[0, 0.25, 1, 0.5], [-0.1, 0, 1.2, 1]], np.float32)
     np.testing.assert_allclose(relative_boxes(boxes, 40, 80), [[0, 10, 80, 20], [-8, 0, 96, 40]], rtol=1e-6)

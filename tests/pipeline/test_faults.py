@@ -180,7 +180,7 @@ def started(command: Sequence[str | bytes]) -> Iterator["subprocess.Popen[str]"]
     """A process in a group of its own, of which nothing is left at the end."""
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, encoding="utf-8",
-        errors="surrogateescape", env={**os.environ, "OMP_NUM_THREADS": "1"},
+        errors="surrogateescape", env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8:strict"},
     )  # fmt: skip
     try:
         yield process
@@ -607,7 +607,7 @@ def test_overwriting_a_run_that_was_killed(tree: Tree, tmp_path: Path) -> None:
 
 
 PEAK = """
-import os, resource, sys
+import os, sys
 from fastblur.pipeline import run
 
 peaks = {}
@@ -622,13 +622,13 @@ def look(tally, total):
             peaks[pid] = int(status.get("VmHWM", "0 kB").split()[0])
 
 summary = run(sys.argv[1], sys.argv[2], boxes=sys.argv[3], engine=sys.argv[4], workers=2, progress=look)
-peaks[str(os.getpid())] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+look(None, None)  # not ru_maxrss, which begins with what the process that started this one had
 assert summary.failed == 0
 print(summary.images, max(peaks.values()), sum(peaks.values()))
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss in kB, and /proc, as on Linux")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peaks are read from /proc, as on Linux")
 @pytest.mark.parametrize(("engine", "tar"), [("processes", False), ("threads", True)])
 def test_memory_does_not_grow_with_the_number_of_images(
     tmp_path: Path, face_pixels: np.ndarray, engine: str, tar: bool
@@ -637,6 +637,10 @@ def test_memory_does_not_grow_with_the_number_of_images(
     for count in (400, 4000):
         small = tmp_path / str(count)
         some = plant(small, face_pixels, count, tars=int(tar), corrupt=False, undisturbed=False, more=bytes(30_000))
+        entries = json.loads(some.boxes.read_text())
+        for number, entry in enumerate(entries):  # hiding is what takes the time
+            entry["bboxes"] = entry["bboxes"] if number % 10 == 1 else []
+        some.boxes.write_text(json.dumps(entries))
         command = [sys.executable, "-c", PEAK, str(some.src), str(small / "out"), str(some.boxes), engine]
         status, text, errors = finished(command)
         assert status == 0, errors
