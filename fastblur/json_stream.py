@@ -8,6 +8,7 @@ from typing import Any
 
 CHUNK = 1 << 22  # bytes read at once
 SPACE = " \t\n\r"
+OF_NUMBERS = "0123456789.eE+-"
 
 
 def entries(path: str | Path) -> Iterator[tuple[str | None, Any]]:
@@ -28,6 +29,8 @@ def entries(path: str | Path) -> Iterator[tuple[str | None, Any]]:
         text.skip()
         while text.peek() != "}":
             name = text.value()
+            if not isinstance(name, str):
+                raise ValueError(f"expected a name in quotes, not {name!r}")
             text.expect(":", "expected ':' after a name")
             if text.peek() == "[":
                 for entry in text.list():
@@ -37,6 +40,8 @@ def entries(path: str | Path) -> Iterator[tuple[str | None, Any]]:
             if text.peek() != ",":
                 break
             text.skip()
+            if text.peek() == "}":
+                raise ValueError("expected a name after ','")
         text.expect("}", "expected ',' or '}'")
     else:
         value = text.value()
@@ -84,7 +89,7 @@ class _Text:
                 if self._whole:
                     raise ValueError(f"{error.msg} at {self._held[error.pos : error.pos + 20]!r}") from None
             else:
-                if end < len(self._held) or self._whole:  # a number might go on
+                if self._whole or (end < len(self._held) and self._held[end] not in OF_NUMBERS):  # else it may go on
                     self._at = end
                     return value
             self._read()
