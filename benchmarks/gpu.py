@@ -6,7 +6,7 @@ Writes benchmarks/results/gpu-<device>-<date>.json. It needs torch, triton and k
 and left out. Every figure is the median of several rounds, each timed by events around enough calls to last a while.
 
 - copy: device-to-device copy of 1 GiB, bytes read and written: the ceiling.
-- profile: batches of 500 x 375 images whose faces follow ImageNet's statistics (gpu_cases.py). "bytes" are those that
+- profile: batches of 500 x 375 images whose faces follow ImageNet's statistics (workloads.py). "bytes" are those that
   had to move: the support read once and written once, and, where not in place, all other pixels as well.
 - cost: nanoseconds a pixel of the support over sigma, face size, faces an image and batch, in place.
 - floor: what both launches must do at least for one case, in operations and bytes, next to what was measured.
@@ -29,10 +29,11 @@ from typing import Any
 import torch
 
 import fastblur
-from benchmarks.gpu_cases import SIZES, faces, profile, random_images, support_pixels
+from benchmarks.gpu_cases import random_images, support_pixels
 from benchmarks.gpu_peers import peers
 from benchmarks.gpu_timing import Bench, graphed, launches
 from benchmarks.measure import ROOT, write_json
+from benchmarks.workloads import SIZES, faces, profile
 
 DEFAULT = fastblur.RECIPES["default"]
 DETECTORS = ("centerface", "retinaface-mobilenet0.25", "retinaface-resnet50", "yunet")

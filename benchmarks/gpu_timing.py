@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import fastblur
-from benchmarks.gpu_cases import SIZE
+from benchmarks.workloads import SIZE
 
 
 class Bench:

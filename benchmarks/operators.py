@@ -3,11 +3,7 @@
     python -m benchmarks.operators [--data DIR] [--repeat N] [--json FILE] [--only NAME ...] [--backend B] [--images N]
 
 - peers: one thread, each image alone, from decoded pixels to blurred pixels, the "ilsvrc" recipe, all sides in turns.
-  `Pillow recipe` is the ImageNet team's script written anew from the paper (Yang et al., ICML 2022): rectangles drawn
-  on a mask, mask and image through ImageFilter.GaussianBlur, Image.composite. `OpenCV per region` blurs each region's
-  support and blends it under a Gaussian-filtered rectangle. `kornia full frame` converts to float, filters image and
-  drawn mask with gaussian_blur2d, taps ending at three deviations, lerps and converts back. `kornia, float and mask
-  given` leaves out the conversions and the mask.
+  The peers are those of benchmarks/peers; `kornia, float and mask given` leaves out the conversions and the mask.
 - error: against the float64 formula of tests/formula.py, over the support, uint8. With TRITON_INTERPRET=1 in the
   environment, `--only error --backend cuda` holds the CUDA kernel against it on the CPU; slowly, so take `--images 20`.
 - sigma: time for each support pixel, one thread; a region of fixed size with growing strength, and faces that grow.
@@ -18,7 +14,6 @@
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -27,28 +22,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from kornia.filters import gaussian_blur2d
-from PIL import Image
 
 import fastblur
 from benchmarks.measure import DATA, ROOT, cpus, in_turns, medians, write_json
-from benchmarks.pillow_recipe import pillow_recipe
+from benchmarks.peers import described
+from benchmarks.peers import found as peers_found
+from benchmarks.peers.kornia_full_frame import filtered, soft_mask
+from benchmarks.workloads import Photograph, load
 from tests import formula
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=DATA / "imagenet-sample", help="images and face_annotations.json")
+    parser.add_argument(
+        "--data", type=Path, default=DATA, help="folder with imagenet-sample; else packaged photographs"
+    )
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", nargs="+", choices=["peers", "error", "sigma", "threads", "start"], metavar="NAME")
     parser.add_argument("--backend", default="cpu", help="of the error: cpu or cuda")
     parser.add_argument("--images", type=int, help="take the first N images with faces")
     arguments = parser.parse_args()
-    faces = load(arguments.data)[: arguments.images]
+    workload = load(arguments.data)
+    faces = workload.with_faces[: arguments.images]
+    print(f"workload: {workload.source}")
     measures: dict[str, Callable[[], dict[str, Any]]] = {
         "peers": lambda: peers(faces, arguments.repeat),
         "error": lambda: error(faces, arguments.backend),
@@ -57,80 +56,13 @@ def main() -> None:
         "start": lambda: start(arguments.repeat),
     }
     results = {name: measure() for name, measure in measures.items() if name in (arguments.only or measures)}
-    write_json(arguments.json, "benchmarks.operators", results)
+    write_json(arguments.json, "benchmarks.operators", {"workload": workload.source, **results})
 
 
-def load(data: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the (H, W, 3) uint8 pixels and (n, 4) boxes of every image that has any."""
-    entries = json.loads((data / "face_annotations.json").read_text())
-    return [
-        (
-            np.asarray(Image.open(data / entry["url"]).convert("RGB")).copy(),
-            np.array([[b["x0"], b["y0"], b["x1"], b["y1"]] for b in entry["bboxes"]]),
-        )
-        for entry in entries
-        if entry["bboxes"]
-    ]
-
-
-def opencv_per_region(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Blur each region on its own crop, feathered by a Gaussian-filtered rectangle."""
-    out = image.copy()
-    height, width = image.shape[:2]
-    scale = max(max(x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes)
-    deviation = 0.1 * scale
-    for x0, y0, x1, y1 in boxes:
-        grow = 0.1 * max(x1 - x0, y1 - y0)
-        reach = 3 * deviation
-        left, top = max(0, int(x0 - grow - reach)), max(0, int(y0 - grow - reach))
-        right, bottom = min(width, int(x1 + grow + reach) + 1), min(height, int(y1 + grow + reach) + 1)
-        crop = out[top:bottom, left:right]
-        mask = np.zeros(crop.shape[:2], np.float32)
-        corners = (int(x0 - grow) - left, int(y0 - grow) - top), (int(x1 + grow) - left, int(y1 + grow) - top)
-        cv2.rectangle(mask, *corners, 1.0, cv2.FILLED)
-        mask = cv2.GaussianBlur(mask, (0, 0), deviation)[..., None]
-        blurred = cv2.GaussianBlur(crop, (0, 0), deviation, borderType=cv2.BORDER_REPLICATE)
-        out[top:bottom, left:right] = (crop + mask * (blurred.astype(np.float32) - crop) + 0.5).astype(np.uint8)
-    return out
-
-
-def kornia_blur(value: torch.Tensor, deviation: float) -> torch.Tensor:
-    """Filter the whole (1, C, H, W) image."""
-    size = 2 * max(1, round(3 * deviation)) + 1
-    return gaussian_blur2d(value, (size, size), (deviation, deviation), "replicate")
-
-
-def kornia_mask(image: torch.Tensor, boxes: np.ndarray, deviation: float) -> torch.Tensor:
-    """Draw the boxes, grown as the recipe says, and filter them."""
-    mask = torch.zeros(1, 1, *image.shape[-2:])
-    for x0, y0, x1, y1 in boxes:
-        grow = 0.1 * max(x1 - x0, y1 - y0)
-        mask[..., max(0, round(y0 - grow)) : round(y1 + grow), max(0, round(x0 - grow)) : round(x1 + grow)] = 1
-    return kornia_blur(mask, deviation)
-
-
-def peers(faces: list[tuple[np.ndarray, np.ndarray]], repeat: int) -> dict[str, Any]:
+def peers(faces: list[Photograph], repeat: int) -> dict[str, Any]:
     """Time every peer on every image, one thread."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    views = [torch.from_numpy(pixels).permute(2, 0, 1) for pixels, _ in faces]
-    planar = [view.contiguous() for view in views]
-    own = [view.clone() for view in views]
-    regions = [fastblur.Regions.from_boxes([boxes]) for _, boxes in faces]
-    pillow = [Image.fromarray(pixels) for pixels, _ in faces]
-    sigmas = [float(0.1 * max(formula.longer_side(box) for box in boxes)) for _, boxes in faces]
-    floats = [image[None].float() / 255 for image in planar]
-    masks = [kornia_mask(image, boxes, s) for image, (_, boxes), s in zip(planar, faces, sigmas, strict=True)]
-
-    def kornia_full_frame() -> None:
-        for image, (_, boxes), s in zip(planar, faces, sigmas, strict=True):
-            value = image[None].float() / 255
-            blurred = torch.lerp(value, kornia_blur(value, s), kornia_mask(image, boxes, s))
-            blurred.mul(255).round_().to(torch.uint8)
-
-    def kornia_given() -> None:
-        for value, mask, s in zip(floats, masks, sigmas, strict=True):
-            torch.lerp(value, kornia_blur(value, s), mask)
+    found, absent = peers_found()
+    sides: dict[str, Callable[[], Any]] = {}
 
     def every(work: Callable[[int], Any]) -> Callable[[], None]:
         def side() -> None:
@@ -139,33 +71,48 @@ def peers(faces: list[tuple[np.ndarray, np.ndarray]], repeat: int) -> dict[str, 
 
         return side
 
-    sides: dict[str, Callable[[], Any]] = {
-        "fastblur": every(lambda i: fastblur.blur(views[i], regions[i], "ilsvrc")),
-        "fastblur in place": every(lambda i: fastblur.blur(own[i], regions[i], "ilsvrc", out=own[i])),
-        "fastblur planar": every(lambda i: fastblur.blur(planar[i], regions[i], "ilsvrc")),
-        "Pillow recipe": every(lambda i: pillow_recipe(pillow[i], faces[i][1])),
-        "OpenCV per region": every(lambda i: opencv_per_region(*faces[i])),
-        "kornia full frame": kornia_full_frame,
-        "kornia, float and mask given": kornia_given,
-    }
-    median = medians(in_turns(sides, repeat))
-    milliseconds = {name: 1000 * taken / len(faces) for name, taken in median.items()}
+    def side_of(peer: Any) -> Callable[[], None]:
+        peer.threads(1)
+        images = [peer.image(one.pixels) for one in faces]
+        return every(lambda i: peer.hide(images[i], faces[i].boxes))
+
+    for name, peer in found.items():
+        sides[name] = side_of(peer)
+    planar = [torch.from_numpy(one.pixels).permute(2, 0, 1).contiguous() for one in faces]
+    sigmas = [float(0.1 * max(formula.longer_side(box) for box in one.boxes)) for one in faces]
+    floats = [image[None].float() / 255 for image in planar]
+    masks = [soft_mask(image, one.boxes, s) for image, one, s in zip(planar, faces, sigmas, strict=True)]
+    sides["fastblur planar"] = every(lambda i: fastblur.blur(planar[i], [faces[i].boxes], "ilsvrc"))
+    sides["kornia, float and mask given"] = every(
+        lambda i: torch.lerp(floats[i], filtered(floats[i], sigmas[i]), masks[i])
+    )
+    taken = in_turns(sides, repeat)
+    milliseconds = {name: 1000 * value / len(faces) for name, value in medians(taken).items()}
+    ratios = {name: value / milliseconds["fastblur"] for name, value in milliseconds.items()}
     print(f"peers: {len(faces)} images, one thread, recipe ilsvrc, median of {repeat}")
-    for name, taken in milliseconds.items():
-        print(f"  {name:28} {taken:8.3f} ms an image  {taken / milliseconds['fastblur']:7.1f} x fastblur")
-    ratios = {name: taken / milliseconds["fastblur"] for name, taken in milliseconds.items()}
-    return {"images": len(faces), "milliseconds": milliseconds, "ratio": ratios}
+    for name, value in milliseconds.items():
+        print(f"  {name:30} {value:8.3f} ms an image  {ratios[name]:7.1f} x fastblur")
+    for name, reason in absent.items():
+        print(f"  {name:30} absent: {reason}")
+    return {
+        "images": len(faces),
+        "milliseconds": milliseconds,
+        "ratio": ratios,
+        "turns": {name: [1000 * value / len(faces) for value in values] for name, values in taken.items()},
+        "peers": {name: described(peer) for name, peer in found.items()},
+        "absent": absent,
+    }
 
 
-def error(faces: list[tuple[np.ndarray, np.ndarray]], backend: str) -> dict[str, Any]:
+def error(faces: list[Photograph], backend: str) -> dict[str, Any]:
     """Hold a kernel against float64 on every image, both recipes."""
     results = {}
     for recipe, parameters in formula.RECIPES.items():
         worst, total, count, elsewhere = 0.0, 0.0, 0, 0
-        for pixels, boxes in faces:
-            image = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-            exact, support = formula.blur(image.astype(np.float64), boxes, **parameters)
-            ours = fastblur.blur(torch.from_numpy(image), [boxes], recipe, backend=backend).numpy()
+        for one in faces:
+            image = np.ascontiguousarray(one.pixels.transpose(2, 0, 1))
+            exact, support = formula.blur(image.astype(np.float64), one.boxes, **parameters)
+            ours = fastblur.blur(torch.from_numpy(image), [one.boxes], recipe, backend=backend).numpy()
             difference = np.abs(ours - exact)[:, support]
             worst, total, count = max(worst, difference.max()), total + difference.sum(), count + difference.size
             elsewhere += int((ours != image)[:, ~support].sum())
@@ -199,11 +146,11 @@ def sigma(repeat: int) -> dict[str, Any]:
     return results
 
 
-def threads(faces: list[tuple[np.ndarray, np.ndarray]], repeat: int) -> dict[str, Any]:
+def threads(faces: list[Photograph], repeat: int) -> dict[str, Any]:
     """Time a batch of 64 images on 1 to all threads."""
-    images = [torch.from_numpy(pixels).permute(2, 0, 1).clone() for pixels, _ in faces[:64]]
+    images = [torch.from_numpy(one.pixels).permute(2, 0, 1) for one in faces[:64]]
     images = [image.clone(memory_format=torch.preserve_format) for image in images]
-    regions = fastblur.Regions.from_boxes([boxes for _, boxes in faces[:64]])
+    regions = fastblur.Regions.from_boxes([one.boxes for one in faces[:64]])
     out = [torch.empty_like(image) for image in images]
     results: dict[str, Any] = {}
     for title, target in (("in place", images), ("into given tensors", out)):

@@ -18,32 +18,26 @@ The second table has only the images with regions.
 """
 
 import argparse
-import json
-import os
-import platform
 import shutil
 import statistics
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 
+from benchmarks.measure import DATA, cpus, write_json
 from fastblur.annotations import read_ilsvrc
 from fastblur.codecs import decode, encode
 from fastblur.pipeline import run
-from fastblur.pipeline.summary import installed_versions
-
-ROOT = Path(__file__).resolve().parent.parent
-DATA = Path(os.environ.get("FASTBLUR_TEST_DATA", ROOT.parent / "shared")) / "imagenet-sample"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=DATA, help="folder with the images and face_annotations.json")
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument(
+        "--data", type=Path, default=DATA / "imagenet-sample", help="folder with the images and face_annotations.json"
+    )
+    parser.add_argument("--workers", type=int, default=cpus())
     parser.add_argument("--repeat", type=int, default=15)
     parser.add_argument("--scratch", type=Path, help="where both sides write; /dev/shm leaves the disk out")
     parser.add_argument("--json", type=Path)
@@ -70,17 +64,8 @@ def main() -> None:
             print(f"  {side:17} {table['images_a_second'][side]:8.1f} images a second")
         for side, ratio in table["ratio"].items():
             print(f"  run over {side:17} {ratio:5.2f}")
-    if arguments.json:
-        record = {
-            "command": " ".join(["python -m benchmarks.run_folder", *sys.argv[1:]]),
-            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "machine": {"processor": processor(), "cpus": len(os.sched_getaffinity(0)), "system": platform.platform()},
-            "versions": installed_versions(),
-            "workers": arguments.workers,
-            "repeat": arguments.repeat,
-            "tables": tables,
-        }
-        arguments.json.write_text(json.dumps(record, indent=2) + "\n")
+    results = {"workers": arguments.workers, "repeat": arguments.repeat, "tables": tables}
+    write_json(arguments.json, "benchmarks.run_folder", results)
 
 
 def compare(data: Path, images: dict[str, bool], boxes: Path, scratch: Path, workers: int, repeat: int) -> dict:
@@ -153,17 +138,6 @@ def time_floor(work: Callable[[str, Path], None], keys: list[str], out: Path, wo
     for thread in threads:
         thread.join()
     return time.perf_counter() - start
-
-
-def processor() -> str:
-    """Return the processor's name where Linux tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
 
 
 if __name__ == "__main__":
