@@ -72,7 +72,11 @@ class Regions:
         most = max((len(r) for r in rows), default=0)
         padded = np.zeros((len(rows), most, 4), np.float32)
         for i, r in enumerate(rows):
-            padded[i, : len(r)] = r
+            if len(r):
+                padded[i, : len(r)] = r
+        if not np.isfinite(padded).all():
+            i, row, _ = np.argwhere(~np.isfinite(padded))[0].tolist()
+            raise ValueError(f"image {i} has a region {padded[i, row].tolist()}, expected finite coordinates")
         counts = torch.from_numpy(np.array([len(r) for r in rows], np.int64)).to(device)
         padded_scores = None
         if scores is not None:
@@ -180,7 +184,4 @@ def _as_rows(boxes: Any, index: int) -> np.ndarray:
         return rows.reshape(0, 4)
     if rows.ndim != 2 or rows.shape[1] != 4:
         raise ValueError(f"boxes of image {index} have shape {rows.shape}, expected (n, 4)")
-    if not np.isfinite(rows).all():
-        bad = rows[~np.isfinite(rows).all(1)][0].tolist()
-        raise ValueError(f"image {index} has a region {bad}, expected finite coordinates")
     return rows

@@ -82,6 +82,12 @@ def _hide(
 ) -> Batch:
     """Do what blur, pixelate and fill share; `parameters` are those of `cpu_plan.plan`, mosaic blocks last."""
     boxes, counts = regions.boxes.detach().contiguous().numpy(), regions.counts.contiguous().numpy()
+    if isinstance(images, list) and out is images and not counts.all():
+        # In place nothing is done to the images without regions, which may be most: they stay out of the table.
+        some = regions.counts.nonzero()[:, 0]
+        part = [images[i] for i in some.tolist()]
+        _hide(part, Regions(regions.boxes[some], regions.counts[some]), parameters, part, color)
+        return out
 
     def work(table: np.ndarray, like: np.ndarray) -> None:
         copy = bool((table["source"] != table["target"]).any())

@@ -92,14 +92,14 @@ def as_regions(regions: Any, batch: Batch, single: bool) -> Regions:
     return cast(Regions, regions)
 
 
-def as_out(out: Images | None, images: Images) -> Batch | None:
-    """Return `out` as the kernels take it, after holding it against `images`.
+def as_out(out: Images | None, images: Images, batch: Batch) -> Batch | None:
+    """Return `out` as the kernels take it, after holding it against `images`: `batch`, which is theirs, if it is them.
 
     Raises TypeError or ValueError where type, shape, dtype or device differ, or where a gradient is asked for.
     """
     if out is None:
         return None
-    batch = as_batch(out)
+    target = batch if out is images else as_batch(out)
     if isinstance(out, Tensor) != isinstance(images, Tensor) or len(out) != len(images):
         raise ValueError(f"out is {_describe(out)}, expected {_describe(images)} as the images")
     if isinstance(out, Tensor) and isinstance(images, Tensor):
@@ -107,18 +107,21 @@ def as_out(out: Images | None, images: Images) -> Batch | None:
     else:
         pairs = list(zip(out, images, strict=True))
     for mine, given in pairs:
-        if (mine.shape, mine.dtype, mine.device) != (given.shape, given.dtype, given.device):
+        if mine is not given and (mine.shape, mine.dtype, mine.device) != (given.shape, given.dtype, given.device):
             raise ValueError(f"out is {_describe(mine)}, expected {_describe(given)} as the images")
         if torch.is_grad_enabled() and (mine.requires_grad or given.requires_grad):
             raise ValueError("out= was given for images that require a gradient, expected one or the other")
         if not torch.compiler.is_compiling():  # which knows no addresses
             _check_memory(mine, given)
-    return batch
+    return target
 
 
 def _check_memory(out: Tensor, image: Tensor) -> None:
     """Raise ValueError where a write to `out` would change other elements of it, or of the image."""
-    if out.is_neg() or any(stride == 0 and size > 1 for stride, size in zip(out.stride(), out.shape, strict=True)):
+    strides = out.stride()
+    if out.is_neg() or (
+        0 in strides and any(size > 1 and not step for step, size in zip(strides, out.shape, strict=True))
+    ):
         raise ValueError("out is a view that negates, or whose elements share memory, expected memory of its own")
     if out is image or image.numel() == 0 or (out.data_ptr() == image.data_ptr() and out.stride() == image.stride()):
         return

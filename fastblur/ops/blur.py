@@ -48,5 +48,5 @@ def blur(
     chosen = resolve_recipe(recipe, strength=strength, margin=margin, feather=feather, shape=shape, scope=scope)
     batch = as_batch(images)
     placed = as_regions(regions, batch, single=getattr(images, "ndim", 4) == 3)
-    target = as_out(out, images)
+    target = as_out(out, images, batch)
     return like(images, pick_kernel(batch, backend).blur(batch, placed, chosen, target), out)

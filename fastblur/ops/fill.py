@@ -43,7 +43,7 @@ def fill(
     check_shape(shape)
     batch = as_batch(images)
     placed = as_regions(regions, batch, single=getattr(images, "ndim", 4) == 3)
-    target = as_out(out, images)
+    target = as_out(out, images, batch)
     values = _as_color(color, batch)
     return like(images, pick_kernel(batch, backend).fill(batch, placed, values, margin, feather, shape, target), out)
 

@@ -47,7 +47,7 @@ def masked_blur2d(
     sigmas = _as_sigma(sigma, batch)
     if border_type == "reflect" and any(min(image.shape[-2:]) < 2 for image in batch):
         raise ValueError("border_type is 'reflect' for an image one pixel high or wide, expected 2 pixels or more")
-    target = as_out(out, images)
+    target = as_out(out, images, batch)
     kernel = pick_kernel(batch, backend, sigmas, *([masks] if isinstance(masks, Tensor) else masks))
     return like(images, kernel.masked_blur2d(batch, masks, sigmas, border_type, target), out)
 

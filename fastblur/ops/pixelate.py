@@ -41,5 +41,5 @@ def pixelate(
     check_shape(shape)
     batch = as_batch(images)
     placed = as_regions(regions, batch, single=getattr(images, "ndim", 4) == 3)
-    target = as_out(out, images)
+    target = as_out(out, images, batch)
     return like(images, pick_kernel(batch, backend).pixelate(batch, placed, blocks, margin, shape, target), out)
