@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastblur.json_stream import entries
+from fastblur.json_stream import entries, object_of
 
 Boxes = npt.NDArray[np.float32]
 
@@ -126,9 +126,11 @@ def read_detections(path: str | Path) -> Iterator[tuple[str, Boxes | None]]:
         for number, line in enumerate(lines, 1):
             where = f"line {number} of boxes file {path}"
             try:
-                entry = json.loads(line)
-            except (ValueError, RecursionError):
-                raise ValueError(f"{where} is not JSON, expected the lines that fastblur detect writes") from None
+                entry = json.loads(line, object_pairs_hook=object_of)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(
+                    f"{where} is not JSON ({str(error)[:80]}), expected the lines that fastblur detect writes"
+                ) from None
             if not isinstance(entry, dict) or "path" not in entry or not {"boxes", "error"} & entry.keys():
                 raise ValueError(f'{where} is {_brief(entry)}, expected {{"path": .., "boxes": [..]}}')
             key = _checked_key(entry["path"], where)

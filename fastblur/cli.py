@@ -131,12 +131,17 @@ def run_command(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="Least score of a face, 0..1; lower finds more, also what is no face.", rich_help_panel=WHAT),
+        typer.Option(
+            help="Least score of a face, 0..1; lower finds more, also what is no face. Default: the detector's own.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     detect_size: Annotated[
         int | None,
         typer.Option(
-            help="Longest side in pixels that the detector sees; larger finds smaller faces.", rich_help_panel=WHAT
+            help="Longest side in pixels that the detector sees; larger finds smaller faces. Default: the "
+            "detector's own.",
+            rich_help_panel=WHAT,
         ),
     ] = None,
     boxes: Annotated[
@@ -161,39 +166,46 @@ def run_command(
         typer.Option(
             help="With --boxes, what becomes of an image that the file does not name: fail (default; not written), "
             "copy or detect.",
-            show_choices=False,
+            metavar="fail|copy|detect",
             rich_help_panel=WHAT,
         ),
     ] = None,
     method: Annotated[Method, typer.Option(help="What is done to the faces.", rich_help_panel=HOW)] = Method.blur,
     recipe: Annotated[
         str | None,
-        typer.Option(help=f"Parameters of the blur: {' or '.join(RECIPES)}.", rich_help_panel=HOW),
+        typer.Option(help=f"Parameters of the blur: {' or '.join(RECIPES)}. Default: default.", rich_help_panel=HOW),
     ] = None,
     strength: Annotated[
         float | None,
         typer.Option(
-            help="Instead of the recipe's: sigma as a fraction of the face's longer side.", rich_help_panel=HOW
+            help="Instead of the recipe's: sigma as a fraction of the face's longer side, as 0.15.", rich_help_panel=HOW
         ),
     ] = None,
     margin: Annotated[
         float | None,
         typer.Option(
-            help="How far the box grows on every side, as a fraction of its longer side.", rich_help_panel=HOW
+            help="How far the box grows on every side, as a fraction of its longer side. Default: the recipe's; 0.1 "
+            "for pixelate and fill.",
+            rich_help_panel=HOW,
         ),
     ] = None,
     feather: Annotated[
         float | None,
-        typer.Option(help="Deviation of the soft edge as a fraction of the longer side; 0: hard.", rich_help_panel=HOW),
+        typer.Option(
+            help="Deviation of the soft edge as a fraction of the longer side; 0: hard (fill's default).",
+            rich_help_panel=HOW,
+        ),
     ] = None,
     shape: Annotated[Shape | None, typer.Option(help="Box, or the ellipse in it.", rich_help_panel=HOW)] = None,
     blocks: Annotated[
-        int | None, typer.Option(help="With --method pixelate: blocks along the longer side.", rich_help_panel=HOW)
+        int | None,
+        typer.Option(help="With --method pixelate: blocks along the longer side; default 8.", rich_help_panel=HOW),
     ] = None,
     color: Annotated[
         str | None,
         typer.Option(
-            help="With --method fill: a level 0..255, or red, green and blue as 255,0,0.", rich_help_panel=HOW
+            help="With --method fill: a level 0..255, or red, green and blue as 255,0,0; default 0, black.",
+            rich_help_panel=HOW,
         ),
     ] = None,
     format: Annotated[
@@ -201,7 +213,7 @@ def run_command(
         typer.Option(
             help="Work on files of one kind only: images, webdataset (.tar) or table (.parquet, .arrow). Default: "
             "each file as its name says.",
-            show_choices=False,
+            metavar="images|webdataset|table",
             rich_help_panel=WORK,
         ),
     ] = None,
@@ -239,7 +251,7 @@ def run_command(
         typer.Option(
             "--overwrite",
             help="Start over in a folder that is not empty and replace its files. An image that fails leaves "
-            "no older file of its name there.",
+            "no older file of its name there; files that SRC does not have stay.",
             rich_help_panel=WORK,
         ),
     ] = False,
@@ -369,7 +381,10 @@ def weights_pull(
     from fastblur.detectors.weights import find
 
     with _refusing():
-        typer.echo(find(name))
+        try:
+            typer.echo(find(name))
+        except OSError as error:  # the usage was right
+            raise RuntimeError(str(error)) from error
 
 
 @weights_app.command("verify")
@@ -392,10 +407,11 @@ def weights_verify() -> None:
 
 @weights_app.command("path")
 def weights_path() -> None:
-    """Print the folder to put weights in."""
-    from fastblur.detectors.weights import cache_folder
+    """Print the folders where weights are looked for, the first one first: put files into any of them."""
+    from fastblur.detectors.weights import folders
 
-    typer.echo(cache_folder() / "weights")
+    for folder in folders():
+        typer.echo(folder)
 
 
 @app.command("demo")
@@ -413,6 +429,8 @@ def demo_command(
     with _refusing(), shown() as progress:
         summary = demo(out, progress=progress)
     typer.echo(summary.text())
+    if not summary.exit_status:
+        typer.echo(f"look at      {out / 'before_after.png'}")
     raise typer.Exit(summary.exit_status)
 
 

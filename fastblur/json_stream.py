@@ -11,6 +11,14 @@ SPACE = " \t\n\r"
 OF_NUMBERS = "0123456789.eE+-"
 
 
+def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; raise ValueError where a name comes twice, of which `json` would take the last."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError(f"a name comes twice among {[name for name, _ in pairs][:9]}")
+    return found
+
+
 def entries(path: str | Path) -> Iterator[tuple[str | None, Any]]:
     """Yield (name, entry) for every entry of the lists at the top of a JSON file.
 
@@ -56,7 +64,7 @@ class _Text:
     def __init__(self, path: str | Path) -> None:
         self._file = open(path, "rb")  # noqa: SIM115  (closed at its end, or with the generator)
         self._decode = getincrementaldecoder("utf-8-sig")()
-        self._scan = json.JSONDecoder().raw_decode
+        self._scan = json.JSONDecoder(object_pairs_hook=object_of).raw_decode
         self._held, self._at, self._whole = "", 0, False
 
     def peek(self) -> str:

@@ -1,11 +1,13 @@
 """Recipe: a named set of blur parameters."""
 
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import Any, Literal
 
 Shape = Literal["box", "ellipse"]
 Scope = Literal["region", "image"]
+
+
+LARGEST = 100  # times the face: what lies beyond is everywhere the same, and the work grows without need
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,17 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("strength", "margin", "feather"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value) or value < 0:
-                raise ValueError(f"{name} is {value!r}, expected a finite number >= 0")
+            check_fraction(name, value)
         for name, allowed in (("shape", ("box", "ellipse")), ("scope", ("region", "image"))):
             value = getattr(self, name)
             if value not in allowed:
                 raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, allowed))}")
+
+
+def check_fraction(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` is a number from 0 to `LARGEST`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LARGEST:
+        raise ValueError(f"{name} is {value!r}, expected a number from 0 to {LARGEST}")
 
 
 RECIPES: dict[str, Recipe] = {
@@ -55,7 +62,7 @@ def resolve_recipe(recipe: "str | Recipe", **overrides: "float | str | None") ->
     """
     if isinstance(recipe, str):
         if recipe not in RECIPES:
-            raise ValueError(f"recipe is {recipe!r}, expected one of {', '.join(map(repr, RECIPES))} or a Recipe")
+            raise ValueError(f"recipe is {recipe!r}, expected {' or '.join(map(repr, RECIPES))}")
         recipe = RECIPES[recipe]
     if not isinstance(recipe, Recipe):
         raise TypeError(f"recipe is a {type(recipe).__name__}, expected a name or a Recipe")

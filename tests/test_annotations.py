@@ -216,6 +216,7 @@ def test_detections(tmp_path: Path) -> None:
         ("", "JSON"),
         ('{"path": "a.jpg", "boxes": [[1, 2, 3', "JSON"),
         ("[" * 100_000, "JSON"),
+        ('{"path": "a.jpg", "boxes": [[1, 2, 3, 4]], "boxes": []}', "twice"),
         ("[]", "expected"),
         ({"path": "a.jpg"}, '"boxes"'),
         ({"boxes": []}, '"path"'),

@@ -119,7 +119,7 @@ def test_a_failed_image_gives_status_1(src: Path, tmp_path: Path) -> None:
     ("arguments", "word"),
     [
         (["{tmp}/absent", "{tmp}/out"], "does not exist"),
-        (["{tmp}/boxes.json", "{tmp}/out"], "not an image file"),
+        (["{tmp}/boxes.json", "{tmp}/out"], "no file of images"),
         (["{src}", "{src}"], "is SRC"),
         (["{src}", "{src}/out"], "lies in SRC"),
         (["{src}", "{tmp}"], "holds SRC"),

@@ -16,6 +16,7 @@ WHOLE = [
 ]
 BROKEN = [
     '{"a": [],}',
+    '[{"a": [1], "b": 2, "a": []}]',
     "[1,]",
     "{7: 1}",
     '{"a" 1}',
@@ -57,5 +58,5 @@ def test_what_is_no_json_list_or_object_is_refused(
 ) -> None:
     monkeypatch.setattr("fastblur.json_stream.CHUNK", chunk)
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(ValueError, match=r"expected|Expecting|delimiter|Unterminated|goes on|it holds"):
+    with pytest.raises(ValueError, match=r"expected|Expecting|delimiter|Unterminated|goes on|it holds|twice"):
         list(entries(tmp_path / "x.json"))

@@ -35,7 +35,7 @@ def test_overrides():
 @pytest.mark.parametrize("name", ["strength", "margin", "feather"])
 @pytest.mark.parametrize("value", [-1e-9, float("nan"), float("inf"), "1", None, True, 1j])
 def test_numbers_out_of_range(name, value):
-    with pytest.raises(ValueError, match=rf"^{name} is .*, expected a finite number >= 0$"):
+    with pytest.raises(ValueError, match=rf"^{name} is .*, expected a number from 0 to 100$"):
         Recipe(**{name: value})
 
 
@@ -47,7 +47,7 @@ def test_words_out_of_range(name, allowed, value):
 
 
 def test_unknown_recipes():
-    with pytest.raises(ValueError, match="recipe is 'strong', expected one of 'default', 'ilsvrc' or a Recipe"):
+    with pytest.raises(ValueError, match="recipe is 'strong', expected 'default' or 'ilsvrc'"):
         resolve_recipe("strong")
     with pytest.raises(TypeError, match="recipe is a NoneType, expected a name or a Recipe"):
         resolve_recipe(None)

@@ -13,6 +13,46 @@ from fastblur.codecs.picture import CodecError, Picture
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """The endings of file names that are images, in lower case."""
 
+OTHER_SUFFIXES = (
+    *(
+        ".apng",
+        ".arw",
+        ".avif",
+        ".avifs",
+        ".bw",
+        ".cr2",
+        ".cr3",
+        ".cur",
+        ".dcx",
+        ".dds",
+        ".dib",
+        ".dng",
+        ".emf",
+        ".eps",
+    ),
+    *(".exr", ".fit", ".fits", ".flc", ".fli", ".gif", ".hdr", ".heic", ".heics", ".heif", ".hif", ".icb", ".icns"),
+    *(".ico", ".j2c", ".j2k", ".jng", ".jp2", ".jpc", ".jpf", ".jpm", ".jpx", ".jxl", ".jxr", ".mng", ".mpo", ".nef"),
+    *(".orf", ".pam", ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".pnm", ".ppm", ".psd", ".pxr", ".qoi", ".raf", ".ras"),
+    *(
+        ".rgb",
+        ".rgba",
+        ".rw2",
+        ".sgi",
+        ".sun",
+        ".svg",
+        ".svgz",
+        ".tga",
+        ".vda",
+        ".vst",
+        ".wbmp",
+        ".wdp",
+        ".wmf",
+        ".xbm",
+    ),
+    *(".xcf", ".xpm"),
+)
+"""The endings of the names of images that are not decoded; where nothing may pass unseen, such a file fails."""
+
 _MODULES: dict[str, Any] = {"JPEG": jpeg, "PNG": png, "WEBP": webp, "BMP": bmp, "TIFF": tiff}
 _EXPECTED = "expected JPEG, PNG, WebP, BMP or TIFF"
 
@@ -108,6 +148,19 @@ def _unsupported(data: bytes) -> str | None:
         "BigTIFF": data.startswith((b"II+\0", b"MM\0+")),
         "JPEG 2000": data.startswith((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")),
         "JPEG XL": data.startswith((b"\0\0\0\x0cJXL ", b"\xff\x0a")),
+        "PNM": data[:1] == b"P"
+        and data[1:2] in b"1234567Ff"
+        and data[2:3] in b"\n\r\t "
+        and data[3:4] in b"#0123456789WH",
+        "Photoshop": data.startswith(b"8BPS"),
+        "DDS": data.startswith(b"DDS \x7c\0\0\0"),
+        "ICO": data.startswith((b"\0\0\1\0", b"\0\0\2\0"))
+        and data[5:6] == b"\0"
+        and data[9:10] == b"\0"
+        and len(data) > 21,
+        "OpenEXR": data.startswith(b"v/1\x01"),
+        "QOI": data.startswith(b"qoif"),
+        "Radiance HDR": data.startswith((b"#?RADIANCE", b"#?RGBE")),
     }
     return next((name for name, found in others.items() if found), None)
 

@@ -4,10 +4,11 @@ import re
 import struct
 
 # The beginnings of image files inside other data. Some cameras change a preview's first byte, so for JPEG the second
-# one and the marker after it are enough. The last three are JPEG, PNG and WebP in base64, as XMP holds them.
+# one and the marker after it are enough. The last line are JPEG, PNG, WebP and GIF in base64, as XMP holds them, and
+# JPEG in hexadecimal.
 _IMAGE = re.compile(
-    rb"\xd8\xff[\xc0\xc4\xdb-\xef\xfe]|\x89PNG\r\n|RIFF....WEBP|jP  \r\n|\xff\x4f\xff\x51|GIF8[79]a"
-    rb"|/9j/|iVBORw0KGgo|UklGR",
+    rb"\xd8\xff[\xc0\xc4\xdb-\xef\xfe]|\x89PNG\r\n|RIFF....WEBP|jP  \r\n|\xff\x4f\xff\x51|GIF8[79]a|ftyp(?:avi|hei|mif)"
+    rb"|/9j/|iVBORw0KGgo|UklGR|R0lGOD|[fF]{2}[dD]8[fF]{2}",
     re.DOTALL,
 )
 

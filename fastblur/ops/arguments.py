@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from math import isfinite
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -182,12 +181,6 @@ def device_of(batch: Batch) -> torch.device | None:
     if isinstance(batch, Tensor):
         return batch.device
     return batch[0].device if batch else None
-
-
-def check_number(name: str, value: Any) -> None:
-    """Raise ValueError unless `value` is a finite number >= 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value) or value < 0:
-        raise ValueError(f"{name} is {value!r}, expected a finite number >= 0")
 
 
 def check_shape(shape: str) -> None:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from fastblur.kernels import Batch
-from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, check_number, check_shape, like, pick_kernel
+from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, check_shape, like, pick_kernel
+from fastblur.recipes import check_fraction
 
 
 def fill(
@@ -38,8 +39,8 @@ def fill(
 
     Raises ValueError or TypeError for arguments that do not fit, in one sentence.
     """
-    check_number("margin", margin)
-    check_number("feather", feather)
+    check_fraction("margin", margin)
+    check_fraction("feather", feather)
     check_shape(shape)
     batch = as_batch(images)
     placed = as_regions(regions, batch, single=getattr(images, "ndim", 4) == 3)

@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, check_number, check_shape, like, pick_kernel
+from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, check_shape, like, pick_kernel
+from fastblur.recipes import check_fraction
+
+MOST_BLOCKS = 1 << 16
 
 
 def pixelate(
@@ -35,9 +38,9 @@ def pixelate(
 
     Raises ValueError or TypeError for arguments that do not fit, in one sentence.
     """
-    if isinstance(blocks, bool) or not isinstance(blocks, int) or blocks < 1:
-        raise ValueError(f"blocks is {blocks!r}, expected an int >= 1")
-    check_number("margin", margin)
+    if isinstance(blocks, bool) or not isinstance(blocks, int) or not 1 <= blocks <= MOST_BLOCKS:
+        raise ValueError(f"blocks is {blocks!r}, expected an int from 1 to {MOST_BLOCKS}")
+    check_fraction("margin", margin)
     check_shape(shape)
     batch = as_batch(images)
     placed = as_regions(regions, batch, single=getattr(images, "ndim", 4) == 3)

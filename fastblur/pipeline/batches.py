@@ -13,6 +13,7 @@ from fastblur.regions import Regions
 
 Detect = Callable[[list[torch.Tensor]], Regions]
 
+HEADERS = 64 << 20  # bytes of a file beside its pixels, four to each, that are read at most
 PIECE_PIXELS = 16_000_000  # of a batch decoded at once, give or take one image: bounds memory where images are large
 
 
@@ -31,6 +32,7 @@ class Batches:
         self.detect = detect
         self.size = size
         self.max_pixels = max_pixels
+        self._most_bytes = 4 * max_pixels + HEADERS
 
     def read(self, images: Images) -> None:
         """Read the files."""
@@ -97,7 +99,7 @@ class Batches:
     def _read(self, one: Opened) -> None:
         if one.item.problem is not None:
             raise Failure(one.item.problem)
-        one.data = step("read", read_file, one.item.path) if one.item.data is None else one.item.data
+        one.data = step("read", read_file, one.item.path, self._most_bytes) if one.item.data is None else one.item.data
 
     def _pieces(self, images: list[Opened]) -> list[list[Opened]]:
         pieces: list[list[Opened]] = [[]]

@@ -15,6 +15,12 @@ import numpy as np
 from fastblur.annotations import Boxes, is_coco, read_coco, read_detections, read_ilsvrc
 
 MANY = 10_000  # first folders of keys that are worth remembering
+WITHIN_A_PIXEL = 1.5  # where boxes end that are parts of the image, 0..1, with some room
+BY_NAME, BY_KEY = 1, 2
+
+
+class SharedBoxes(Exception):
+    """The boxes of one entry would go to several images."""
 
 
 class BoxFile:
@@ -69,6 +75,7 @@ class BoxFile:
         self._text = self._names.data
         self._seen = bytearray(len(self._unsearched))
         self._lock = threading.Lock()
+        self._log: list[tuple[int, int]] | None = None
 
     def __len__(self) -> int:
         """Return the number of images that the file names."""
@@ -76,24 +83,33 @@ class BoxFile:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is sent to another process: all but the lock, the views, and what was looked up here."""
-        return {name: value for name, value in vars(self).items() if name not in ("_lock", "_seen", "_view", "_text")}
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name not in ("_lock", "_seen", "_view", "_text", "_log")
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what another process sent."""
         vars(self).update(state)
         self._begin()
+        self._log = []
 
     @property
     def unused(self) -> int:
         """How many of the file's images have not been looked up."""
         return self._seen.count(0)
 
-    def find(self, name: str) -> Boxes | None:
+    def find(self, name: str, how: int = BY_NAME) -> Boxes | None:
         """Return the boxes of the image `name` below the root, (n, 4) float32; None where the file does not name it.
 
+        `how` is BY_KEY where `name` is only what the image is called within its tar or table.
+
         Raises ValueError where the file names it in two ways, or in another way than the images found before: then
-        nobody knows whose boxes these are; and where the file says that the image could not be searched.
+        nobody knows whose boxes these are; and where the file says that the image could not be searched. Raises
+        SharedBoxes where a key was found before, for another image.
         """
+        name = posixpath.normpath(name)  # as the keys: tar members may be called ./x.jpg
         prefix, entry = "", None
         for begin in self._prefixes:
             other = self._entry(begin + name)
@@ -111,15 +127,40 @@ class BoxFile:
                 if self._used is None:
                     self._used = prefix
         if prefix != self._used:
+            self._take(entry, BY_KEY)  # if an image before this one had it, that one got the boxes of another
             raise ValueError(
                 f"the boxes file names {prefix + name!r}, but earlier images begin with {self._used!r} there, "
                 "expected all paths from the same folder"
             )
         _, _, _, lasts, unsearched = self._view
-        self._seen[entry] = 1
+        self._take(entry, how)
+        if self._log is not None:
+            self._log.append((entry, how))
         if unsearched[entry]:
             raise ValueError("the boxes file says that this image could not be searched")
         return self._boxes[lasts[entry] : lasts[entry + 1]]
+
+    def drain(self) -> list[tuple[int, int]]:
+        """Return what a copy of this file in another process has found since it was last asked, for `claim`."""
+        log, self._log = self._log or [], []
+        return log
+
+    def claim(self, found: list[tuple[int, int]]) -> None:
+        """Take for found what a copy has found; raises SharedBoxes."""
+        for entry, how in found:
+            self._take(entry, how)
+
+    def _take(self, entry: int, how: int) -> None:
+        with self._lock:
+            shared = how == BY_KEY and self._seen[entry]
+            self._seen[entry] |= how
+        if shared:
+            _, _, ends, _, _ = self._view
+            key = bytes(self._text[ends[entry] : ends[entry + 1]]).decode("utf-8", "surrogatepass")
+            raise SharedBoxes(
+                f"the boxes file's entry {key!r} stands for more than one image, and nobody knows whose boxes these "
+                f"are, expected names from SRC on, in tars and tables with the file's, as 'x.tar/{key}'; then start over"
+            )
 
     def _entry(self, key: str) -> int | None:
         if self._firsts is not None and key.partition("/")[0] not in self._firsts:
@@ -164,13 +205,17 @@ def _hash(name: bytes) -> int:
 def hiding_boxes(boxes: Boxes, height: int, width: int) -> Boxes:
     """Return those of an image's boxes, (n, 4) xyxy in pixels, that have an area.
 
-    Raises ValueError where a box lies wholly outside the image or none has an area: then file and image do not match;
-    and for a coordinate that is not a finite number.
+    Raises ValueError where a box lies wholly outside the image or within its first pixel, is the wrong way round, or
+    none has an area: then file and image do not match; and for a coordinate that is not a finite number.
     """
     hiding = []
     for x0, y0, x1, y1 in boxes.tolist():  # a few boxes: quicker than any array
         if not math.isfinite(x0 + y0 + x1 + y1):
             raise ValueError(f"a box is {[x0, y0, x1, y1]}, expected four finite numbers")
+        if x1 < x0 or y1 < y0:
+            raise ValueError(f"a box is {[x0, y0, x1, y1]}, expected x0 <= x1 and y0 <= y1")
+        if max(x1, y1) <= WITHIN_A_PIXEL < min(width, height) and x1 > x0:
+            raise ValueError(f"a box is {[x0, y0, x1, y1]}, as if in parts of the image, expected pixels")
         hiding.append(x1 > x0 and y1 > y0)
         if hiding[-1] and (x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height):
             raise ValueError(f"the box {[x0, y0, x1, y1]} lies outside the image of {width} x {height} pixels")

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from fastblur.annotations import Boxes
-from fastblur.pipeline.boxes import BoxFile
-from fastblur.pipeline.hand import Failure, step
+from fastblur.pipeline.boxes import BY_KEY, BoxFile, SharedBoxes
+from fastblur.pipeline.flow import RunStopped
 from fastblur.pipeline.shards import Item
 
 UNLISTED = ("fail", "copy", "detect")
@@ -20,15 +20,19 @@ def with_boxes(item: Item, box_file: BoxFile | None, unlisted: str) -> Item:
         item: an image.
         box_file: the boxes given, or None.
         unlisted: what becomes of an image that the file does not name: "fail", "copy" or "detect".
+
+    Raises RunStopped where the boxes would go to several images.
     """
     if box_file is None or item.problem is not None:
         return item
     try:
-        boxes = step("boxes", box_file.find, item.name)
+        boxes = box_file.find(item.name)
         if boxes is None and item.key is not None:
-            boxes = step("boxes", box_file.find, item.key)
-    except Failure as failure:
-        return replace(item, problem=str(failure))
+            boxes = box_file.find(item.key, BY_KEY)
+    except ValueError as error:
+        return replace(item, problem=f"boxes: {error}")
+    except SharedBoxes as error:  # the image before this one may have got wrong boxes too
+        raise RunStopped(f"the run stopped at {item.name!r}: {error}") from error
     if boxes is None and unlisted == "detect":
         return item
     if boxes is None and unlisted == "copy":

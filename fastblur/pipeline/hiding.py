@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from inspect import signature
+from math import erf, sqrt
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,11 @@ OPTIONS = {
     "pixelate": ("blocks", "margin", "shape"),
     "fill": ("color", "margin", "feather", "shape"),
 }
+
+
+WEAKEST = 0.05  # strength; half of what the ImageNet team took
+FINEST = 32  # blocks along a face's longer side
+COVERED = 0.99
 
 
 def make_hide(method: str, device: str, **options: Any) -> tuple[Hide, dict[str, Any]]:
@@ -67,15 +73,35 @@ def operator_of(method: str, **options: Any) -> tuple[Callable[..., Any], dict[s
         raise ValueError(f"method is {method!r}, expected one of {', '.join(map(repr, OPTIONS))}")
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
+        if not any(name in known for known in OPTIONS.values()):
+            raise ValueError(f"{name!r} is no option, expected some of {', '.join(OPTIONS[method])}")
         if name not in OPTIONS[method]:
             raise ValueError(f"--{name} has no effect with --method {method}, expected it left out")
     if method == "blur":
         name = given.pop("recipe", "default")
         recipe = resolve_recipe(name, **given)
+        check_hides(recipe.margin, recipe.feather, strength=recipe.strength)
         return blur, {"recipe": recipe}, {"recipe": name, **vars(recipe)}
     operator: Callable[..., Any] = pixelate if method == "pixelate" else fill
     arguments = {name: signature(operator).parameters[name].default for name in OPTIONS[method]} | given
+    check_hides(arguments["margin"], arguments.get("feather", 0), blocks=arguments.get("blocks"))
     return operator, arguments, dict(arguments)
+
+
+def check_hides(margin: float, feather: float, *, strength: float | None = None, blocks: int | None = None) -> None:
+    """Raise ValueError for values with which a face can still be known, though the operators take them.
+
+    The soft edge of `feather` must leave the middle of a square face its blur to at least 99 %.
+    """
+    if strength is not None and strength < WEAKEST:
+        raise ValueError(f"strength is {strength}, expected at least {WEAKEST}: less leaves a face to be known")
+    if blocks is not None and blocks > FINEST:
+        raise ValueError(f"blocks is {blocks}, expected at most {FINEST}: more leave a face to be known")
+    if feather > 0 and (covered := erf((0.5 + margin) / feather / sqrt(2)) ** 2) < COVERED:
+        raise ValueError(
+            f"feather is {feather} with a margin of {margin}, which hides the middle of a face by {covered:.0%}, "
+            f"expected at least {COVERED:.0%}: a smaller feather or a larger margin"
+        )
 
 
 def parse_color(text: str) -> tuple[int, int, int]:

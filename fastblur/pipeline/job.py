@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastblur.pipeline.work import Work
 
 MAX_PIXELS = 2**28
+SMALLEST = 64  # pixels of the longer side under which a picture shows a detector nothing
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ def make_detect(
 
     if threshold is not None and not 0 <= threshold <= 1:
         raise ValueError(f"threshold is {threshold}, expected 0..1")
-    if size is not None and size < 1:
-        raise ValueError(f"detect-size is {size}, expected a positive number of pixels")
+    if size is not None and size < SMALLEST:
+        raise ValueError(f"detect-size is {size}, expected at least {SMALLEST} pixels: no face is found in less")
     detector = load_detector(name or "centerface", device=device, score_threshold=threshold, size=size, threads=1)
 
     def detect(images: Any) -> Any:

@@ -77,15 +77,22 @@ class Journal:
         try:
             head = json.loads(lines[0])
             counts = {name: int(head[name]) for name in COUNTS}
+            if min(counts.values()) < 0:
+                raise ValueError
             images = map(json.loads, lines[1:] if head["failed"] else ())
             failed = [(told["path"], told["reason"]) for told in images if told["fate"] == FAILED]
             failed += [(head["shard"], head["broken"])] if head["broken"] else []
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             self._sink.remove(f"{SHARDS}/{name}.jsonl")
             return None
         for path, reason in failed:
             self.fail(path, reason)
         return counts
+
+    def finished_images(self, shard: Shard) -> list[str]:
+        """Return the names of the images that an earlier run wrote of a finished shard; raises OSError."""
+        lines = self._sink.read(f"{SHARDS}/{entry_name(shard)}.jsonl").splitlines()[1:]
+        return [told["path"] for told in map(json.loads, lines) if told["fate"] != FAILED]
 
     def finish(self, shard: Shard, counts: dict[str, int], broken: str, lines: Iterable[bytes]) -> None:
         """Record a shard whose result is durable; raises OSError.
@@ -112,6 +119,8 @@ class Journal:
     def _parameters(self) -> dict[str, Any] | None:
         try:
             parameters: dict[str, Any] = json.loads(self._sink.read(RUN))["parameters"]
+            if not isinstance(parameters, dict):
+                raise TypeError
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):

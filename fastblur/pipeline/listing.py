@@ -18,7 +18,7 @@ from fastblur.pipeline.hand import COPIED, FAILED, HIDDEN, Hand, Images, on_imag
 from fastblur.pipeline.job import MAX_PIXELS, check_device, make_detect
 from fastblur.pipeline.journal import count
 from fastblur.pipeline.progress import Show, ticking
-from fastblur.pipeline.runner import default_workers
+from fastblur.pipeline.runner import check_workers, default_workers
 from fastblur.pipeline.shards import Batch, Item
 from fastblur.pipeline.source import Source
 from fastblur.pipeline.stages import Stage, Stages
@@ -140,9 +140,8 @@ def detect(
     The other arguments are those of `run`. Raises as `run` does.
     """
     device = check_device(device)
+    check_workers(workers)
     workers = default_workers() if workers is None else workers
-    if workers < 1:
-        raise ValueError(f"workers is {workers}, expected at least 1")
     path = Path(out)
     if path.suffix.lower() != ".jsonl":
         raise ValueError(f"OUT is {str(path)!r}, expected a file's name ending in .jsonl")

@@ -20,7 +20,7 @@ def place(path: Path, source: Source, *, overwrite: bool) -> tuple[Path, str | N
     if path.exists() and not path.is_dir():
         raise ValueError(f"DST {str(path)!r} is a file, expected a folder")
     if not is_url(source.path):
-        _check_apart(str(path), os.path.realpath(path), os.path.realpath(source.root))
+        _check_apart(str(path), os.path.realpath(path), os.path.realpath(source.root), source.is_file)
     return _for_folder(path, overwrite), None
 
 
@@ -37,7 +37,7 @@ def place_remote(sink: LocalSink | RemoteSink, source: Source, *, overwrite: boo
         if ours == theirs and source.is_image and f"{here}/{name}" == there:
             raise ValueError(f"DST {sink.path('')!r} would replace SRC itself, expected another place")
         if ours == theirs and not source.is_image:
-            _check_apart(sink.path(""), here, folder if source.is_file else there)
+            _check_apart(sink.path(""), here, folder if source.is_file else there, source.is_file)
     if not overwrite:
         names = sink.names("")
         if names and FOLDER not in names:
@@ -47,12 +47,17 @@ def place_remote(sink: LocalSink | RemoteSink, source: Source, *, overwrite: boo
             )
 
 
-def check_report(report: str | Path | None, root: Path | None) -> None:
-    """Raise ValueError where the summary cannot be written; it may lie in the output, which is made by then."""
+def check_report(report: str | Path | None, root: Path | None, source: Source, boxes: str | Path | None) -> None:
+    """Raise ValueError where the summary cannot be written, or would replace an image or the boxes file.
+
+    It may lie in the output, which is made by then.
+    """
     if report is None:
         return
     path = Path(report)
-    if path.is_dir() or not (path.parent.is_dir() or path.parent == root):
+    if source.takes(path.name) or (boxes is not None and os.path.realpath(path) == os.path.realpath(boxes)):
+        raise ValueError(f"the summary would be written to {str(path)!r}, expected a name of its own, as summary.json")
+    if path.is_dir() or path == root or not (path.parent.is_dir() or path.parent == root):
         raise ValueError(
             f"the summary cannot be written to {str(path)!r}, expected a file's name in a folder that exists"
         )
@@ -85,8 +90,15 @@ def _for_folder(path: Path, overwrite: bool) -> Path:
     return path
 
 
-def _check_apart(shown: str, here: str, there: str) -> None:
-    """Raise ValueError where one of the output `here` and the source `there`, real paths, lies in the other."""
+def _check_apart(shown: str, here: str, there: str, is_file: bool) -> None:
+    """Raise ValueError where one of the output `here` and the source `there`, real paths, lies in the other.
+
+    Of a source that is one file, `there` is its folder, in which the output may well get a folder of its own.
+    """
+    if is_file:
+        if here == there:
+            raise ValueError(f"DST {shown!r} is the folder of SRC, which would be replaced, expected another folder")
+        return
     if _is_within(here, there) or _is_within(there, here):
         relation = "is SRC" if here == there else "lies in SRC" if _is_within(here, there) else "holds SRC"
         raise ValueError(f"DST {shown!r} {relation}, expected a folder of its own")

@@ -16,11 +16,12 @@ from fastblur.pipeline.journal import Journal, locked
 from fastblur.pipeline.place import check_report, place, place_remote
 from fastblur.pipeline.processes import Processes
 from fastblur.pipeline.progress import Show, ticking
-from fastblur.pipeline.shards import Shard
+from fastblur.pipeline.shards import Item, Shard
 from fastblur.pipeline.sink import LocalSink, RemoteSink
 from fastblur.pipeline.source import Source
 from fastblur.pipeline.storage import is_url, plain, sha256
 from fastblur.pipeline.summary import COUNTS, Summary, Tally, installed_versions
+from fastblur.pipeline.tars import is_tar_name
 
 ENGINES = ("auto", "threads", "processes", "ray")
 
@@ -93,8 +94,7 @@ def run(
     """
     if on_error not in ("continue", "stop"):
         raise ValueError(f"on-error is {on_error!r}, expected 'continue' or 'stop'")
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers is {workers}, expected at least 1")
+    check_workers(workers)
     device = check_device(device)
     opened = Source(os.fspath(source), format, image_column, box_column)
     destination = plain(destination)
@@ -103,7 +103,7 @@ def run(
     rename: str | None = None
     if not is_url(destination):
         root, rename = place(Path(destination), opened, overwrite=overwrite)
-    check_report(report, root)
+    check_report(report, root, opened, boxes)
     options = {"recipe": recipe, "strength": strength, "margin": margin, "feather": feather, "shape": shape}
     options |= {"blocks": blocks, "color": color}
     job = Job(
@@ -124,7 +124,7 @@ def run(
             work, parameters = job.work()
         parameters |= {"source": opened.path, "format": format, "image_column": image_column, "box_column": box_column}
         if boxes is not None:
-            parameters |= {"boxes": str(boxes), "boxes_sha256": sha256(os.fspath(boxes))}
+            parameters["boxes_sha256"] = sha256(os.fspath(boxes))
         sink = RemoteSink(target) if root is None else LocalSink(root, alone=opened.is_image, rename=rename)
         place_remote(sink, opened, overwrite=overwrite)
         if root is not None and not opened.is_image:
@@ -144,7 +144,7 @@ def run(
             stop_on_error=on_error == "stop",
         )  # fmt: skip
         tick = ticking(progress, tally, opened.path, format)
-        shards = _unfinished(opened, journal, tally)
+        shards = _unfinished(opened, journal, tally, box_file)
         interrupted = 0
         start = time.perf_counter()
         try:
@@ -177,7 +177,7 @@ def run(
             interrupted=interrupted,
             failures_file=journal.failures,
             stages=stages,
-            parameters={**parameters, "workers": count, "engine": engine},
+            parameters={**parameters, "boxes": boxes and str(boxes), "workers": count, "engine": engine},
             versions=versions,
         )
         try:
@@ -207,14 +207,17 @@ def _chosen(engine: str, source: Source, destination: str, device: str, workers:
     return engine, count
 
 
-def _unfinished(source: Source, journal: Journal, tally: Tally) -> Iterator[Shard]:
-    """Yield the shards to do; those that earlier runs finished are counted."""
+def _unfinished(source: Source, journal: Journal, tally: Tally, box_file: BoxFile | None) -> Iterator[Shard]:
+    """Yield the shards to do; those that earlier runs finished are counted, and their images' boxes taken for found."""
     for shard in source.shards():
         done = journal.finished_counts(shard)
         if done is None:
             yield shard
         else:
             tally.add({**done, "resumed": done["images"], "shards": 1})
+            if box_file is not None and is_tar_name(shard.name):
+                for name in journal.finished_images(shard):
+                    with_boxes(Item(name, key=name.removeprefix(f"{shard.name}/")), box_file, "copy")
 
 
 def _through(
@@ -231,6 +234,12 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def check_workers(workers: int | None) -> None:
+    """Raise ValueError for a number of workers that no machine has."""
+    if workers is not None and not 1 <= workers <= 1024:
+        raise ValueError(f"workers is {workers}, expected 1 to 1024")
 
 
 def default_workers() -> int:

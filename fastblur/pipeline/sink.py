@@ -40,6 +40,9 @@ class LocalSink:
         self._prefix = f".fastblur-{secrets.token_hex(8)}"
         self._numbers = count()
         self._folders = {"": str(root)}
+        for folder in (root / TEMPORARY, root / os.path.dirname(TEMPORARY)):
+            if folder.is_symlink():
+                raise ValueError(f"{str(folder)!r} is a link, expected a folder: what is in it is removed")
         try:
             os.makedirs(self._temporary, exist_ok=True)
             probe = self._new()

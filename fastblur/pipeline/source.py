@@ -19,6 +19,12 @@ KINDS = {
     "table": tables.SUFFIXES,
 }
 """The endings of names, in lower case, of each kind of file."""
+KIND_NAMES = {
+    None: "file of images",
+    "images": "image file",
+    "webdataset": "tar file",
+    "table": "Parquet or Arrow file",
+}
 FEW = 400  # images that threads have done when processes have just started
 IMAGE_BYTES = 50_000  # what an image takes in a tar or table file, about
 
@@ -57,7 +63,7 @@ class Source:
         self.is_file, self.root = self._tree.file is not None, self._tree.root
         if self._tree.file is not None and not self.takes(self._tree.file):
             raise ValueError(
-                f"SRC {str(path)!r} is not an image file, expected a name ending in "
+                f"SRC {str(path)!r} is no {KIND_NAMES[format]}, expected a name ending in "
                 + ", ".join(end for kind, ends in KINDS.items() if format in (None, kind) for end in ends)
             )
 

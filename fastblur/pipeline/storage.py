@@ -43,15 +43,20 @@ def filesystem(url: str) -> tuple[Any, str]:
     return system, path.rstrip("/")
 
 
-def read_file(path: str) -> bytes:
-    """Return the whole content of a file; raises OSError."""
+def read_file(path: str, most: int) -> bytes:
+    """Return the whole content of a file; raises OSError, and ValueError for one of more than `most` bytes."""
     if is_url(path):
         system, inside = filesystem(path)
-        return cast(bytes, system.cat_file(inside))
+        content = cast(bytes, system.cat_file(inside))
+        if len(content) > most:
+            raise ValueError(f"the file has {len(content)} bytes, expected at most {most}")
+        return content
     # By as few calls of the system as can be: each gives up Python's lock, and threads lose time over getting it back.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         size = os.fstat(descriptor).st_size
+        if size > most:
+            raise ValueError(f"the file has {size} bytes, expected at most {most}")
         data = os.read(descriptor, size + 1)
         if len(data) == size:
             return data

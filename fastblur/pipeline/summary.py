@@ -98,11 +98,13 @@ class Summary:
         """Return the summary for a reader; bytes of a path that are not UTF-8 are escaped."""
         failures_file = self.failures_file.encode("utf-8", "backslashreplace").decode()
         lines = [
-            f"images        {self.images}" + (f", {self.resumed} of them by earlier runs" if self.resumed else ""),
+            f"images        {self.images}"
+            + (f", {self.resumed} of them by earlier runs" if self.resumed else "")
+            + ("" if self.images else ": SRC holds none that is worked on"),
             f"with regions  {self.with_regions}, {self.regions} regions hidden",
             f"copied        {self.copied}, byte for byte",
             f"failed        {self.failed}" + (f", listed in {failures_file}" if self.failed else ""),
-            f"other files   {self.other_files}, not copied",
+            f"other files   {self.other_files}, of kinds that are not worked on, not copied",
             f"time          {self.seconds:.1f} s, {self.images_a_second:.1f} images a second",
         ]
         if self.degenerate_regions:

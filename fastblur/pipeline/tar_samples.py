@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from fastblur.codecs import SUFFIXES, is_image
+from fastblur.codecs import OTHER_SUFFIXES, SUFFIXES, is_image
 from fastblur.pipeline.shards import Batch, Item
 from fastblur.pipeline.tar_files import Member, TarReader
 
@@ -144,7 +144,7 @@ class Sample:
 
 
 def _is_image(member: Member) -> bool:
-    return member.is_file and member.name.lower().endswith(SUFFIXES)
+    return member.is_file and member.name.lower().endswith((*SUFFIXES, *OTHER_SUFFIXES))
 
 
 def sample_key(member: Member) -> str | None:

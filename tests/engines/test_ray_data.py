@@ -10,6 +10,7 @@ from fastblur.codecs import decode
 from fastblur.transforms import BlurFaces as Transform
 
 ray = pytest.importorskip("ray", reason="the package ray is absent (the extra fastblur[ray])")
+pa = pytest.importorskip("pyarrow")
 
 from fastblur.engines.ray import BlurFaces  # noqa: E402
 
@@ -52,6 +53,25 @@ def test_bytes_and_structs(relative) -> None:
         assert ours != png(seed)
 
 
+@pytest.mark.parametrize("struct", [False, True])
+def test_tables_keep_every_column_as_it_is(struct) -> None:
+    files = [png(0), b"broken", png(2), png(3)]
+    cells = [{"bytes": data, "path": f"{i}.png"} for i, data in enumerate(files)] if struct else files
+    boxes = [[BOX], [BOX], [], None]
+    table = pa.table(
+        {"boxes": boxes, "image": cells, "label": [0, 1, 2, 3], "nested": [[[1.0]], [], None, [[2.0], []]]}
+    )
+    out = BlurFaces(box_column="boxes")(pa.concat_tables([table.slice(0, 1), table.slice(1)]))
+    assert out.schema == table.schema
+    kept = table.take([0, 2])
+    assert [out.column(name) for name in ("boxes", "label", "nested")] == [
+        kept.column(name) for name in ("boxes", "label", "nested")
+    ]
+    first, second = out.column("image").to_pylist()
+    assert (first["bytes"] if struct else first) == expected(png(0))
+    assert second == cells[2]
+
+
 def test_arrays_stay_one_array() -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 100, 120, 3), dtype=np.uint8)
     out = BlurFaces(box_column="boxes")({"image": images, "boxes": column([BOX], [], [BOX])})
@@ -81,7 +101,11 @@ def test_in_a_ray_data_job(monkeypatch) -> None:
         ray.data.DataContext.get_current().enable_progress_bars = False
         rows = [{"image": png(i) if i != 3 else b"broken", "boxes": [BOX], "label": i} for i in range(8)]
         done = ray.data.from_items(rows).map_batches(
-            BlurFaces, fn_constructor_kwargs={"box_column": "boxes"}, batch_size=4, concurrency=1
+            BlurFaces,
+            fn_constructor_kwargs={"box_column": "boxes"},
+            batch_size=4,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=1),
         )
         found = {row["label"]: row["image"] for row in done.take_all()}
         assert found == {i: expected(png(i)) for i in range(8) if i != 3}

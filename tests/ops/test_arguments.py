@@ -141,12 +141,12 @@ def test_counts_and_far_regions(operator):
 @pytest.mark.parametrize("name", ["strength", "margin", "feather"])
 @pytest.mark.parametrize("value", [-0.1, NAN, INF, "0.1", True])
 def test_parameters_of_blur(name, value):
-    with raises(ValueError, f"{name} is {value!r}, expected a finite number >= 0"):
+    with raises(ValueError, f"{name} is {value!r}, expected a number from 0 to 100"):
         fastblur.blur(IMAGES, ROWS, **{name: value})
 
 
 def test_recipes_of_blur():
-    with raises(ValueError, "recipe is 'none', expected one of 'default', 'ilsvrc' or a Recipe"):
+    with raises(ValueError, "recipe is 'none', expected 'default' or 'ilsvrc'"):
         fastblur.blur(IMAGES, ROWS, "none")
     with raises(TypeError, "recipe is a dict, expected a name or a Recipe"):
         fastblur.blur(IMAGES, ROWS, {"strength": 0.1})
@@ -158,15 +158,15 @@ def test_recipes_of_blur():
 
 def test_parameters_of_pixelate_and_fill():
     for blocks in (0, -3, 2.5, True, "8"):
-        with raises(ValueError, f"blocks is {blocks!r}, expected an int >= 1"):
+        with raises(ValueError, f"blocks is {blocks!r}, expected an int from 1 to 65536"):
             fastblur.pixelate(IMAGES, ROWS, blocks=blocks)
     for operator in (fastblur.pixelate, fastblur.fill):
         for margin in (-0.1, NAN, INF, "x"):
-            with raises(ValueError, f"margin is {margin!r}, expected a finite number >= 0"):
+            with raises(ValueError, f"margin is {margin!r}, expected a number from 0 to 100"):
                 operator(IMAGES, ROWS, margin=margin)
         with raises(ValueError, "shape is 'round', expected 'box' or 'ellipse'"):
             operator(IMAGES, ROWS, shape="round")
-    with raises(ValueError, "feather is -1, expected a finite number >= 0"):
+    with raises(ValueError, "feather is -1, expected a number from 0 to 100"):
         fastblur.fill(IMAGES, ROWS, feather=-1)
 
 

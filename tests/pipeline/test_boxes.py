@@ -103,8 +103,13 @@ class TestHidingBoxes:
     """Which boxes hide something in an image of 100 x 50 pixels."""
 
     def test_those_with_an_area(self) -> None:
-        boxes = np.array([[1, 1, 5, 5], [3, 3, 3, 9], [9, 9, 4, 12], [-5, -5, 1, 1], [99, 49, 500, 500]], np.float32)
-        assert hiding_boxes(boxes, 50, 100).tolist() == boxes[[0, 3, 4]].tolist()
+        boxes = np.array([[1, 1, 5, 5], [3, 3, 3, 9], [-5, -5, 1, 2], [99, 49, 500, 500]], np.float32)
+        assert hiding_boxes(boxes, 50, 100).tolist() == boxes[[0, 2, 3]].tolist()
+
+    @pytest.mark.parametrize("box", [(9, 9, 4, 12), (9, 9, 12, 4), (0.1, 0.2, 0.9, 1.1), (-0.1, 0, 1, 1)])
+    def test_one_the_wrong_way_round_or_in_parts_of_the_image_is_refused(self, box: tuple[float, ...]) -> None:
+        with pytest.raises(ValueError, match=r"a box is .*, expected (x0 <= x1|pixels)|as if in parts"):
+            hiding_boxes(np.array([[1, 1, 5, 5], box], np.float32), 50, 100)
 
     def test_none_from_none(self) -> None:
         assert hiding_boxes(np.zeros((0, 4), np.float32), 50, 100).shape == (0, 4)
@@ -124,7 +129,7 @@ class TestHidingBoxes:
 
     def test_none_with_an_area_is_refused(self) -> None:
         with pytest.raises(ValueError, match="no box has an area"):
-            hiding_boxes(np.array([[3, 3, 3, 9], [7, 7, 5, 5]], np.float32), 50, 100)
+            hiding_boxes(np.array([[3, 3, 3, 9], [7, 5, 7, 5]], np.float32), 50, 100)
 
 
 def test_every_image_has_its_own_boxes_also_where_hashes_are_the_same(
@@ -214,3 +219,12 @@ def test_relative_boxes() -> None:
     for bad in ([0, 0, 50, 40], [float("nan"), 0, 1, 1], [0, 0, float("inf"), 1], [-3, 0, 1, 1]):
         with pytest.raises(ValueError, match="expected parts of the image"):
             relative_boxes(np.array([[0, 0, 1, 1], bad], np.float32), 40, 80)
+
+
+def test_members_of_tars_are_found_however_their_names_begin(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps({"path": "0.tar/./a.jpg", "boxes": [BOX]}) + "\n")
+    for name in ("0.tar/./a.jpg", "0.tar/a.jpg", "0.tar//a.jpg"):
+        found = BoxFile(path, tmp_path).find(name)
+        assert found is not None
+        assert found.tolist() == [list(BOX)]

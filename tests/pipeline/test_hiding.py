@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from fastblur.codecs import Picture
 from fastblur.ops import blur, fill, pixelate
 from fastblur.pipeline.hiding import as_levels, make_hide, parse_color
+from fastblur.recipes import RECIPES
 from tests.pipeline.conftest import FACE
 
 BOXES = np.array([FACE], np.float32)
@@ -99,3 +101,23 @@ def test_colors() -> None:
     assert parse_color("255, 128,0") == (255, 128, 0)
     assert as_levels((255, 255, 255), "L") == [255]
     assert as_levels((0, 0, 0), "CMYK") == [255, 255, 255, 0]
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "word"),
+    [
+        ("blur", {"strength": 0.0}, "strength is 0.0, expected at least 0.05"),
+        ("blur", {"feather": 0.5}, "feather is 0.5 with a margin of 0.15, which hides the middle of a face by 65%"),
+        ("fill", {"feather": 3.0}, "feather is 3.0 with a margin of 0.1"),
+        ("pixelate", {"blocks": 33}, "blocks is 33, expected at most 32"),
+        ("blur", {"foo": 1}, "'foo' is no option"),
+    ],
+)
+def test_what_would_not_hide_a_face_is_refused(method: str, options: dict[str, Any], word: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(word)):
+        make_hide(method, "cpu", **options)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_hides(recipe: str) -> None:
+    make_hide("blur", "cpu", recipe=recipe)

@@ -160,6 +160,13 @@ def test_other_parameters_are_refused_with_the_difference_named(
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+def test_a_record_whose_parameters_are_none_is_refused(tmp_path: Path) -> None:
+    begun(tmp_path)
+    (tmp_path / ".fastblur" / "run.json").write_text('{"parameters": 5}')
+    with pytest.raises(ValueError, match="is not a run's record"):
+        begun(tmp_path)
+
+
 def test_values_are_compared_as_they_are_read_again(tmp_path: Path) -> None:
     begun(tmp_path, {"color": (1, 2, 3), "strength": 0.1 + 0.2})
     begun(tmp_path, {"color": (1, 2, 3), "strength": 0.1 + 0.2})
@@ -206,10 +213,15 @@ def test_a_record_that_cannot_be_read_is_refused_and_can_be_started_over(tmp_pat
     begun(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"shard": "a"', b"{}\n", b"null\n", b"\xff\n", b"\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b'{"shard": "a"', b"{}\n", b"null\n", b"\xff\n", b"\n", b"1e999", b"-1"]
+)
 def test_an_entry_that_cannot_be_read_is_done_again(tmp_path: Path, content: bytes) -> None:
     finish(begun(tmp_path), Named())
     (path,) = entries(tmp_path)
+    if content in (b"1e999", b"-1"):  # as the number of images
+        content = path.read_bytes().replace(b'"images": 4', b'"images": ' + content, 1)
+        assert content != path.read_bytes()
     path.write_bytes(content)
     again = begun(tmp_path)
     assert again.finished_counts(Named()) is None

@@ -165,7 +165,7 @@ class TestPlace:
             ("/src", "/src/out", "lies in SRC"),
             ("/src/train", "/src", "holds SRC"),
             ("/src", "", "holds SRC"),
-            ("/src/more.tar", "/src", "is SRC"),
+            ("/src/more.tar", "/src", "is the folder of SRC"),
             ("/src/train/a/face.png", "/src/train/a", "would replace SRC itself"),
         ],
     )

@@ -211,6 +211,15 @@ class TestPlace:
             assert place(tmp_path / name, Source(src), overwrite=False) == (tmp_path / name, None)
         assert not (tmp_path / "new").exists(), "nothing is made by asking"
 
+    def test_a_file_goes_anywhere_but_to_its_own_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "src").mkdir()
+        (tmp_path / "src" / "a.tar").touch()
+        source = Source(tmp_path / "src" / "a.tar")
+        for name in ("src/out", "out"):
+            assert place(tmp_path / name, source, overwrite=False) == (tmp_path / name, None)
+        with pytest.raises(ValueError, match="is the folder of SRC"):
+            place(tmp_path / "src", source, overwrite=True)
+
     @pytest.mark.parametrize(
         ("name", "word"),
         [
@@ -266,9 +275,25 @@ class TestPlace:
 
 
 def test_a_report_goes_to_a_folder_that_is_there_or_into_the_output(tmp_path: Path) -> None:
-    check_report(None, tmp_path)
-    check_report(tmp_path / "a.json", None)
-    check_report(tmp_path / "out" / "a.json", tmp_path / "out")
+    (tmp_path / "src").mkdir()
+    source = Source(tmp_path / "src")
+    check_report(None, tmp_path, source, None)
+    check_report(tmp_path / "a.json", None, source, tmp_path / "b.json")
+    check_report(tmp_path / "out" / "a.json", tmp_path / "out", source, None)
+    for bad in (tmp_path / "src" / "a.png", tmp_path / "b.json"):
+        with pytest.raises(ValueError, match="expected a name of its own"):
+            check_report(bad, tmp_path / "out", source, tmp_path / "b.json")
     for bad in (tmp_path, tmp_path / "absent" / "a.json"):
         with pytest.raises(ValueError, match="the summary cannot be written"):
-            check_report(bad, tmp_path / "out")
+            check_report(bad, tmp_path / "out", source, None)
+
+
+@pytest.mark.parametrize("link", [".fastblur", ".fastblur/tmp"])
+def test_a_link_is_not_emptied(tmp_path: Path, link: str) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "keep").touch()
+    (tmp_path / "out" / link).parent.mkdir(parents=True)
+    (tmp_path / "out" / link).symlink_to(tmp_path / "precious")
+    with pytest.raises(ValueError, match="is a link, expected a folder"):
+        LocalSink(tmp_path / "out")
+    assert (tmp_path / "precious" / "keep").exists()
