@@ -17,6 +17,7 @@ same picture.
 import argparse
 import json
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -36,7 +37,7 @@ from benchmarks.measure import DATA, ROOT, cpus, in_turns, medians, write_json
 from benchmarks.peers.kornia_full_frame import filtered
 from benchmarks.workloads import SIZE, Workload, faces, load
 
-Side = Callable[[], Any]
+Side = tuple[Callable[[], Any], int]  # what is timed, and how many images it does
 SAME = {name: peer for name, peer in peers.found()[0].items() if peer.SAME and name != "fastblur"}
 OURS = "fastblur in place"
 
@@ -58,21 +59,19 @@ def main() -> None:
     write_json(arguments.json, "benchmarks.scaling", {"workload": workload.source, **results})
 
 
-def series(
-    axis: str, points: dict[float, dict[str, Side]], images: int | dict[float, int], repeat: int
-) -> dict[str, Any]:
+def series(axis: str, points: dict[Any, dict[str, Side]], repeat: int) -> dict[str, Any]:
     """Time the sides of every point in turns; return milliseconds an image by side and point."""
     milliseconds: dict[str, dict[str, float]] = {}
     turns: dict[str, dict[str, list[float]]] = {}
     for point, sides in points.items():
-        count = images if isinstance(images, int) else images[point]
-        taken = in_turns(sides, repeat)
-        for name, value in medians(taken).items():
-            milliseconds.setdefault(name, {})[str(point)] = 1000 * value / count
-            turns.setdefault(name, {})[str(point)] = [1000 * one / count for one in taken[name]]
+        taken = in_turns({name: work for name, (work, _) in sides.items()}, repeat)
+        for name, seconds in taken.items():
+            each = [1000 * one / sides[name][1] for one in seconds]
+            turns.setdefault(name, {})[str(point)] = each
+            milliseconds.setdefault(name, {})[str(point)] = statistics.median(each)
     print(f"{axis}: ms an image")
     for name, values in milliseconds.items():
-        print(f"  {name:30} {'  '.join(f'{point}: {value:.3f}' for point, value in values.items())}")
+        print(f"  {name:36} {'  '.join(f'{point}: {value:.3f}' for point, value in values.items())}")
     return {"milliseconds": milliseconds, "turns": turns}
 
 
@@ -85,7 +84,7 @@ def alone(peer: Any, pixels: list[np.ndarray], rows: list[np.ndarray]) -> Side:
         for one, boxes in zip(images, rows, strict=True):
             peer.hide(one, boxes)
 
-    return side
+    return side, len(images)
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -106,7 +105,7 @@ def workers(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]
             torch.set_num_threads(threads)
             fastblur.blur(batch, regions, "ilsvrc", out=batch)
 
-        return side
+        return side, 64
 
     def shared(peer: Any, threads: int) -> Side:
         images = [peer.image(one.pixels) for one in some]
@@ -116,7 +115,7 @@ def workers(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]
             with ThreadPoolExecutor(1 if "kornia" in peer.NAME else threads) as pool:
                 list(pool.map(peer.hide, images, [one.boxes for one in some]))
 
-        return side
+        return side, 64
 
     points = {
         threads: {
@@ -125,7 +124,7 @@ def workers(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]
         }
         for threads in range(1, cpus() + 1)
     }
-    result = series("workers", points, 64, arguments.repeat)
+    result = series("workers", points, arguments.repeat)
     torch.set_num_threads(1)
     return result | {"run": commands(workload, arguments)}
 
@@ -162,11 +161,11 @@ def batch(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
                 part = images[first : first + count]
                 fastblur.blur(part, fastblur.Regions.from_boxes(rows[first : first + count]), "ilsvrc", out=part)
 
-        return work
+        return work, max(sizes)
 
     others = {name: alone(peer, [noise(*SIZE)] * 16, rows[:16]) for name, peer in SAME.items() if name != OURS}
-    result = series("batch", {count: {OURS: side(count)} for count in sizes}, max(sizes), arguments.repeat)
-    peers_alone = series("batch, peers, which take one image", {1: others}, 16, arguments.repeat)
+    result = series("batch", {count: {OURS: side(count)} for count in sizes}, arguments.repeat)
+    peers_alone = series("batch, peers, which take one image", {1: others}, arguments.repeat)
     return {key: result[key] | peers_alone[key] for key in result}
 
 
@@ -176,34 +175,38 @@ def sigma(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
     regions = fastblur.Regions.from_boxes([[[400, 400, 600, 600]]])
 
     def ours(deviation: float) -> Side:
-        return lambda: fastblur.blur(image, regions, "ilsvrc", strength=deviation / 200, out=image)
+        def side() -> None:
+            for _ in range(8):
+                fastblur.blur(image, regions, "ilsvrc", strength=deviation / 200, out=image)
+
+        return side, 8
 
     torch.set_num_threads(1)
     points = {
-        s: {OURS: ours(s), "kornia full frame, the filter alone": lambda s=s: filtered(value, float(s))}
+        s: {OURS: ours(s), "kornia full frame, the filter alone": (lambda s=s: filtered(value, float(s)), 1)}
         for s in (2, 4, 8, 16, 32, 64)
     }
-    return series("sigma", points, 1, arguments.repeat)
+    return series("sigma", points, arguments.repeat)
 
 
 def face(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
     points = {d: every([noise(*SIZE, seed=i) for i in range(8)], [drawn(1, d, seed=i) for i in range(8)])
               for d in (10, 20, 40, 80, 160, 320)}  # fmt: skip
-    return series("face", points, 8, arguments.repeat)
+    return series("face", points, arguments.repeat)
 
 
 def number(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
     points = {n: every([noise(*SIZE, seed=i) for i in range(8)], [drawn(n, 40, seed=i) for i in range(8)])
               for n in (1, 2, 4, 8, 16, 32)}  # fmt: skip
-    return series("faces", points, 8, arguments.repeat)
+    return series("faces", points, arguments.repeat)
 
 
 def image(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
     points = {
-        height * width: every([noise(height, width)], [drawn(1, 80, (height, width))])
+        height * width: every([noise(height, width)] * 4, [drawn(1, 80, (height, width), seed=i) for i in range(4)])
         for height, width in ((224, 224), SIZE, (768, 1024), (1080, 1920), (2160, 3840))
     }
-    return series("image", points, 1, arguments.repeat)
+    return series("image", points, arguments.repeat)
 
 
 def every(pixels: list[np.ndarray], rows: list[np.ndarray]) -> dict[str, Side]:

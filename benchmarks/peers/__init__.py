@@ -53,4 +53,9 @@ def found() -> tuple[dict[str, Any], dict[str, str]]:
 
 def described(peer: Any) -> dict[str, Any]:
     """Return what a result file says of a peer."""
-    return {"package": peer.PACKAGE, "version": versions((peer.PACKAGE,))[peer.PACKAGE], "lacks": peer.LACKS}
+    return {
+        "package": peer.PACKAGE,
+        "version": versions((peer.PACKAGE,))[peer.PACKAGE],
+        "lacks": peer.LACKS,
+        "same": peer.SAME,
+    }

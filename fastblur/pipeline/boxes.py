@@ -159,7 +159,7 @@ class BoxFile:
             key = bytes(self._text[ends[entry] : ends[entry + 1]]).decode("utf-8", "surrogatepass")
             raise SharedBoxes(
                 f"the boxes file's entry {key!r} stands for more than one image, and nobody knows whose boxes these "
-                f"are, expected names from SRC on, in tars and tables with the file's, as 'x.tar/{key}'; then start over"
+                f"are, expected names from SRC on, in tars and tables with the file's, 'x.tar/{key}'; then start over"
             )
 
     def _entry(self, key: str) -> int | None:
