@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 Samples = dict[str, list[np.ndarray]]  # measurement -> the seconds of each turn, pair by pair
-DRAWS = 2000
+DRAWS = 1000
 
 
 def main() -> None:
