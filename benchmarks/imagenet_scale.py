@@ -216,14 +216,14 @@ def commanded(folder: Path, arguments: argparse.Namespace) -> Run:
             while process.poll() is None:
                 peak = max(peak, resident(process.pid))
                 if not stopped and time.perf_counter() - begin > arguments.budget:
-                    process.send_signal(signal.SIGINT)  # it finishes the images in hand
+                    process.send_signal(signal.SIGTERM)  # it finishes the images in hand
                     stopped = True
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(1)
         whole = time.perf_counter() - begin
         ended.touch()
         written = json.loads(removing.communicate()[0])
-    if process.returncode not in (0, 130):
+    if process.returncode not in (0, 143):
         raise SystemExit(f"fastblur run ended with {process.returncode}")
     summary = json.loads((folder / "summary.json").read_text())
     if summary["failed"] or summary["images"] != written["files"]:

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md from the newest result files, with its figures.
+"""docs/benchmarks.md and the figures of README.md from the newest result files.
 
     python -m benchmarks.report [--results DIR] [--docs DIR]
 
@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.measure import ROOT
 
 Result = dict[str, Any]
+MARKS = "<!-- made by python -m benchmarks.report -->", "<!-- end -->"
 HEAD = """# Benchmarks
 
 Every table and figure on this page is made by `python -m benchmarks.report` from the result files in
@@ -31,6 +32,9 @@ def main() -> None:
     arguments = parser.parse_args()
     results = newest(arguments.results)
     (arguments.docs / "benchmarks.md").write_text(page(results), encoding="utf-8")
+    readme = arguments.docs.parent / "README.md"
+    if readme.exists():
+        readme.write_text(with_figures(readme.read_text("utf-8"), results), encoding="utf-8")
     draw(results, arguments.docs / "figures")
 
 
@@ -68,6 +72,49 @@ def page(results: dict[str, Result]) -> str:
         "suites": suites, "gpu": gpu,
     }  # fmt: skip
     parts += [section(results[kind]) for kind, section in sections.items() if kind in results]
+    return "\n".join(parts)
+
+
+def with_figures(readme: str, results: dict[str, Result]) -> str:
+    """Return README's text with what stands between its marks made anew."""
+    before, _, rest = readme.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    return f"{before}{MARKS[0]}\n{in_short(results)}{MARKS[1]}{after}" if after else readme
+
+
+def in_short(results: dict[str, Result]) -> str:
+    """Return the few figures that README shows."""
+    said = {
+        "operator": "blur, decoded images in memory",
+        "boxes": "`fastblur run --boxes`, JPEG files to JPEG files",
+        "detect": "`fastblur run`, faces found by CenterFace",
+    }
+    rows, machine = [], ""
+    for mode, what in said.items():
+        if (result := results.get(f"imagenet_scale {mode}")) is None:
+            continue
+        whole = result["measured_images"] == result["images"]
+        time = clock(result["seconds"]) if whole else f"{clock(result['extrapolated_seconds'])}, extrapolated"
+        ratios = [
+            f"{result['images_per_second'] / result[f'{side}_images_per_second']:.2g} x {result[side]['what']}"
+            for side in ("peer", "floor")
+        ]
+        rows.append([what, time, f"{result['images_per_second']:,.0f}", *ratios])
+        machine = f"{result['machine']['cpus']} CPUs ({result['machine']['processor']}), {result['date'][:10]}"
+    parts = ["![Milliseconds an image, beside others](docs/figures/peers.svg)\n"] if "operators" in results else []
+    if rows:
+        head = ["1.5 million images, 17 % with faces", "time", "images a second", "peer", "floor"]
+        parts.append(f"`python -m benchmarks.imagenet_scale --mode operator|boxes|detect`, {machine}:\n")
+        parts.append(table(head, rows))
+    if "operators" in results:
+        result = results["operators"]
+        worst = max(values["max"] for values in result["error"].values())
+        mean = max(values["mean"] for values in result["error"].values())
+        parts.append(
+            f"Against the formula in float64 a pixel is off by {worst:.2f} levels of 255 at most, {mean:.2f} on "
+            f"average (`{result['command'].split(' --json')[0]}`, {result['date'][:10]}). "
+            "[All figures](docs/benchmarks.md), [how we measure](docs/how-we-measure.md).\n"
+        )
     return "\n".join(parts)
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fastblur.json_stream import entries, object_of
 
 Boxes = npt.NDArray[np.float32]
+Size = tuple[int, int]  # width and height in pixels
 
 _CORNERS = ("x0", "y0", "x1", "y1")
 _NONE: Boxes = np.zeros((0, 4), np.float32)
@@ -41,21 +42,21 @@ def read_ilsvrc(path: str | Path) -> Iterator[tuple[str, Boxes]]:
         yield _checked_key(entry["url"], where), _checked_boxes(entry["bboxes"], where)
 
 
-def read_coco(path: str | Path) -> Iterator[tuple[str, Boxes]]:
-    """Yield (key, boxes) for every image of a COCO annotation file, whatever the annotations' categories.
+def read_coco(path: str | Path) -> Iterator[tuple[str, Boxes, Size | None]]:
+    """Yield (key, boxes, size) for every image of a COCO annotation file, whatever the annotations' categories.
 
     The file is {"images": [{"id": 7, "file_name": "a/x.jpg", ..}, ..], "annotations": [{"image_id": 7, "bbox": [x, y,
     width, height], ..}, ..], ..}; it is read as a stream, because polygons make it large.
 
     Returns:
-        The file name, a relative path, and (n, 4) float32 boxes, xyxy in pixels of the image as it is stored; n may be
-        0. Degenerate boxes are passed on.
+        The file name, a relative path; (n, 4) float32 boxes, xyxy in pixels of the image as it is stored, n may be 0,
+        degenerate boxes are passed on; and the image's size if the file tells it.
 
     Raises OSError for a file that cannot be read, ValueError for one of another form, for an annotation of an image
     that is not listed, for a file without any annotation (COCO lists the images of its test sets so: that does not
     say that they show nothing), and as `read_ilsvrc` for keys and coordinates.
     """
-    keys: dict[Any, str] = {}
+    keys: dict[Any, tuple[str, Size | None]] = {}
     rows: dict[Any, array[float]] = {}
     numbers = {"images": 0, "annotations": 0}
     for name, entry in _stream(path, "COCO annotations"):
@@ -68,7 +69,7 @@ def read_coco(path: str | Path) -> Iterator[tuple[str, Boxes]]:
                 raise ValueError(f'{where} is {_brief(entry)}, expected {{"id": .., "file_name": ..}}')
             if not isinstance(entry["id"], (int, str)) or entry["id"] in keys:
                 raise ValueError(f"{where} has the id {_brief(entry['id'])}, expected a number of its own")
-            keys[entry["id"]] = _checked_key(entry["file_name"], where)
+            keys[entry["id"]] = _checked_key(entry["file_name"], where), _size(entry, where)
         else:
             if not isinstance(entry, dict) or not {"image_id", "bbox"} <= entry.keys():
                 raise ValueError(f'{where} is {_brief(entry)}, expected {{"image_id": .., "bbox": [..]}}')
@@ -88,8 +89,8 @@ def read_coco(path: str | Path) -> Iterator[tuple[str, Boxes]]:
     for image in rows.keys() - keys.keys():
         raise ValueError(f"boxes file {path} has annotations of the image {image!r}, expected it among the images")
     for image in list(keys):  # what has been passed on is let go
-        key, row = keys.pop(image), rows.pop(image, None)
-        yield key, _NONE if row is None else np.array(row, np.float32).reshape(-1, 4)
+        (key, size), row = keys.pop(image), rows.pop(image, None)
+        yield key, _NONE if row is None else np.array(row, np.float32).reshape(-1, 4), size
 
 
 def is_coco(path: str | Path) -> bool:
@@ -110,15 +111,15 @@ def _stream(path: str | Path, expected: str) -> Iterator[tuple[str | None, Any]]
         ) from None
 
 
-def read_detections(path: str | Path) -> Iterator[tuple[str, Boxes | None]]:
-    """Yield (key, boxes) for every line of a file that `fastblur detect` has written.
+def read_detections(path: str | Path) -> Iterator[tuple[str, Boxes | None, Size | None]]:
+    """Yield (key, boxes, size) for every line of a file that `fastblur detect` has written.
 
-    A line is {"path": "a/x.jpg", "boxes": [[x0, y0, x1, y1], ..], ..}, or {"path": .., "error": ".."} for an image that
-    could not be searched.
+    A line is {"path": "a/x.jpg", "width": 500, "height": 375, "boxes": [[x0, y0, x1, y1], ..], ..}, where the size may
+    be left out, or {"path": .., "error": ".."} for an image that could not be searched.
 
     Returns:
-        The path, relative with "/" between folders, and (n, 4) float32 boxes, xyxy in pixels of the image as it is
-        stored; None for an image that could not be searched.
+        The path, relative with "/" between folders; (n, 4) float32 boxes, xyxy in pixels of the image as it is stored,
+        None for an image that could not be searched; and the image's size if the line tells it.
 
     Raises OSError for a file that cannot be read, ValueError for a line of another form.
     """
@@ -134,7 +135,18 @@ def read_detections(path: str | Path) -> Iterator[tuple[str, Boxes | None]]:
             if not isinstance(entry, dict) or "path" not in entry or not {"boxes", "error"} & entry.keys():
                 raise ValueError(f'{where} is {_brief(entry)}, expected {{"path": .., "boxes": [..]}}')
             key = _checked_key(entry["path"], where)
-            yield key, None if "error" in entry else _checked_rows(entry["boxes"], where)
+            boxes = None if "error" in entry else _checked_rows(entry["boxes"], where)
+            yield key, boxes, _size(entry, where)
+
+
+def _size(entry: dict[str, Any], where: str) -> Size | None:
+    width, height = entry.get("width"), entry.get("height")
+    if width is None or height is None:
+        return None
+    for side in (width, height):
+        if not isinstance(side, int) or isinstance(side, bool) or not 0 < side < 2**31:
+            raise ValueError(f"{where} has the width {_brief(width)} and height {_brief(height)}, expected pixels")
+    return width, height
 
 
 def _checked_rows(rows: Any, where: str) -> Boxes:

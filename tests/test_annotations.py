@@ -140,7 +140,7 @@ COCO = {
     ],
     "images": [
         {"id": 1, "file_name": "a.jpg", "width": 9},
-        {"id": 2, "file_name": "t/b.jpg"},
+        {"id": 2, "file_name": "t/b.jpg", "width": 640, "height": 480},
         {"id": 3, "file_name": "c"},
     ],
     "categories": [],
@@ -150,7 +150,8 @@ COCO = {
 def test_coco(tmp_path: Path) -> None:
     path = write(tmp_path / "boxes.json", COCO)
     assert is_coco(path)
-    read = {key: boxes.tolist() for key, boxes in read_coco(path)}
+    assert [size for _, _, size in read_coco(path)] == [None, (640, 480), None]
+    read = {key: boxes.tolist() for key, boxes, _ in read_coco(path)}
     assert read == {"a.jpg": [[0, 0, 5, 5]], "t/b.jpg": [[10, 20, 40, 60.5], [1, 1, 1, 4]], "c": []}
     assert not is_coco(write(tmp_path / "list.json", [COCO]))
 
@@ -200,7 +201,8 @@ def test_detections(tmp_path: Path) -> None:
         {"path": "d.jpg", "boxes": [], "error": "detect: died"},
     ]
     path = write(tmp_path / "boxes.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-    read = [(key, None if boxes is None else boxes.tolist()) for key, boxes in read_detections(path)]
+    assert [size for _, _, size in read_detections(path)] == [(9, 9), None, None, None]
+    read = [(key, None if boxes is None else boxes.tolist()) for key, boxes, _ in read_detections(path)]
     assert read == [
         ("t/a é.jpg", [[1, 2, 3, 4.5], [0, 0, 9, 9]]),
         ("b.jpg", []),
@@ -225,6 +227,8 @@ def test_detections(tmp_path: Path) -> None:
         ({"path": "/a.jpg", "error": "x"}, r'without "\.\."'),
         ({"path": "a.jpg", "boxes": {}}, "expected a list"),
         ({"path": "a.jpg", "boxes": None}, "expected a list"),
+        ({"path": "a.jpg", "boxes": [], "width": "9", "height": 9}, "expected pixels"),
+        ({"path": "a.jpg", "boxes": [], "width": 0, "height": 9}, "expected pixels"),
         ({"path": "a.jpg", "boxes": [[1, 2, 3]]}, "four finite numbers"),
         ({"path": "a.jpg", "boxes": [{"x0": 1}]}, "four finite numbers"),
         ({"path": "a.jpg", "boxes": [[1, 2, 3, None]]}, "four finite numbers"),

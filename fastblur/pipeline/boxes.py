@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastblur.annotations import Boxes, is_coco, read_coco, read_detections, read_ilsvrc
+from fastblur.annotations import Boxes, Size, is_coco, read_coco, read_detections, read_ilsvrc
 
 MANY = 10_000  # first folders of keys that are worth remembering
 WITHIN_A_PIXEL = 1.5  # where boxes end that are parts of the image, 0..1, with some room
@@ -30,17 +30,17 @@ class BoxFile:
     `train`, `n01440764/x.JPEG` is looked up as itself, as `train/n01440764/x.JPEG` and so on up.
 
     A name that ends in .jsonl is read as what `fastblur detect` writes, any other as ILSVRC face annotations or COCO.
-    The file is read as a stream and kept as a few arrays: about 80 bytes an image.
+    The file is read as a stream and kept as a few arrays: about 90 bytes an image.
 
     Raises OSError and ValueError as the readers do, and ValueError for a key that comes twice.
     """
 
     def __init__(self, path: Path, root: Path) -> None:
         names, ends, hashes, values, lasts = bytearray(), array("q"), array("Q"), array("f"), array("q")
-        unsearched = array("b")
+        unsearched, sizes = array("b"), array("i")
         parts = [part for part in root.parts if part != root.anchor]
         firsts: set[str] = set()
-        for key, boxes in _read(path):
+        for key, boxes, size in _read(path):
             key = posixpath.normpath(key)
             first = key.partition("/")[0]
             if len(firsts) <= MANY or first in parts:
@@ -53,6 +53,7 @@ class BoxFile:
                 values.extend(boxes.ravel().tolist())
             lasts.append(len(values) // 4)
             unsearched.append(boxes is None)
+            sizes.extend(size or (0, 0))
         self._names = np.frombuffer(bytes(names), np.uint8)
         self._ends = np.concatenate(([0], np.frombuffer(ends, np.int64) if ends else [])).astype(np.int64)
         given = np.frombuffer(hashes, np.uint64) if hashes else np.empty(0, np.uint64)
@@ -61,6 +62,7 @@ class BoxFile:
         self._boxes = np.array(values, np.float32).reshape(-1, 4)
         self._lasts = np.concatenate(([0], lasts)).astype(np.int64)  # an image's boxes end where the next one's begin
         self._unsearched = np.array(unsearched, bool)
+        self._sizes = np.frombuffer(sizes, np.int32) if sizes else np.empty(0, np.int32)
         self._refuse_duplicates(path)
         prefixes = ["".join(f"{name}/" for name in parts[start:]) for start in range(len(parts), -1, -1)]
         self._prefixes = [prefix for prefix in prefixes if not prefix or prefix.partition("/")[0] in firsts]
@@ -70,7 +72,7 @@ class BoxFile:
 
     def _begin(self) -> None:
         # Views give plain numbers, several times faster than arrays do; they cannot be sent to another process.
-        arrays: tuple[Any, ...] = self._hashes, self._order, self._ends, self._lasts, self._unsearched
+        arrays: tuple[Any, ...] = self._hashes, self._order, self._ends, self._lasts, self._unsearched, self._sizes
         self._view = tuple(memoryview(one) for one in arrays)
         self._text = self._names.data
         self._seen = bytearray(len(self._unsearched))
@@ -101,9 +103,15 @@ class BoxFile:
         return self._seen.count(0)
 
     def find(self, name: str, how: int = BY_NAME) -> Boxes | None:
-        """Return the boxes of the image `name` below the root, (n, 4) float32; None where the file does not name it.
+        """Return the boxes alone that `lookup` returns."""
+        found = self.lookup(name, how)
+        return None if found is None else found[0]
 
-        `how` is BY_KEY where `name` is only what the image is called within its tar or table.
+    def lookup(self, name: str, how: int = BY_NAME) -> tuple[Boxes, Size | None] | None:
+        """Return the boxes of the image `name` below the root, (n, 4) float32, and its size if the file tells it.
+
+        None where the file does not name it. `how` is BY_KEY where `name` is only what the image is called within its
+        tar or table.
 
         Raises ValueError where the file names it in two ways, or in another way than the images found before: then
         nobody knows whose boxes these are; and where the file says that the image could not be searched. Raises
@@ -132,13 +140,14 @@ class BoxFile:
                 f"the boxes file names {prefix + name!r}, but earlier images begin with {self._used!r} there, "
                 "expected all paths from the same folder"
             )
-        _, _, _, lasts, unsearched = self._view
+        _, _, _, lasts, unsearched, sizes = self._view
         self._take(entry, how)
         if self._log is not None:
             self._log.append((entry, how))
         if unsearched[entry]:
             raise ValueError("the boxes file says that this image could not be searched")
-        return self._boxes[lasts[entry] : lasts[entry + 1]]
+        width, height = sizes[2 * entry], sizes[2 * entry + 1]
+        return self._boxes[lasts[entry] : lasts[entry + 1]], (width, height) if width else None
 
     def drain(self) -> list[tuple[int, int]]:
         """Return what a copy of this file in another process has found since it was last asked, for `claim`."""
@@ -155,7 +164,7 @@ class BoxFile:
             shared = how == BY_KEY and self._seen[entry]
             self._seen[entry] |= how
         if shared:
-            _, _, ends, _, _ = self._view
+            ends = self._view[2]
             key = bytes(self._text[ends[entry] : ends[entry + 1]]).decode("utf-8", "surrogatepass")
             raise SharedBoxes(
                 f"the boxes file's entry {key!r} stands for more than one image, and nobody knows whose boxes these "
@@ -167,7 +176,7 @@ class BoxFile:
             return None
         name = _name(key)
         wanted = _hash(name)
-        hashes, order, ends, _, _ = self._view
+        hashes, order, ends, *_ = self._view
         at = bisect_left(hashes, wanted)
         while at < len(hashes) and hashes[at] == wanted:
             entry: int = order[at]
@@ -188,10 +197,12 @@ class BoxFile:
             names.add(name)
 
 
-def _read(path: Path) -> Iterator[tuple[str, Boxes | None]]:
+def _read(path: Path) -> Iterator[tuple[str, Boxes | None, Size | None]]:
     if path.suffix.lower() == ".jsonl":
         return read_detections(path)
-    return iter(read_coco(path) if is_coco(path) else read_ilsvrc(path))
+    if is_coco(path):
+        return iter(read_coco(path))
+    return ((key, boxes, None) for key, boxes in read_ilsvrc(path))
 
 
 def _name(key: str) -> bytes:

@@ -26,17 +26,17 @@ def with_boxes(item: Item, box_file: BoxFile | None, unlisted: str) -> Item:
     if box_file is None or item.problem is not None:
         return item
     try:
-        boxes = box_file.find(item.name)
-        if boxes is None and item.key is not None:
-            boxes = box_file.find(item.key, BY_KEY)
+        found = box_file.lookup(item.name)
+        if found is None and item.key is not None:
+            found = box_file.lookup(item.key, BY_KEY)
     except ValueError as error:
         return replace(item, problem=f"boxes: {error}")
     except SharedBoxes as error:  # the image before this one may have got wrong boxes too
         raise RunStopped(f"the run stopped at {item.name!r}: {error}") from error
-    if boxes is None and unlisted == "detect":
+    if found is not None:
+        return replace(item, boxes=found[0], size=found[1])
+    if unlisted == "detect":
         return item
-    if boxes is None and unlisted == "copy":
-        boxes = NO_BOXES
-    if boxes is None:
-        return replace(item, problem="boxes: the boxes file does not name this image")
-    return replace(item, boxes=boxes)
+    if unlisted == "copy":
+        return replace(item, boxes=NO_BOXES)
+    return replace(item, problem="boxes: the boxes file does not name this image")

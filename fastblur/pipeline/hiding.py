@@ -11,6 +11,7 @@ import torch
 from fastblur.annotations import Boxes
 from fastblur.codecs import Picture
 from fastblur.ops import blur, fill, pixelate
+from fastblur.pipeline.lane import Lane
 from fastblur.recipes import resolve_recipe
 
 Hide = Callable[[list[Picture], list[Boxes]], None]
@@ -42,17 +43,17 @@ def make_hide(method: str, device: str, **options: Any) -> tuple[Hide, dict[str,
     """
     operator, arguments, parameters = operator_of(method, **options)
     color = parse_color(str(arguments.pop("color"))) if method == "fill" else None
+    lane = Lane(device)
 
     def hide(pictures: list[Picture], boxes: list[Boxes]) -> None:
         for kind in {picture.color for picture in pictures}:
             chosen = [i for i, picture in enumerate(pictures) if picture.color == kind]
             images = [torch.from_numpy(pictures[i].pixels).permute(2, 0, 1) for i in chosen]
-            moved = images if device == "cpu" else [image.to(device) for image in images]
             extra: dict[str, Any] = {} if color is None else {"color": as_levels(color, kind)}
-            operator(moved, [boxes[i] for i in chosen], out=moved, **arguments, **extra)
-            if moved is not images:
-                for image, changed in zip(images, moved, strict=True):
-                    image.copy_(changed)
+            with lane.open():
+                moved = lane.to_device(images)
+                operator(moved, [boxes[i] for i in chosen], out=moved, **arguments, **extra)
+                lane.back(moved, images)
 
     # A first call on a tiny image lets the operator check its options and compile what it needs before the run starts.
     tiny = Picture(np.zeros((8, 8, 3), np.uint8), "PNG", "RGB", 1, b"")

@@ -82,6 +82,7 @@ def make_detect(
 ) -> "tuple[Detect, dict[str, Any]]":
     """Return a function that finds regions, and the parameters that decide what it finds."""
     from fastblur.detectors import load_detector
+    from fastblur.pipeline.lane import Lane
 
     if threshold is not None and not 0 <= threshold <= 1:
         raise ValueError(f"threshold is {threshold}, expected 0..1")
@@ -89,8 +90,11 @@ def make_detect(
         raise ValueError(f"detect-size is {size}, expected at least {SMALLEST} pixels: no face is found in less")
     detector = load_detector(name or "centerface", device=device, score_threshold=threshold, size=size, threads=1)
 
+    lane = Lane(device)
+
     def detect(images: Any) -> Any:
-        return detector([image.to(device) for image in images])
+        with lane.open():
+            return detector(lane.to_device(images)).to("cpu")
 
     return detect, {
         "detector": detector.name,

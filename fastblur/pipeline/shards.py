@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from fastblur.annotations import Boxes
+from fastblur.annotations import Boxes, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Item:
         boxes: its boxes, where it came with them: (n, 4) float32, xyxy in stored pixels, relative to the image's sides
             if `relative`.
         relative: see `boxes`.
+        size: the width and height of the image that its boxes are of, where that is known.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Item:
     key: str | None = None
     boxes: Boxes | None = None
     relative: bool = False
+    size: Size | None = None
 
 
 @dataclass(slots=True)

@@ -48,6 +48,9 @@ class Work(Batches):
         one.boxes = self._checked_relative(one) if item.boxes is not None and item.relative else item.boxes
         if one.boxes is None and self.detect is None:
             raise Failure("boxes: none are given for this image")
+        if item.size is not None and sorted(item.size) != sorted(size := size_of(one.data)):  # seen upright or not
+            told = " x ".join(map(str, item.size))
+            raise Failure(f"boxes: they are of an image of {told} pixels, this one has {size[0]} x {size[1]}")
         if one.boxes is None or len(one.boxes) > 0:
             super().open(one)
         else:

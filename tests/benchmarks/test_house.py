@@ -162,6 +162,9 @@ def test_the_page_says_what_the_newest_results_say() -> None:
     results = report.newest(ROOT / "benchmarks" / "results")
     assert "operators" in results
     assert (ROOT / "docs" / "benchmarks.md").read_text("utf-8") == report.page(results)
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert report.in_short(results) in readme
+    assert report.with_figures(readme, results) == readme
 
 
 def test_of_two_results_the_newer_one_counts(tmp_path: Path) -> None:

@@ -1,17 +1,19 @@
 """Box files that call images by their names within tars: boxes that would go to two images stop the run."""
 
 import io
+import json
 import pickle
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fastblur.pipeline import run
 from fastblur.pipeline.boxes import BY_KEY, BoxFile, SharedBoxes
 from fastblur.pipeline.flow import RunStopped
-from tests.pipeline.conftest import FACE
+from tests.pipeline.conftest import FACE, failures, files_below
 
 Write = Callable[[dict[str, list[tuple[float, float, float, float]]]], Path]
 
@@ -77,3 +79,18 @@ def test_an_image_that_took_the_boxes_of_another_stops_the_run(
         (src / name).write_bytes(face_jpeg)
     with pytest.raises(RunStopped, match="stands for more than one image"):
         run(src, tmp_path / "out", boxes=write_boxes({"train/a.jpg": []}))
+
+
+@pytest.mark.parametrize("boxes", [[], [list(FACE)]])
+def test_boxes_of_an_image_of_another_size_are_refused(tmp_path: Path, face_jpeg: bytes, boxes: list[Any]) -> None:
+    (tmp_path / "src").mkdir()
+    lines = []
+    for name, size in (("a.jpg", (512, 512)), ("b.jpg", (256, 256)), ("c.jpg", (None, 512))):
+        (tmp_path / "src" / name).write_bytes(face_jpeg)
+        lines.append(json.dumps({"path": name, "boxes": boxes, "width": size[0], "height": size[1]}) + "\n")
+    (tmp_path / "boxes.jsonl").write_text("".join(lines))
+    run(tmp_path / "src", tmp_path / "out", boxes=tmp_path / "boxes.jsonl")
+    assert files_below(tmp_path / "out") == {"a.jpg", "c.jpg"}
+    assert failures(tmp_path / "out") == {
+        "b.jpg": "boxes: they are of an image of 256 x 256 pixels, this one has 512 x 512"
+    }
