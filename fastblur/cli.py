@@ -277,7 +277,8 @@ def run_command(
     A detector misses faces, and a blurred face can still be known by its surroundings: look at the result.
     """
     if device != Device.cuda and engine in (Engine.auto, Engine.processes) and workers != 1 and os.path.isdir(src):
-        begin()  # while this process loads its own packages
+        # While this process loads its own packages.
+        begin(detecting=(boxes is None and box_column is None) or unlisted == Unlisted.detect)
     from fastblur.pipeline import run
     from fastblur.pipeline.progress import shown
 

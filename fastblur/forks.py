@@ -4,13 +4,17 @@ import multiprocessing
 from multiprocessing.context import BaseContext
 
 
-def begin() -> BaseContext:
-    """Return how to start processes; where it can be, from one that begins at once to load what they all need."""
+def begin(*, detecting: bool) -> BaseContext:
+    """Return how to start processes; where it can be, from one that begins at once to load what they all need.
+
+    Args:
+        detecting: whether they will run a detector.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     from multiprocessing import forkserver
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["fastblur.pipeline.preload"])
+    context.set_forkserver_preload([f"fastblur.pipeline.{'preload_detect' if detecting else 'preload'}"])
     forkserver.ensure_running()
     return context

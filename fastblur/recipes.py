@@ -7,6 +7,8 @@ Shape = Literal["box", "ellipse"]
 Scope = Literal["region", "image"]
 
 
+FARTHEST = 1 << 24  # pixels; float32 counts no farther one by one
+MOST_BLOCKS = 1 << 16
 LARGEST = 100  # times the face: what lies beyond is everywhere the same, and the work grows without need
 
 
@@ -44,6 +46,18 @@ def check_fraction(name: str, value: Any) -> None:
     """Raise ValueError unless `value` is a number from 0 to `LARGEST`."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LARGEST:
         raise ValueError(f"{name} is {value!r}, expected a number from 0 to {LARGEST}")
+
+
+def check_shape(shape: str) -> None:
+    """Raise ValueError unless `shape` is "box" or "ellipse"."""
+    if shape not in ("box", "ellipse"):
+        raise ValueError(f"shape is {shape!r}, expected 'box' or 'ellipse'")
+
+
+def check_blocks(blocks: int) -> None:
+    """Raise ValueError unless `blocks` is an int from 1 to `MOST_BLOCKS`."""
+    if isinstance(blocks, bool) or not isinstance(blocks, int) or not 1 <= blocks <= MOST_BLOCKS:
+        raise ValueError(f"blocks is {blocks!r}, expected an int from 1 to {MOST_BLOCKS}")
 
 
 RECIPES: dict[str, Recipe] = {

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fastblur import ops
 from fastblur.annotations import Boxes
 from fastblur.codecs import SUFFIXES, Picture, decode, encode, stored_boxes, upright_rgb
 from fastblur.detectors import load_detector
 from fastblur.pipeline.boxes import hiding_boxes
-from fastblur.pipeline.hiding import make_hide, operator_of
+from fastblur.pipeline.hiding import arguments_of, make_hide
 from fastblur.regions import Regions
 
 ORIENTATION = 0x0112  # EXIF's number for it
@@ -76,7 +77,8 @@ class BlurFaces(nn.Module):
         self._detector = detector or "centerface"
         self._detecting: dict[str, Any] = {"score_threshold": threshold, "size": size}
         self._method, self._options = method, options
-        self._operator, self._arguments, _ = operator_of(method, **options)
+        self._arguments, _ = arguments_of(method, **options)
+        self._operator = getattr(ops, method)
         self._made: dict[str, Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastblur.kernels import Batch
 from fastblur.kernels.cuda_launch import launch
 from fastblur.kernels.cuda_plan import BLUR, CIRCULAR, COLOR, CONSTANT, INSIDE, MASK, MOSAIC, REFLECT, REPLICATE
+from fastblur.kernels.kernel import Batch
 from fastblur.recipes import Recipe
 from fastblur.regions import Regions
 

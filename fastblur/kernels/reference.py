@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.special import ndtr
 
-from fastblur.kernels import Batch
+from fastblur.kernels.kernel import Batch
 from fastblur.recipes import Recipe
 from fastblur.regions import Regions
 

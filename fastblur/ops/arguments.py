@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastblur.kernels import Batch, Images, Kernel
+from fastblur.kernels.kernel import Batch, Images, Kernel
+from fastblur.recipes import FARTHEST
 from fastblur.regions import Regions
 
 AnyImages = TypeVar("AnyImages", bound=Images)
 
 DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16, torch.float64)
-FARTHEST = 1 << 24  # pixels; float32 counts no farther one by one
 BACKENDS = ("cpu", "cuda", "reference")
 HAS_TRITON = find_spec("triton") is not None
 NAMES = {"cpu": "the CPU", "cuda": "a CUDA device"}
@@ -181,12 +181,6 @@ def device_of(batch: Batch) -> torch.device | None:
     if isinstance(batch, Tensor):
         return batch.device
     return batch[0].device if batch else None
-
-
-def check_shape(shape: str) -> None:
-    """Raise ValueError unless `shape` is "box" or "ellipse"."""
-    if shape not in ("box", "ellipse"):
-        raise ValueError(f"shape is {shape!r}, expected 'box' or 'ellipse'")
 
 
 def _describe(images: Images) -> str:

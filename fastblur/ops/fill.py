@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastblur.kernels import Batch
-from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, check_shape, like, pick_kernel
-from fastblur.recipes import check_fraction
+from fastblur.kernels.kernel import Batch
+from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like, pick_kernel
+from fastblur.recipes import check_fraction, check_shape
 
 
 def fill(

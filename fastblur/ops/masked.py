@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastblur.kernels import Batch, Images
+from fastblur.kernels.kernel import Batch, Images
 from fastblur.ops.arguments import AnyImages, as_batch, as_out, device_of, like, pick_kernel
 
 BORDER_TYPES = ("replicate", "reflect", "constant", "circular")

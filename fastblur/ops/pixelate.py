@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, check_shape, like, pick_kernel
-from fastblur.recipes import check_fraction
-
-MOST_BLOCKS = 1 << 16
+from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like, pick_kernel
+from fastblur.recipes import check_blocks, check_fraction, check_shape
 
 
 def pixelate(
@@ -38,8 +36,7 @@ def pixelate(
 
     Raises ValueError or TypeError for arguments that do not fit, in one sentence.
     """
-    if isinstance(blocks, bool) or not isinstance(blocks, int) or not 1 <= blocks <= MOST_BLOCKS:
-        raise ValueError(f"blocks is {blocks!r}, expected an int from 1 to {MOST_BLOCKS}")
+    check_blocks(blocks)
     check_fraction("margin", margin)
     check_shape(shape)
     batch = as_batch(images)

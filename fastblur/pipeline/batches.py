@@ -1,17 +1,19 @@
 """Images read, decoded and searched together: what hiding and listing have in common."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from fastblur.codecs import Picture, decode, decode_reduced, size_of, stored_boxes, upright_rgb
 from fastblur.pipeline.hand import FAILED, Failure, Images, Opened, step
 from fastblur.pipeline.storage import read_file
-from fastblur.regions import Regions
 
-Detect = Callable[[list[torch.Tensor]], Regions]
+if TYPE_CHECKING:
+    import torch
+
+Detect = Callable[[list[Any]], Any]
+"""Takes (3, H, W) uint8 tensors and returns their Regions; a run with given boxes loads neither."""
 
 HEADERS = 64 << 20  # bytes of a file beside its pixels, four to each, that are read at most
 PIECE_PIXELS = 16_000_000  # of a batch decoded at once, give or take one image: bounds memory where images are large
@@ -115,6 +117,8 @@ class Batches:
 
     def _find(self, images: list[Opened]) -> None:
         """Find the boxes of every image."""
+        import torch
+
         assert self.detect is not None
         pictures = [one.picture for one in images if one.picture is not None]
         regions = self.detect([torch.from_numpy(upright_rgb(picture)).permute(2, 0, 1) for picture in pictures])
@@ -136,7 +140,7 @@ class Batches:
                 one.landmarks = (_stored_points(points[: len(boxes)][inside], picture) * scale).tolist()
 
 
-def _stored_points(points: torch.Tensor, picture: Picture) -> Any:
+def _stored_points(points: "torch.Tensor", picture: Picture) -> Any:
     """Return (n, 5, 2) points of the upright image in stored coordinates: a point is a box without an area."""
     flat = points.reshape(-1, 2).numpy()
     return stored_boxes(np.hstack((flat, flat)), picture)[:, :2].reshape(-1, 5, 2)

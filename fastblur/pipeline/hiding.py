@@ -1,27 +1,24 @@
 """The operator of a run: from the options of the command to a function that hides regions in pictures."""
 
 from collections.abc import Callable
-from inspect import signature
 from math import erf, sqrt
 from typing import Any
 
 import numpy as np
-import torch
 
 from fastblur.annotations import Boxes
 from fastblur.codecs import Picture
-from fastblur.ops import blur, fill, pixelate
-from fastblur.pipeline.lane import Lane
-from fastblur.recipes import resolve_recipe
+from fastblur.kernels.cpu_work import NO_COLOR, Parameters, hide_in_arrays, of_blur, of_fill, of_pixelate
+from fastblur.recipes import check_blocks, check_fraction, check_shape, resolve_recipe
 
 Hide = Callable[[list[Picture], list[Boxes]], None]
 
-OPTIONS = {
-    "blur": ("recipe", "strength", "margin", "feather", "shape"),
-    "pixelate": ("blocks", "margin", "shape"),
-    "fill": ("color", "margin", "feather", "shape"),
+OPTIONS: dict[str, dict[str, Any]] = {
+    "blur": dict.fromkeys(("recipe", "strength", "margin", "feather", "shape")),
+    "pixelate": {"blocks": 8, "margin": 0.1, "shape": "box"},
+    "fill": {"color": 0, "margin": 0.1, "feather": 0.0, "shape": "box"},
 }
-
+"""The options of each method, with the operators' own defaults; a blur's are its recipe's."""
 
 WEAKEST = 0.05  # strength; half of what the ImageNet team took
 FINEST = 32  # blocks along a face's longer side
@@ -41,34 +38,72 @@ def make_hide(method: str, device: str, **options: Any) -> tuple[Hide, dict[str,
 
     Raises ValueError for an unknown method, an option that is not the method's, or a value that the operator refuses.
     """
-    operator, arguments, parameters = operator_of(method, **options)
+    arguments, parameters = arguments_of(method, **options)
     color = parse_color(str(arguments.pop("color"))) if method == "fill" else None
-    lane = Lane(device)
+    at_once = in_arrays(method, arguments) if device == "cpu" else on_device(method, arguments, device)
 
     def hide(pictures: list[Picture], boxes: list[Boxes]) -> None:
         for kind in {picture.color for picture in pictures}:
             chosen = [i for i, picture in enumerate(pictures) if picture.color == kind]
-            images = [torch.from_numpy(pictures[i].pixels).permute(2, 0, 1) for i in chosen]
-            extra: dict[str, Any] = {} if color is None else {"color": as_levels(color, kind)}
-            with lane.open():
-                moved = lane.to_device(images)
-                operator(moved, [boxes[i] for i in chosen], out=moved, **arguments, **extra)
-                lane.back(moved, images)
+            levels = None if color is None else as_levels(color, kind)
+            at_once([pictures[i].pixels for i in chosen], [boxes[i] for i in chosen], levels)
 
-    # A first call on a tiny image lets the operator check its options and compile what it needs before the run starts.
+    # A first call on a tiny image compiles what is needed before the run starts.
     tiny = Picture(np.zeros((8, 8, 3), np.uint8), "PNG", "RGB", 1, b"")
     hide([tiny], [np.array([[1, 1, 7, 7]], np.float32)])
     return hide, {"method": method, **parameters}
 
 
-def operator_of(method: str, **options: Any) -> tuple[Callable[..., Any], dict[str, Any], dict[str, Any]]:
-    """Return the operator of a method, its arguments, and the parameters that they stand for.
+AtOnce = Callable[[list[np.ndarray], list[Boxes], list[float] | None], None]
+"""Hides boxes in (H, W, C) uint8 images of one kind, in place; the last is the level of each channel to fill with."""
+
+
+def in_arrays(method: str, arguments: dict[str, Any]) -> AtOnce:
+    """Return what hides by the CPU kernel, without torch, which takes a second to load."""
+    parameters = parameters_of(method, arguments)
+
+    def hide(images: list[np.ndarray], boxes: list[Boxes], color: list[float] | None) -> None:
+        hide_in_arrays(images, boxes, parameters, NO_COLOR if color is None else np.array(color, np.float32))
+
+    return hide
+
+
+def parameters_of(method: str, arguments: dict[str, Any]) -> Parameters:
+    """Return a method's arguments as the CPU kernel takes them."""
+    if method == "blur":
+        return of_blur(arguments["recipe"])
+    return of_pixelate(**arguments) if method == "pixelate" else of_fill(**arguments)
+
+
+def on_device(method: str, arguments: dict[str, Any], device: str) -> AtOnce:
+    """Return what hides by the operator on a device."""
+    import torch
+
+    from fastblur import ops
+    from fastblur.pipeline.lane import Lane
+
+    operator, lane = getattr(ops, method), Lane(device)
+
+    def hide(images: list[np.ndarray], boxes: list[Boxes], color: list[float] | None) -> None:
+        here = [torch.from_numpy(image).permute(2, 0, 1) for image in images]
+        extra: dict[str, Any] = {} if color is None else {"color": color}
+        with lane.open():
+            there = lane.to_device(here)
+            operator(there, boxes, out=there, **arguments, **extra)
+            lane.back(there, here)
+
+    return hide
+
+
+def arguments_of(method: str, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the arguments of a method's operator, and the parameters that they stand for.
 
     Args:
         method: "blur", "pixelate" or "fill".
         options: those of the operator, as its own arguments; None stands for the operator's default.
 
-    Raises ValueError for an unknown method or an option that is not the method's.
+    Raises ValueError for an unknown method, an option that is not the method's, or a value that does not fit or would
+    not hide a face.
     """
     if method not in OPTIONS:
         raise ValueError(f"method is {method!r}, expected one of {', '.join(map(repr, OPTIONS))}")
@@ -82,11 +117,15 @@ def operator_of(method: str, **options: Any) -> tuple[Callable[..., Any], dict[s
         name = given.pop("recipe", "default")
         recipe = resolve_recipe(name, **given)
         check_hides(recipe.margin, recipe.feather, strength=recipe.strength)
-        return blur, {"recipe": recipe}, {"recipe": name, **vars(recipe)}
-    operator: Callable[..., Any] = pixelate if method == "pixelate" else fill
-    arguments = {name: signature(operator).parameters[name].default for name in OPTIONS[method]} | given
+        return {"recipe": recipe}, {"recipe": name, **vars(recipe)}
+    arguments = OPTIONS[method] | given
+    for name in ("margin", "feather"):
+        check_fraction(name, arguments.get(name, 0.0))
+    check_shape(arguments["shape"])
+    if method == "pixelate":
+        check_blocks(arguments["blocks"])
     check_hides(arguments["margin"], arguments.get("feather", 0), blocks=arguments.get("blocks"))
-    return operator, arguments, dict(arguments)
+    return arguments, dict(arguments)
 
 
 def check_hides(margin: float, feather: float, *, strength: float | None = None, blocks: int | None = None) -> None:

@@ -42,19 +42,30 @@ class Job:
     box_file: bool
     box_column: bool
 
+    @property
+    def detects(self) -> bool:
+        """Whether a detector may have to look at images."""
+        return not (self.box_file or self.box_column) or self.unlisted == "detect"
+
+    def one_thread(self) -> None:
+        """Let torch, if it will be loaded at all, use one thread in this one: the images are the parallelism."""
+        if self.detects:
+            import torch
+
+            torch.set_num_threads(1)
+
     def work(self) -> "tuple[Work, dict[str, Any]]":
         """Return what does the work, and the parameters that it goes by.
 
         Raises ValueError, TypeError, ImportError or OSError where an argument does not fit.
         """
-        # Here, and not above: a run whose processes do the work never loads torch itself.
+        # Here, and not above: a run whose processes do the work never loads what they load.
         from fastblur.pipeline.hiding import make_hide
         from fastblur.pipeline.work import Work
 
         if self.max_pixels < 1:
             raise ValueError(f"max-pixels is {self.max_pixels}, expected at least 1")
         hide, hiding = make_hide(self.method, self.device, **self.options)
-        given = self.box_file or self.box_column
         if self.box_file and self.box_column:
             raise ValueError("--boxes and --box-column were given, expected one of them")
         if self.unlisted is not None and not self.box_file:
@@ -63,7 +74,7 @@ class Job:
             raise ValueError(f"unlisted is {self.unlisted!r}, expected one of {', '.join(map(repr, UNLISTED))}")
         detect: Detect | None = None
         detecting: dict[str, Any] = {}
-        if not given or self.unlisted == "detect":
+        if self.detects:
             detect, detecting = make_detect(self.detector, self.threshold, self.detect_size, self.device)
         else:
             asked = {"detector": self.detector, "threshold": self.threshold, "detect-size": self.detect_size}

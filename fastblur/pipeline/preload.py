@@ -1,11 +1,17 @@
 """What the worker processes of a run all need, loaded once by the process that they are forked from."""
 
-import torch
+import sys
 
-from fastblur.pipeline import processes
-from fastblur.pipeline.hiding import make_hide
+# Numba looks for SciPy's linear algebra, which no loop here needs, and which takes a quarter of a second to load.
+_HIDDEN = "scipy" not in sys.modules
+if _HIDDEN:
+    sys.modules["scipy"] = None  # type: ignore[assignment]
 
-__all__ = ["processes"]
+from fastblur.pipeline import processes, work  # noqa: E402
+from fastblur.pipeline.hiding import make_hide  # noqa: E402
 
-torch.set_num_threads(1)  # a process with threads must not be forked
+__all__ = ["processes", "work"]
+
 make_hide("blur", "cpu")  # reads the compiled loops from the disk
+if _HIDDEN:
+    del sys.modules["scipy"]

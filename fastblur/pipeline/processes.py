@@ -51,7 +51,7 @@ class Processes:
         self.threads = AHEAD * workers
         self._stages = stages
         self._lock = threading.Lock()
-        made = begin()
+        made = begin(detecting=job.detects)
         self._processes = [_Process(made, job, destination, readers) for _ in range(workers)]
 
     def do(self, hand: Hand) -> None:
@@ -177,12 +177,10 @@ class _Process:
 
 def _main(pipe: Connection, job: Job, destination: str, readers: int) -> None:
     """Do batches until the run says that there are no more, or is gone."""
-    import torch
-
     for number in (signal.SIGINT, signal.SIGTERM):  # the run decides what becomes of them
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_run, daemon=True).start()
-    torch.set_num_threads(1)
+    job.one_thread()
     sending = threading.Lock()
 
     def send(ticket: int, told: Any) -> None:
@@ -215,7 +213,7 @@ def _main(pipe: Connection, job: Job, destination: str, readers: int) -> None:
             send(hand.part, [_told(one, hand.anywhere) for one in hand.images])
 
         stages = [Stage(name, function, threads) for name, function, threads in work.stages(readers, job.device)]
-        line = Stages([*stages, Stage("write", answer)], 1, AHEAD, lambda: torch.set_num_threads(1))
+        line = Stages([*stages, Stage("write", answer)], 1, AHEAD, job.one_thread)
         line.run(received())
         send(END, line.report())
     except Exception as error:

@@ -161,7 +161,12 @@ def run(
             else:
                 assert work is not None
                 line = work.stages(readers(opened.path), device)
-                _through(flow(line, workers=count, most=3 * count + 4, begin=one_thread), shards, tick, stages)
+                _through(
+                    flow(line, workers=count, most=3 * count + 4, begin=job.one_thread),
+                    shards,
+                    tick,
+                    stages,
+                )
         except KeyboardInterrupt as error:
             interrupted = int(getattr(error, "signal", 2))
         except OSError as error:
@@ -227,13 +232,6 @@ def _through(
         flow.run(shards, tick)
     finally:
         stages.update(flow.line.report())
-
-
-def one_thread() -> None:
-    """Let torch use one thread in this one: the images are the parallelism."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def check_workers(workers: int | None) -> None:
