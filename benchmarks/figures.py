@@ -33,7 +33,7 @@ def peers(result: dict[str, Any], path: Path) -> None:
     """Bars of milliseconds an image; those that do less than the ilsvrc recipe in another pattern."""
     rows = sorted(result["milliseconds"].items(), key=lambda pair: -pair[1])
     rows = [row for row in rows if row[0] in result["peers"]]
-    figure, axes = plt.subplots(figsize=(7, 0.35 * len(rows) + 1))
+    figure, axes = plt.subplots(figsize=(8, 0.35 * len(rows) + 1))
     for i, (name, value) in enumerate(rows):
         ours = name.startswith("fastblur")
         same = result["peers"][name].get("same", True)

@@ -1,8 +1,9 @@
 """Detectors: images in, Regions out."""
 
+from functools import partial
 from importlib import import_module
 from os import PathLike
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 
@@ -56,15 +57,16 @@ def load_detector(
         raise ValueError(f"detector is {name!r}, expected one of {', '.join(map(repr, NETWORKS))}")
     module, attribute = NETWORKS[name]
     network = cast(Network, getattr(import_module(f"fastblur.detectors.{module}"), attribute))
-    return Detector(
-        name,
-        network,
-        device=device,
-        weights=weights,
-        score_threshold=score_threshold,
-        size=size,
-        engine=engine,
-        threads=threads,
-        half=half,
-        graph=graph,
-    )
+    options: dict[str, Any] = {
+        "device": device,
+        "weights": weights,
+        "score_threshold": score_threshold,
+        "size": size,
+        "engine": engine,
+        "threads": threads,
+        "half": half,
+        "graph": graph,
+    }
+    detector = Detector(name, network, **options)
+    detector.loading = partial(load_detector, name, **options)
+    return detector

@@ -1,12 +1,12 @@
 """The way through that every detector shares: images in, Regions out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import accumulate
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -68,6 +68,7 @@ class Detector:
         graph: bool = False,
     ) -> None:
         self.name = name
+        self.loading: Callable[[], Detector] | None = None
         self.device = torch.device(device)
         self.engine = engine or ("onnx" if self.device.type == "cpu" else "torch")
         self.score_threshold = network.score_threshold if score_threshold is None else score_threshold
@@ -129,6 +130,12 @@ class Detector:
                 parts = list(pool.map(partial(self._candidates, self._forward_alone), [group for _, group in groups]))
         order = [index for indices, _ in groups for index in indices]
         return self._regions(*_joined(parts, order)).to(stacks[0].device)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let a copy, or another process, load the detector anew: sessions and graphs belong to their process."""
+        if self.loading is None:
+            raise TypeError(f"detector {self.name!r} cannot be copied, expected one that load_detector gave")
+        return self.loading, ()
 
     def __repr__(self) -> str:
         return (

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from fastblur.kernels.cpu_blend import MASK
 from fastblur.kernels.cpu_grids import CIRCULAR, CONSTANT, REFLECT, REPLICATE
@@ -104,6 +105,9 @@ def _run(images: Batch, out: Batch | None, work: Callable[[np.ndarray, np.ndarra
     table = _table(images, target)
     if table is not None:
         work(table, LIKE[images.dtype if isinstance(images, Tensor) else images[0].dtype])
+        for written in [target] if isinstance(target, Tensor) else target:
+            if not written.is_inference():
+                increment_version(written)  # so that autograd knows of it: the loops write behind its back
         return target
     copy = [image.to(_worked_on(image), memory_format=torch.contiguous_format, copy=True) for image in images]
     _run(copy, copy, work)

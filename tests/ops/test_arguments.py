@@ -1,6 +1,7 @@
 """Arguments that do not fit: one sentence each, with the value and what was expected."""
 
 import re
+import warnings
 from functools import partial
 
 import numpy as np
@@ -267,3 +268,33 @@ def test_views_that_negate_are_read_as_what_they_show() -> None:
 def test_sparse_images_are_refused() -> None:
     with pytest.raises(ValueError, match="expected dense"):
         fastblur.blur(torch.zeros(3, 4, 4).to_sparse(), [[]])
+
+
+def test_out_in_another_order_or_twice_is_refused():
+    images = [torch.zeros(3, 8, 8, dtype=torch.uint8) for _ in range(2)]
+    rows = [[[1, 1, 5, 5]]] * 2
+    with raises(ValueError, "out 0 is image 1, expected image 0 or memory of its own"):
+        fastblur.blur(images, rows, out=images[::-1])
+    with raises(ValueError, "out has the same memory for several images"):
+        fastblur.blur(images, rows, out=[images[0]] * 2)
+    with raises(ValueError, "out has the same memory for several images"):
+        fastblur.blur([images[0]] * 2, rows, out=[images[0]] * 2)
+
+
+def test_autograd_knows_of_a_write():
+    image = torch.rand(1, 3, 16, 16)
+    weight = torch.ones_like(image, requires_grad=True)
+    total = (image * weight).sum()
+    with torch.no_grad():
+        fastblur.blur(image, [[[2, 2, 9, 9]]], out=image)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        total.backward()
+
+
+def test_what_is_traced_or_mapped_goes_to_the_reference():
+    image = torch.rand(3, 16, 16)
+    regions = fastblur.Regions.from_boxes([[[2, 2, 9, 9]]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(lambda x: fastblur.fill(x, regions, color=0.5), image, check_trace=False)
+    torch.testing.assert_close(traced(image), fastblur.fill(image, regions, color=0.5), atol=2 / 255, rtol=0)
