@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import combinations
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -120,10 +121,7 @@ def as_out(out: Images | None, images: Images, batch: Batch) -> Batch | None:
 
 def _check_memory(out: Tensor, image: Tensor) -> None:
     """Raise ValueError where a write to `out` would change other elements of it, or of the image."""
-    strides = out.stride()
-    if out.is_neg() or (
-        0 in strides and any(size > 1 and not step for step, size in zip(strides, out.shape, strict=True))
-    ):
+    if out.is_neg() or _overlaps_itself(out):
         raise ValueError("out is a view that negates, or whose elements share memory, expected memory of its own")
     if out is image or image.numel() == 0 or (out.data_ptr() == image.data_ptr() and out.stride() == image.stride()):
         return
@@ -137,10 +135,50 @@ def _check_places(pairs: list[tuple[Tensor, Tensor]]) -> None:
     written = [mine.data_ptr() for mine, _ in pairs if mine.numel()]
     if len(set(written)) < len(written):
         raise ValueError("out has the same memory for several images, expected memory of its own for each")
+    by_storage: dict[int, list[Tensor]] = {}
+    for mine, _ in pairs:
+        by_storage.setdefault(mine.untyped_storage().data_ptr(), []).append(mine)
+    for views in by_storage.values():
+        for mine, other in combinations(views, 2):
+            if _meet(mine, other):
+                raise ValueError("out has views that overlap each other, expected memory of its own for each image")
     read = {given.data_ptr(): i for i, (_, given) in enumerate(pairs)}
     for i, (mine, _) in enumerate(pairs):
         if read.get(mine.data_ptr(), i) != i:
             raise ValueError(f"out {i} is image {read[mine.data_ptr()]}, expected image {i} or memory of its own")
+
+
+def _overlaps_itself(view: Tensor) -> bool:
+    """Whether elements of a view may share memory: whether a stride is shorter than what the smaller ones span."""
+    if view.is_contiguous():
+        return False
+    span = 0
+    for stride, size in sorted(zip(view.stride(), view.shape, strict=True)):
+        if size > 1:
+            if stride <= span:
+                return True
+            span += (size - 1) * stride
+    return False
+
+
+def _meet(a: Tensor, b: Tensor) -> bool:
+    """Whether two views of one storage have an element in common, or whether that cannot be told."""
+    (a0, a1), (b0, b1) = _extent(a), _extent(b)
+    if a1 <= b0 or b1 <= a0 or not a.numel() or not b.numel():
+        return False
+    if a.stride() != b.stride() or a.dtype != b.dtype:
+        return True
+    dims = sorted(zip(a.stride(), a.shape, b.shape, strict=True), reverse=True)
+
+    def reached(distance: int, dims: list[tuple[int, int, int]]) -> bool:
+        # Each stride spans all smaller ones, so that only two numbers of steps along it can be right.
+        if not dims:
+            return distance == 0
+        stride, in_a, in_b = dims[0]
+        steps = {distance // stride, distance // stride + 1}
+        return any(-in_b < step < in_a and reached(distance - step * stride, dims[1:]) for step in steps)
+
+    return reached((b0 - a0) // a.element_size(), dims)
 
 
 def _extent(tensor: Tensor) -> tuple[int, int]:

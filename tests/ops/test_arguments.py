@@ -298,3 +298,20 @@ def test_what_is_traced_or_mapped_goes_to_the_reference():
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(lambda x: fastblur.fill(x, regions, color=0.5), image, check_trace=False)
     torch.testing.assert_close(traced(image), fastblur.fill(image, regions, color=0.5), atol=2 / 255, rtol=0)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_tiles_of_one_image_may_be_written_but_not_where_they_overlap(channels_last):
+    large = torch.zeros(40, 60, 3, dtype=torch.uint8).permute(2, 0, 1)
+    large = large if channels_last else large.contiguous()
+    rows = [[[1, 1, 9, 9]]] * 4
+    corners = [(0, 0), (0, 20), (20, 0), (20, 20)]
+    apart = [large[:, y : y + 20, x : x + 20] for y, x in corners]
+    fastblur.blur(apart, rows, out=apart)
+    for size in (21, 30):
+        tiles = [large[:, y : y + size, x : x + size] for y, x in corners]
+        with raises(ValueError, "out has views that overlap each other"):
+            fastblur.blur(tiles, rows, out=tiles)
+    windows = large.unfold(1, 30, 10).unfold(2, 30, 10).permute(1, 2, 0, 3, 4)[0]
+    with raises(ValueError, "whose elements share memory"):
+        fastblur.blur(windows, [[]] * len(windows), out=windows)
