@@ -10,7 +10,16 @@ from torch import Tensor, nn
 
 from fastblur import ops
 from fastblur.annotations import Boxes
-from fastblur.codecs import SUFFIXES, Picture, decode, encode, stored_boxes, upright_rgb
+from fastblur.codecs import (
+    OTHER_SUFFIXES,
+    SUFFIXES,
+    Picture,
+    decode,
+    encode,
+    is_image,
+    stored_boxes,
+    upright_rgb,
+)  # fmt: skip
 from fastblur.detectors import load_detector
 from fastblur.pipeline.boxes import hiding_boxes
 from fastblur.pipeline.hiding import arguments_of, make_hide
@@ -30,10 +39,12 @@ class BlurFaces(nn.Module):
       which is searched upright as its EXIF says; an array (H, W) or (H, W, C) uint8; or the bytes of an image file,
       which come back as a file of the same format;
     - a dict with images in it, at the keys `images`, or else at those that end as image files do ("jpg", "left.png");
+      without `images`, an image under any other key is an error;
     - a tuple or list whose first entry is one of these, or several arguments, as torchvision passes them; the others
-      come back as they are.
+      come back as they are, whatever they show: targets may be images too.
 
-    Images without a face come back unchanged. Whatever goes wrong is raised: no image comes back that was not searched.
+    Images without a face come back unchanged. Whatever goes wrong is raised: none of these images comes back that was
+    not searched.
     The detector is loaded in each process when it is first used, so the transform can be pickled and a data loader's
     workers may be forked.
 
@@ -90,7 +101,8 @@ class BlurFaces(nn.Module):
         if len(sample) != 1:
             return self._sequence(sample)
         if isinstance(sample[0], (tuple, list)):
-            return type(sample[0])(self._sequence(tuple(sample[0])))
+            make = getattr(type(sample[0]), "_make", type(sample[0]))  # of a named tuple
+            return make(self._sequence(tuple(sample[0])))
         return self._sequence(sample)[0]
 
     def extra_repr(self) -> str:
@@ -108,6 +120,15 @@ class BlurFaces(nn.Module):
         keys = self.images or tuple(key for key in first if f".{key}".lower().endswith(SUFFIXES))
         if not keys or any(key not in first for key in keys):
             raise ValueError(f"the sample has the keys {list(first)}, expected {self.images or 'one that ends as jpg'}")
+        if self.images is None:
+            for key, value in first.items():
+                if key not in keys and (
+                    f".{key}".lower().endswith(OTHER_SUFFIXES) or (isinstance(value, bytes) and is_image(value))
+                ):
+                    raise ValueError(
+                        f"the sample has {key!r}, an image that would not be searched, expected images= to name those "
+                        "that are"
+                    )
         if self.boxes is not None and len(keys) > 1:
             raise ValueError(
                 f"the sample has the images {list(keys)}, expected images= to name the one that boxes= is of"

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -172,3 +173,20 @@ def failing(_image):
 def test_what_does_not_fit_is_raised(make, sample, word) -> None:
     with pytest.raises((ValueError, TypeError, RuntimeError), match=word):
         make()(*sample)
+
+
+@pytest.mark.parametrize(("key", "value"), [("gif", b"whatever"), ("preview", b"GIF89a and so on"), ("seg.ppm", None)])
+def test_an_image_that_would_not_be_searched_is_an_error(astronaut, key, value) -> None:
+    sample = {"jpg": astronaut, key: value, **FACES}
+    with pytest.raises(ValueError, match=f"'{key}', an image that would not be searched"):
+        GIVEN(sample)
+    assert BlurFaces(boxes="faces", images="jpg")(sample)[key] == value
+
+
+def test_named_tuples_and_colors(astronaut) -> None:
+    sample = namedtuple("Sample", "image target")(astronaut, FACES)
+    for color in ("255,0,0", (255, 0, 0), [255, 0, 0]):
+        done = BlurFaces(boxes="faces", method="fill", color=color)(sample)
+        assert type(done) is type(sample)
+        assert done.image[125, 225].tolist() == [255, 0, 0]
+    assert BlurFaces(boxes="faces", method="fill", color=7)(sample).image[125, 225].tolist() == [7, 7, 7]

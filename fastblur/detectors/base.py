@@ -85,16 +85,15 @@ class Detector:
                 f"graph is {graph!r} with engine {self.engine!r} on device {str(self.device)!r}, "
                 "expected engine 'torch' on a CUDA device"
             )
-        if not 0 <= self.score_threshold <= 1:
+        if isinstance(score_threshold, bool) or not 0 <= self.score_threshold <= 1:
             raise ValueError(f"score_threshold is {score_threshold!r}, expected a number in 0..1")
-        if self.size is not None and self.size < 1:
-            raise ValueError(f"size is {size!r}, expected a number of pixels >= 1 or None")
+        for option, number in (("size", size), ("threads", threads)):
+            if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+                raise ValueError(f"{option} is {number!r}, expected an int >= 1 or None")
         path = find(name, weights)
         self.weights_sha256 = sha256(path)
         self._network = network
         self._threads = torch.get_num_threads() if threads is None else threads
-        if self._threads < 1:
-            raise ValueError(f"threads is {threads!r}, expected a number >= 1 or None")
         self._forward, self._forward_alone = self._made(path, graph)
         self._format = torch.channels_last if self.engine == "torch" else torch.contiguous_format
         mean, std = torch.tensor(network.mean), torch.tensor(network.std)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import combinations
@@ -107,64 +108,65 @@ def as_out(out: Images | None, images: Images, batch: Batch) -> Batch | None:
         pairs = [(out, images)]
     else:
         pairs = list(zip(out, images, strict=True))
+    grad = torch.is_grad_enabled()
     for mine, given in pairs:
         if mine is not given and (mine.shape, mine.dtype, mine.device) != (given.shape, given.dtype, given.device):
             raise ValueError(f"out is {_describe(mine)}, expected {_describe(given)} as the images")
-        if torch.is_grad_enabled() and (mine.requires_grad or given.requires_grad):
+        if grad and (mine.requires_grad or given.requires_grad):
             raise ValueError("out= was given for images that require a gradient, expected one or the other")
-        if not torch.compiler.is_compiling():  # which knows no addresses
-            _check_memory(mine, given)
-    if len(pairs) > 1 and not torch.compiler.is_compiling():
-        _check_places(pairs)
+    if not torch.compiler.is_compiling():  # which knows no addresses
+        _check_memory(pairs)
     return target
 
 
-def _check_memory(out: Tensor, image: Tensor) -> None:
-    """Raise ValueError where a write to `out` would change other elements of it, or of the image."""
-    if out.is_neg() or _overlaps_itself(out):
-        raise ValueError("out is a view that negates, or whose elements share memory, expected memory of its own")
-    if out is image or image.numel() == 0 or (out.data_ptr() == image.data_ptr() and out.stride() == image.stride()):
+def _check_memory(pairs: list[tuple[Tensor, Tensor]]) -> None:
+    """Raise ValueError where a write to one of the outs would change other elements of it, another out, or an image."""
+    starts, ends = [], []
+    for mine, given in pairs:
+        span, itself = _span(mine.shape, mine.stride(), mine.element_size())
+        if itself or mine.is_neg():
+            raise ValueError("out is a view that negates, or whose elements share memory, expected memory of its own")
+        start = mine.data_ptr()
+        starts.append(start)
+        ends.append(start + span)
+        if mine is given or (start == given.data_ptr() and mine.stride() == given.stride()):
+            continue
+        first = given.data_ptr()
+        if first < start + span and start < first + _span(given.shape, given.stride(), given.element_size())[0]:
+            raise ValueError("out overlaps the images in memory, expected the images themselves or memory of its own")
+    if len(pairs) == 1:
         return
-    (out0, out1), (image0, image1) = _extent(out), _extent(image)
-    if out0 < image1 and image0 < out1:
-        raise ValueError("out overlaps the images in memory, expected the images themselves or memory of its own")
-
-
-def _check_places(pairs: list[tuple[Tensor, Tensor]]) -> None:
-    """Raise ValueError where two images would be written to one place, or one to the place of another."""
-    written = [mine.data_ptr() for mine, _ in pairs if mine.numel()]
-    if len(set(written)) < len(written):
-        raise ValueError("out has the same memory for several images, expected memory of its own for each")
-    by_storage: dict[int, list[Tensor]] = {}
-    for mine, _ in pairs:
-        by_storage.setdefault(mine.untyped_storage().data_ptr(), []).append(mine)
-    for views in by_storage.values():
-        for mine, other in combinations(views, 2):
+    order = np.argsort(starts, kind="stable")
+    if (np.maximum.accumulate(np.array(ends)[order])[:-1] > np.array(starts)[order][1:]).any():
+        for (mine, _), (other, _) in combinations(pairs, 2):
             if _meet(mine, other):
-                raise ValueError("out has views that overlap each other, expected memory of its own for each image")
+                raise ValueError("out has the same memory for several images, expected memory of its own for each")
     read = {given.data_ptr(): i for i, (_, given) in enumerate(pairs)}
-    for i, (mine, _) in enumerate(pairs):
-        if read.get(mine.data_ptr(), i) != i:
-            raise ValueError(f"out {i} is image {read[mine.data_ptr()]}, expected image {i} or memory of its own")
+    for i, start in enumerate(starts):
+        if read.get(start, i) != i and pairs[i][0] is not pairs[i][1]:
+            raise ValueError(f"out {i} is image {read[start]}, expected image {i} or memory of its own")
 
 
-def _overlaps_itself(view: Tensor) -> bool:
-    """Whether elements of a view may share memory: whether a stride is shorter than what the smaller ones span."""
-    if view.is_contiguous():
-        return False
-    span = 0
-    for stride, size in sorted(zip(view.stride(), view.shape, strict=True)):
-        if size > 1:
-            if stride <= span:
-                return True
-            span += (size - 1) * stride
-    return False
+@lru_cache(maxsize=1024)
+def _span(shape: tuple[int, ...], strides: tuple[int, ...], size: int) -> tuple[int, bool]:
+    """Return how many bytes a view spans, and whether a stride is too short for what the smaller ones span.
+
+    Then elements of the view may share memory.
+    """
+    last, itself = 0, False
+    for stride, count in sorted(zip(strides, shape, strict=True)):
+        if count > 1:
+            itself |= stride <= last
+            last += (count - 1) * stride
+    return (last + 1) * size, itself
 
 
 def _meet(a: Tensor, b: Tensor) -> bool:
-    """Whether two views of one storage have an element in common, or whether that cannot be told."""
-    (a0, a1), (b0, b1) = _extent(a), _extent(b)
-    if a1 <= b0 or b1 <= a0 or not a.numel() or not b.numel():
+    """Whether two views have an element in common, or whether that cannot be told."""
+    a0, b0 = a.data_ptr(), b.data_ptr()
+    if a0 + _span(a.shape, a.stride(), a.element_size())[0] <= b0:
+        return False
+    if b0 + _span(b.shape, b.stride(), b.element_size())[0] <= a0:
         return False
     if a.stride() != b.stride() or a.dtype != b.dtype:
         return True
@@ -179,11 +181,6 @@ def _meet(a: Tensor, b: Tensor) -> bool:
         return any(-in_b < step < in_a and reached(distance - step * stride, dims[1:]) for step in steps)
 
     return reached((b0 - a0) // a.element_size(), dims)
-
-
-def _extent(tensor: Tensor) -> tuple[int, int]:
-    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    return tensor.data_ptr(), tensor.data_ptr() + (last + 1) * tensor.element_size()
 
 
 def pick_kernel(batch: Batch, backend: str | None, *others: Tensor) -> Kernel:

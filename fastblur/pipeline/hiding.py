@@ -39,7 +39,7 @@ def make_hide(method: str, device: str, **options: Any) -> tuple[Hide, dict[str,
     Raises ValueError for an unknown method, an option that is not the method's, or a value that the operator refuses.
     """
     arguments, parameters = arguments_of(method, **options)
-    color = parse_color(str(arguments.pop("color"))) if method == "fill" else None
+    color = parse_color(arguments.pop("color")) if method == "fill" else None
     at_once = in_arrays(method, arguments) if device == "cpu" else on_device(method, arguments, device)
 
     def hide(pictures: list[Picture], boxes: list[Boxes]) -> None:
@@ -144,17 +144,18 @@ def check_hides(margin: float, feather: float, *, strength: float | None = None,
         )
 
 
-def parse_color(text: str) -> tuple[int, int, int]:
-    """Return the RGB levels of "128" or "255,0,0".
+def parse_color(color: Any) -> tuple[int, int, int]:
+    """Return the RGB levels of "128" or "255,0,0", of a level, or of a sequence of three.
 
     Raises ValueError for another form.
     """
+    text = color if isinstance(color, str) else ",".join(map(str, np.atleast_1d(color).tolist()))
     try:
         levels = [int(part) for part in text.split(",")]
     except ValueError:
         levels = []
     if len(levels) not in (1, 3) or not all(0 <= level <= 255 for level in levels):
-        raise ValueError(f"color is {text!r}, expected a level 0..255 or three of them, as 255,0,0")
+        raise ValueError(f"color is {color!r}, expected a level 0..255 or three of them, as 255,0,0")
     red, green, blue = levels * (3 // len(levels))
     return red, green, blue
 
