@@ -103,10 +103,10 @@ def workers(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]
     def ours(threads: int) -> Side:
         def side() -> None:
             torch.set_num_threads(threads)
-            for _ in range(16):  # as long as the peers' one: a stream, not a start
+            for _ in range(64):  # as long as the peers take for one: idle processors take a while to come
                 fastblur.blur(batch, regions, "ilsvrc", out=batch)
 
-        return side, 16 * 64
+        return side, 64 * 64
 
     def shared(peer: Any, threads: int) -> Side:
         images = [peer.image(one.pixels) for one in some]
