@@ -1,6 +1,7 @@
 """Detectors judged on photographs with known faces and timed, whole and stage by stage, and against their peers.
 
-    python -m benchmarks.detectors [--data DIR] [--threads N] [--repeat N] [--json FILE]
+    python -m benchmarks.detectors [--data DIR] [--threads N] [--repeat N] [--only judged|engines|deface|share ...]
+                                   [--json FILE]
 
 Every detector whose weights are found (see `fastblur.detectors.weights.places`; DIR/weights is looked at too) sees:
 
@@ -56,6 +57,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA, help="the folder with photos and imagenet-sample")
     parser.add_argument("--threads", type=int, default=cpus())
     parser.add_argument("--repeat", type=int, default=5)
+    parts = ("judged", "engines", "deface", "share")
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="the tables, or peers (a), (b), (c)")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -71,15 +74,18 @@ def main() -> None:
     print(f"{arguments.threads} threads; the machine's load at the start is {load:.1f} processes")
     print("".join(f"Left out, no weights: {name}\n" for name in left_out), end="")
     sets = {"photos": photos, "sample": sample, "mosaics": mosaics(sample)}
-    for name, file in weights.items():
+    for name, file in weights.items() if "judged" in arguments.only else ():
         results["detectors"][name] = {
             "sizes": by_size(name, file, sets, arguments.repeat),
             "thresholds": by_threshold(name, file, sets),
             "mosaics": by_mosaic_size(name, file, sets["mosaics"]),
         }
-    results["engines"] = engines(weights, sample, arguments.repeat)
-    results["deface"] = against_deface(weights, sample, arguments.repeat)
-    results["share"] = {name: share(name, file, sample) for name, file in weights.items()}
+    if "engines" in arguments.only:
+        results["engines"] = engines(weights, sample, arguments.repeat)
+    if "deface" in arguments.only:
+        results["deface"] = against_deface(weights, sample, arguments.repeat)
+    if "share" in arguments.only:
+        results["share"] = {name: share(name, file, sample) for name, file in weights.items()}
     write_json(arguments.json, "benchmarks.detectors", results)
 
 
