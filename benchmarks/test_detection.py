@@ -14,8 +14,8 @@ import fastblur
 from benchmarks.measure import cpus
 from benchmarks.workloads import SIZE, Workload, load
 from fastblur.detectors import NETWORKS
-from fastblur.detectors.letterbox import letterbox
 from fastblur.detectors.nms import nms
+from fastblur.detectors.preprocess import letterbox
 
 Timed = Callable[..., Any]
 

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastblur.kernels.dispatch import pick_kernel
 from fastblur.kernels.kernel import Batch
-from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like, pick_kernel
+from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like
 from fastblur.recipes import check_fraction, check_shape
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastblur.kernels.dispatch import device_of, pick_kernel
 from fastblur.kernels.kernel import Batch, Images
-from fastblur.ops.arguments import AnyImages, as_batch, as_out, device_of, like, pick_kernel
+from fastblur.ops.arguments import AnyImages, as_batch, as_out, like
 
 BORDER_TYPES = ("replicate", "reflect", "constant", "circular")
 
