@@ -11,7 +11,7 @@ DEVICE = "cuda" if NATIVE else "cpu"
 pytest.importorskip("triton", reason="triton is absent (the extra fastblur[cuda])")
 
 runs = pytest.mark.skipif(
-    not (NATIVE or INTERPRETED), reason="no GPU, and Triton's interpreter is off; test_cuda_interpreted.py turns it on"
+    not (NATIVE or INTERPRETED), reason="no GPU, and Triton's interpreter is off; test_interpreted.py turns it on"
 )
 on_gpu = pytest.mark.skipif(not NATIVE, reason="no GPU")
 

@@ -27,9 +27,9 @@ def run(*arguments, interpret):
 
 @pytest.mark.skipif(INTERPRETED, reason="the interpreter is on: the tests run by themselves")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there: the tests run on it by themselves")
-@pytest.mark.parametrize("name", ["test_cuda", "test_cuda_invariance", "test_cuda_torch"])
+@pytest.mark.parametrize("name", ["test_operators", "test_invariance", "test_torch"])
 def test_in_the_interpreter(name):
-    done = run("pytest", f"tests/kernels/{name}.py", interpret="1")
+    done = run("pytest", f"tests/kernels/cuda/{name}.py", interpret="1")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
     assert " passed" in done.stdout
 
