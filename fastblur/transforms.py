@@ -21,8 +21,9 @@ from fastblur.codecs import (
     upright_rgb,
 )  # fmt: skip
 from fastblur.detectors import load_detector
+from fastblur.method_options import operator_arguments
 from fastblur.pipeline.boxes.checks import hiding_boxes
-from fastblur.pipeline.images.methods import arguments_of, make_hide
+from fastblur.pipeline.images.methods import make_hide
 from fastblur.regions import Regions
 
 ORIENTATION = 0x0112  # EXIF's number for it
@@ -88,7 +89,7 @@ class BlurFaces(nn.Module):
         self._detector = detector or "centerface"
         self._detecting: dict[str, Any] = {"score_threshold": threshold, "size": size}
         self._method, self._options = method, options
-        self._arguments, _ = arguments_of(method, **options)
+        self._arguments, _ = operator_arguments(method, **options)
         self._operator = getattr(ops, method)
         self._made: dict[str, Any] = {}
 

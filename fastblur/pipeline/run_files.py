@@ -44,6 +44,7 @@ def run(
     margin: float | None = None,
     feather: float | None = None,
     shape: str | None = None,
+    scope: str | None = None,
     blocks: int | None = None,
     color: str | None = None,
     format: str | None = None,
@@ -75,8 +76,8 @@ def run(
         detect_size: longest side in pixels that the detector sees.
         boxes: annotation file with the boxes to hide, instead of a detector.
         unlisted: with `boxes`, an image that the file does not name: "fail" (default), "copy" or "detect".
-        method: "blur", "pixelate" or "fill"; the next seven arguments are those of the operators.
-        recipe, strength, margin, feather, shape, blocks: as the operators take them; None for their defaults.
+        method: "blur", "pixelate" or "fill"; the next eight arguments are those of the operators.
+        recipe, strength, margin, feather, shape, scope, blocks: as the operators take them; None for their defaults.
         color: as `make_hide` takes it.
         format: "images", "webdataset" (tar files) or "table" (Parquet, Arrow) to work on files of one kind only.
         image_column: of tables; None where there is only one it can be.
@@ -108,7 +109,7 @@ def run(
         root, rename = place(Path(destination), opened, overwrite=overwrite)
     check_report(report, root, opened, boxes)
     options = {"recipe": recipe, "strength": strength, "margin": margin, "feather": feather, "shape": shape}
-    options |= {"blocks": blocks, "color": color}
+    options |= {"scope": scope, "blocks": blocks, "color": color}
     job = Job(
         detector, threshold, detect_size, unlisted, method, options, device, max_pixels, boxes is not None,
         box_column is not None,

@@ -1,7 +1,6 @@
 """The operator of a run: from the options of the command to a function that hides regions in pictures."""
 
 from collections.abc import Callable
-from math import erf, sqrt
 from typing import Any
 
 import numpy as np
@@ -9,20 +8,9 @@ import numpy as np
 from fastblur.annotations.readers import Boxes
 from fastblur.codecs import Picture
 from fastblur.kernels.cpu.schedule import NO_COLOR, Parameters, hide_in_arrays, of_blur, of_fill, of_pixelate
-from fastblur.recipes import check_blocks, check_fraction, check_shape, resolve_recipe
+from fastblur.method_options import operator_arguments
 
 Hide = Callable[[list[Picture], list[Boxes]], None]
-
-OPTIONS: dict[str, dict[str, Any]] = {
-    "blur": dict.fromkeys(("recipe", "strength", "margin", "feather", "shape")),
-    "pixelate": {"blocks": 8, "margin": 0.1, "shape": "box"},
-    "fill": {"color": 0, "margin": 0.1, "feather": 0.0, "shape": "box"},
-}
-"""The options of each method, with the operators' own defaults; a blur's are its recipe's."""
-
-WEAKEST = 0.05  # strength; half of what the ImageNet team took
-FINEST = 32  # blocks along a face's longer side
-COVERED = 0.99
 
 
 def make_hide(method: str, device: str, **options: Any) -> tuple[Hide, dict[str, Any]]:
@@ -38,7 +26,7 @@ def make_hide(method: str, device: str, **options: Any) -> tuple[Hide, dict[str,
 
     Raises ValueError for an unknown method, an option that is not the method's, or a value that the operator refuses.
     """
-    arguments, parameters = arguments_of(method, **options)
+    arguments, parameters = operator_arguments(method, **options)
     color = parse_color(arguments.pop("color")) if method == "fill" else None
     at_once = in_arrays(method, arguments) if device == "cpu" else on_device(method, arguments, device)
 
@@ -93,55 +81,6 @@ def on_device(method: str, arguments: dict[str, Any], device: str) -> AtOnce:
             lane.back(there, here)
 
     return hide
-
-
-def arguments_of(method: str, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the arguments of a method's operator, and the parameters that they stand for.
-
-    Args:
-        method: "blur", "pixelate" or "fill".
-        options: those of the operator, as its own arguments; None stands for the operator's default.
-
-    Raises ValueError for an unknown method, an option that is not the method's, or a value that does not fit or would
-    not hide a face.
-    """
-    if method not in OPTIONS:
-        raise ValueError(f"method is {method!r}, expected one of {', '.join(map(repr, OPTIONS))}")
-    given = {name: value for name, value in options.items() if value is not None}
-    for name in given:
-        if not any(name in known for known in OPTIONS.values()):
-            raise ValueError(f"{name!r} is no option, expected some of {', '.join(OPTIONS[method])}")
-        if name not in OPTIONS[method]:
-            raise ValueError(f"--{name} has no effect with --method {method}, expected it left out")
-    if method == "blur":
-        name = given.pop("recipe", "default")
-        recipe = resolve_recipe(name, **given)
-        check_hides(recipe.margin, recipe.feather, strength=recipe.strength)
-        return {"recipe": recipe}, {"recipe": name, **vars(recipe)}
-    arguments = OPTIONS[method] | given
-    for name in ("margin", "feather"):
-        check_fraction(name, arguments.get(name, 0.0))
-    check_shape(arguments["shape"])
-    if method == "pixelate":
-        check_blocks(arguments["blocks"])
-    check_hides(arguments["margin"], arguments.get("feather", 0), blocks=arguments.get("blocks"))
-    return arguments, dict(arguments)
-
-
-def check_hides(margin: float, feather: float, *, strength: float | None = None, blocks: int | None = None) -> None:
-    """Raise ValueError for values with which a face can still be known, though the operators take them.
-
-    The soft edge of `feather` must leave the middle of a square face its blur to at least 99 %.
-    """
-    if strength is not None and strength < WEAKEST:
-        raise ValueError(f"strength is {strength}, expected at least {WEAKEST}: less leaves a face to be known")
-    if blocks is not None and blocks > FINEST:
-        raise ValueError(f"blocks is {blocks}, expected at most {FINEST}: more leave a face to be known")
-    if feather > 0 and (covered := erf((0.5 + margin) / feather / sqrt(2)) ** 2) < COVERED:
-        raise ValueError(
-            f"feather is {feather} with a margin of {margin}, which hides the middle of a face by {covered:.0%}, "
-            f"expected at least {COVERED:.0%}: a smaller feather or a larger margin"
-        )
 
 
 def parse_color(color: Any) -> tuple[int, int, int]:

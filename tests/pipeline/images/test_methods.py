@@ -75,7 +75,7 @@ def test_no_box_changes_nothing(face_pixels: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("method", "options", "word"),
     [
-        ("smear", {}, "method is 'smear', expected one of 'blur', 'pixelate', 'fill'"),
+        ("smear", {}, "method is 'smear', expected 'blur', 'pixelate' or 'fill'"),
         ("blur", {"recipe": "strong"}, "recipe is 'strong'"),
         ("blur", {"strength": -1.0}, "strength is -1.0"),
         ("blur", {"margin": float("nan")}, "margin is nan"),
