@@ -5,7 +5,7 @@ from typing import Any
 
 from fastblur.errors import UsageError
 from fastblur.options import Method, check_choice
-from fastblur.recipes import check_blocks, check_fraction, check_shape, resolve_recipe
+from fastblur.recipes import Shape, check_blocks, check_fraction, resolve_recipe
 
 METHOD_OPTIONS: dict[str, dict[str, Any]] = {
     "blur": dict.fromkeys(("recipe", "strength", "margin", "feather", "shape", "scope")),
@@ -49,7 +49,7 @@ def operator_arguments(method: str, **options: Any) -> tuple[dict[str, Any], dic
     arguments = METHOD_OPTIONS[method] | given
     for name in ("margin", "feather"):
         check_fraction(name, arguments.get(name, 0.0))
-    check_shape(arguments["shape"])
+    check_choice("shape", arguments["shape"], Shape)
     if method == "pixelate":
         check_blocks(arguments["blocks"])
     check_hides(arguments["margin"], arguments.get("feather", 0), blocks=arguments.get("blocks"))

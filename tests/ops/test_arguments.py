@@ -151,9 +151,9 @@ def test_recipes_of_blur():
         fastblur.blur(IMAGES, ROWS, "none")
     with raises(TypeError, "recipe is a dict, expected a name or a Recipe"):
         fastblur.blur(IMAGES, ROWS, {"strength": 0.1})
-    with raises(ValueError, "shape is 'round', expected one of 'box', 'ellipse'"):
+    with raises(ValueError, "shape is 'round', expected 'box' or 'ellipse'"):
         fastblur.blur(IMAGES, ROWS, shape="round")
-    with raises(ValueError, "scope is 'batch', expected one of 'region', 'image'"):
+    with raises(ValueError, "scope is 'batch', expected 'region' or 'image'"):
         fastblur.blur(IMAGES, ROWS, scope="batch")
 
 
@@ -220,7 +220,7 @@ def test_sigmas_and_borders():
             fastblur.masked_blur2d(IMAGES, mask, sigma)
     with raises(ValueError, "sigma is 'wide', expected a number, (B,) or (B, 2) numbers"):
         fastblur.masked_blur2d(IMAGES, mask, "wide")
-    with raises(ValueError, "border_type is 'mirror', expected one of 'replicate', 'reflect', 'constant', 'circular'"):
+    with raises(ValueError, "border_type is 'mirror', expected 'replicate', 'reflect', 'constant' or 'circular'"):
         fastblur.masked_blur2d(IMAGES, mask, 1.0, border_type="mirror")
     with raises(ValueError, "border_type is 'reflect' for an image one pixel high or wide"):
         fastblur.masked_blur2d(IMAGES[:, :, :1], mask[:, :, :1], 1.0, border_type="reflect")
