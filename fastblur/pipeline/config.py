@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastblur.options import MAX_PIXELS as MAX_PIXELS
 from fastblur.pipeline.boxes.lookup import UNLISTED
 
 if TYPE_CHECKING:
     from fastblur.pipeline.images.detection import Detect
     from fastblur.pipeline.images.processing import Work
 
-MAX_PIXELS = 2**28
 SMALLEST = 64  # pixels of the longer side under which a picture shows a detector nothing
 
 
