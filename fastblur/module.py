@@ -93,4 +93,6 @@ def check_detector(detector: object, settings: dict[str, Any]) -> None:
     if not callable(detector):
         raise TypeError(f"detector is a {type(detector).__name__}, expected a name or a callable")
     if settings:
-        raise UsageError(f"{', '.join(settings)} was given with a detector that is a callable, expected a name")
+        raise UsageError(
+            f"{', '.join(settings)} was given with a detector that is a callable, expected the detector's name"
+        )

@@ -30,6 +30,8 @@ from fastblur.pipeline.boxes.checks import hiding_boxes
 from fastblur.pipeline.images.methods import make_hide
 from fastblur.regions import Regions
 
+__all__ = ["HideFaces"]
+
 ORIENTATION = 0x0112  # EXIF's number for it
 MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
 

@@ -12,6 +12,8 @@ from fastblur.codecs import size_of
 from fastblur.options import OnRowError, check_choice
 from fastblur.pipeline.boxes.checks import relative_boxes
 
+__all__ = ["HideFaces"]
+
 
 class HideFaces:
     """Hides the faces in a column of images of a Ray Data set, for `ray.data.Dataset.map_batches`.
@@ -33,8 +35,10 @@ class HideFaces:
         >>> import numpy as np
         >>> from fastblur.integrations.ray_data import HideFaces
         >>> hide = HideFaces("image", box_column="faces", method="fill", color=7)
-        >>> batch = {"image": np.zeros((2, 60, 80, 3), np.uint8), "faces": [[[10, 10, 50, 40]], []], "id": np.arange(2)}
-        >>> hide(batch)["image"][:, 20, 20].tolist()
+        >>> faces = np.empty(2, object)
+        >>> faces[:] = [[[10, 10, 50, 40]], []]
+        >>> hidden = hide({"image": np.zeros((2, 60, 80, 3), np.uint8), "faces": faces})
+        >>> hidden["image"][:, 20, 20].tolist()
         [[7, 7, 7], [0, 0, 0]]
 
     In a Ray Data job, with a detector for each of four actors:
