@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastblur.annotations.readers import Boxes
+from fastblur.annotations.rows import Boxes
 from fastblur.codecs import Picture
 from fastblur.kernels.cpu.schedule import NO_COLOR, Parameters, hide_in_arrays, of_blur, of_fill, of_pixelate
 from fastblur.recipes import check_blocks, check_fraction, check_shape, resolve_recipe
