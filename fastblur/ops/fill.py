@@ -10,7 +10,7 @@ from fastblur.kernels.dispatch import pick_kernel
 from fastblur.kernels.kernel import Batch
 from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like
 from fastblur.options import check_choice
-from fastblur.recipes import Shape, check_fraction
+from fastblur.recipes import Backend, Shape, check_fraction
 
 
 def fill(
@@ -20,9 +20,9 @@ def fill(
     color: float | Sequence[float] | Tensor = 0,
     margin: float = 0.1,
     feather: float = 0.0,
-    shape: str = "box",
+    shape: Shape = "box",
     out: AnyImages | None = None,
-    backend: str | None = None,
+    backend: Backend | None = None,
 ) -> AnyImages:
     """Return the images with every region painted over.
 
