@@ -12,7 +12,7 @@ from fastblur._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from fastblur.detectors import load_detector
-    from fastblur.errors import FastblurError, UsageError
+    from fastblur.errors import FastblurError, FileError, UsageError
     from fastblur.module import FaceBlur
     from fastblur.need import MissingPackage
     from fastblur.ops import MaskedGaussianBlur2d, blur, fill, masked_blur2d, pixelate
@@ -31,6 +31,7 @@ _HOME = {
     "load_detector": "fastblur.detectors",
     "FaceBlur": "fastblur.module",
     "FastblurError": "fastblur.errors",
+    "FileError": "fastblur.errors",
     "UsageError": "fastblur.errors",
     "MissingPackage": "fastblur.need",
 }
@@ -39,6 +40,7 @@ __all__ = [
     "RECIPES",
     "FaceBlur",
     "FastblurError",
+    "FileError",
     "MaskedGaussianBlur2d",
     "MissingPackage",
     "Recipe",
