@@ -86,7 +86,7 @@ def test_out_of_lists_and_gradients():
 
 @on_images
 def test_backend(operator):
-    with raises(ValueError, "backend is 'numpy', expected one of"):
+    with raises(ValueError, "backend is 'numpy', expected 'cpu', 'cuda' or 'reference'"):
         operator(IMAGES, backend="numpy")
     with raises(ValueError, "backend is 'cuda'"):
         operator(IMAGES, backend="cuda")
