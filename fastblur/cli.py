@@ -14,7 +14,7 @@ except ImportError:
     raise SystemExit("fastblur: the command line needs further packages: pip install 'fastblur[run]'") from None
 
 from fastblur._version import __version__
-from fastblur.pipeline.execution.forkserver import begin
+from fastblur.pipeline.execution import forkserver
 from fastblur.recipes import RECIPES
 
 app = typer.Typer(
@@ -278,8 +278,9 @@ def run_command(
     """
     if device != Device.cuda and engine in (Engine.auto, Engine.processes) and workers != 1 and os.path.isdir(src):
         # While this process loads its own packages.
-        begin(detecting=(boxes is None and box_column is None) or unlisted == Unlisted.detect)
+        forkserver.start(detecting=(boxes is None and box_column is None) or unlisted == Unlisted.detect)
     from fastblur.pipeline import run
+    from fastblur.pipeline.config import MAX_PIXELS
     from fastblur.pipeline.progress import shown
 
     with _refusing(), _stopping_at_sigterm(), shown() as progress:
@@ -309,7 +310,7 @@ def run_command(
             overwrite=overwrite,
             report=json,
             progress=progress,
-            **({} if max_pixels is None else {"max_pixels": max_pixels}),
+            max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
         )
     typer.echo(summary.text())
     raise typer.Exit(summary.exit_status)

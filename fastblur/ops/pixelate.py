@@ -4,16 +4,24 @@ from typing import Any
 
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like
-from fastblur.recipes import Shape, check_blocks, check_choice, check_fraction
+from fastblur.recipes import (
+    DEFAULT_BLOCKS,
+    DEFAULT_MARGIN,
+    DEFAULT_SHAPE,
+    Shape,
+    check_blocks,
+    check_choice,
+    check_fraction,
+)
 
 
 def pixelate(
     images: AnyImages,
     regions: Any,
     *,
-    blocks: int = 8,
-    margin: float = 0.1,
-    shape: str = "box",
+    blocks: int = DEFAULT_BLOCKS,
+    margin: float = DEFAULT_MARGIN,
+    shape: str = DEFAULT_SHAPE,
     out: AnyImages | None = None,
     backend: str | None = None,
 ) -> AnyImages:

@@ -1,6 +1,12 @@
-"""Where the files of a run go: the interface of a sink."""
+"""Where the files of a run go: the interface of a sink, and the sink of a destination."""
 
+import os
+from pathlib import Path
 from typing import BinaryIO, Protocol
+
+from fastblur.pipeline.storage.local import LocalSink
+from fastblur.pipeline.storage.paths import is_url, plain
+from fastblur.pipeline.storage.remote import RemoteSink
 
 
 class NewFile(Protocol):
@@ -36,3 +42,18 @@ class Sink(Protocol):
 
     def flush(self) -> None:
         """Bring all that was written to the disk."""
+
+
+def open_sink(
+    destination: str | os.PathLike[str], *, alone: bool = False, rename: str | None = None
+) -> LocalSink | RemoteSink:
+    """Return the sink of a destination.
+
+    Args:
+        destination: a folder, which is made if it is not there, or a URL that fsspec knows.
+        alone, rename: as `LocalSink` takes them; a URL has no use for them.
+
+    Raises OSError, ValueError and ImportError as the sinks do.
+    """
+    path = plain(destination)
+    return RemoteSink(path) if is_url(path) else LocalSink(Path(path), alone=alone, rename=rename)

@@ -1,3 +1,4 @@
+import inspect
 import re
 from typing import Any
 
@@ -6,11 +7,13 @@ import pytest
 
 from fastblur.codecs import Picture
 from fastblur.ops import blur, fill, pixelate
-from fastblur.pipeline.images.methods import as_levels, make_hide, parse_color
+from fastblur.options import Method, choices
+from fastblur.pipeline.images.methods import OPTIONS, arguments_of, as_levels, make_hide, parse_color
 from fastblur.recipes import RECIPES
 from tests.pipeline.helpers import FACE
 
 BOXES = np.array([FACE], np.float32)
+OPERATORS = {"blur": blur, "pixelate": pixelate, "fill": fill}
 
 
 def picture(pixels: np.ndarray, color: str) -> Picture:
@@ -34,6 +37,7 @@ def as_tensor(pixels: np.ndarray) -> Any:
             blur,
             {"strength": 0.3, "feather": 0.0, "shape": "ellipse"},
         ),
+        ("blur", {"scope": "image"}, blur, {"scope": "image"}),
         ("pixelate", {}, pixelate, {}),
         ("pixelate", {"blocks": 3, "shape": "ellipse"}, pixelate, {"blocks": 3, "shape": "ellipse"}),
         ("fill", {}, fill, {}),
@@ -65,6 +69,20 @@ def test_fill_in_every_kind_of_picture(face_pixels: np.ndarray, color: str) -> N
     assert np.array_equal(changed.pixels[:, :100], pixels[:, :100])
 
 
+def test_the_options_are_those_of_the_operators() -> None:
+    assert tuple(OPTIONS) == choices(Method)
+    for method, operator in OPERATORS.items():
+        parameters = dict(inspect.signature(operator).parameters)
+        for name in ("images", "regions", "out", "backend"):
+            del parameters[name]
+        defaults = {name: parameter.default for name, parameter in parameters.items()}
+        if method == "blur":  # whose other options stand for the recipe's
+            assert defaults.pop("recipe") == arguments_of("blur")[1]["recipe"]
+            defaults["recipe"] = None
+        assert OPTIONS[method] == defaults
+        assert make_hide(method, "cpu")[1].keys() == defaults.keys() | {"method"}
+
+
 def test_no_box_changes_nothing(face_pixels: np.ndarray) -> None:
     for method in ("blur", "pixelate", "fill"):
         changed = picture(face_pixels, "RGB")
@@ -75,12 +93,15 @@ def test_no_box_changes_nothing(face_pixels: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("method", "options", "word"),
     [
-        ("smear", {}, "method is 'smear', expected one of 'blur', 'pixelate', 'fill'"),
+        ("smear", {}, "method is 'smear', expected 'blur', 'pixelate' or 'fill'"),
         ("blur", {"recipe": "strong"}, "recipe is 'strong'"),
         ("blur", {"strength": -1.0}, "strength is -1.0"),
         ("blur", {"margin": float("nan")}, "margin is nan"),
         ("blur", {"feather": float("inf")}, "feather is inf"),
         ("blur", {"shape": "star"}, "shape is 'star'"),
+        ("blur", {"scope": "face"}, "scope is 'face'"),
+        ("pixelate", {"shape": "star"}, "shape is 'star'"),
+        ("fill", {"scope": "image"}, "--scope has no effect with --method fill"),
         ("blur", {"blocks": 8}, "--blocks has no effect with --method blur"),
         ("pixelate", {"strength": 0.1}, "--strength has no effect with --method pixelate"),
         ("pixelate", {"recipe": "ilsvrc"}, "--recipe has no effect with --method pixelate"),
