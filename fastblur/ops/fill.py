@@ -14,6 +14,7 @@ from fastblur.recipes import (
     DEFAULT_FEATHER,
     DEFAULT_MARGIN,
     DEFAULT_SHAPE,
+    Backend,
     Shape,
     check_choice,
     check_fraction,
@@ -27,9 +28,9 @@ def fill(
     color: float | Sequence[float] | Tensor = DEFAULT_COLOR,
     margin: float = DEFAULT_MARGIN,
     feather: float = DEFAULT_FEATHER,
-    shape: str = DEFAULT_SHAPE,
+    shape: Shape = DEFAULT_SHAPE,
     out: AnyImages | None = None,
-    backend: str | None = None,
+    backend: Backend | None = None,
 ) -> AnyImages:
     """Return the images with every region painted over.
 

@@ -8,6 +8,7 @@ from fastblur.recipes import (
     DEFAULT_BLOCKS,
     DEFAULT_MARGIN,
     DEFAULT_SHAPE,
+    Backend,
     Shape,
     check_blocks,
     check_choice,
@@ -21,9 +22,9 @@ def pixelate(
     *,
     blocks: int = DEFAULT_BLOCKS,
     margin: float = DEFAULT_MARGIN,
-    shape: str = DEFAULT_SHAPE,
+    shape: Shape = DEFAULT_SHAPE,
     out: AnyImages | None = None,
-    backend: str | None = None,
+    backend: Backend | None = None,
 ) -> AnyImages:
     """Return the images with every region replaced by a mosaic.
 

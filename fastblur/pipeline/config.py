@@ -13,7 +13,7 @@ from fastblur.options import Device, Engine, Format, OnError, Unlisted, check_ch
 from fastblur.pipeline.images.detection import DetectionStages, check_detector_options, make_detect
 from fastblur.pipeline.images.methods import OPTIONS, arguments_of, make_hide, parse_color
 from fastblur.pipeline.images.processing import HidingStages
-from fastblur.pipeline.storage.paths import is_url, plain
+from fastblur.pipeline.storage.paths import is_url, strip_file_scheme
 
 MAX_PIXELS = 2**28
 MAX_WORKERS = 1024
@@ -75,7 +75,7 @@ class RunConfig:
         """
         values = {name: value for name, value in options.items() if name not in METHOD_OPTIONS}
         for name in ("source", "destination"):
-            values[name] = plain(values[name])
+            values[name] = strip_file_scheme(values[name])
         for name in ("boxes", "report"):
             values[name] = None if values[name] is None else os.fspath(values[name])
         values["device"] = resolve_device(values["device"])

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import torch
 
 from fastblur.errors import UsageError
-from fastblur.files import replacing
+from fastblur.files import AtomicFile
 from fastblur.pipeline.config import MAX_PIXELS, check_workers, resolve_device
 from fastblur.pipeline.errors import until_interrupted
 from fastblur.pipeline.execution.journal import count
@@ -23,6 +23,7 @@ from fastblur.pipeline.images.task import Images, ImageTask, Outcome
 from fastblur.pipeline.progress import Show, ticking
 from fastblur.pipeline.shards.interfaces import Item
 from fastblur.pipeline.shards.source import Source
+from fastblur.pipeline.storage.paths import error_reason
 from fastblur.pipeline.summary import DetectSummary, Tally
 
 
@@ -104,7 +105,7 @@ def detect(
     start = time.perf_counter()
     with (
         until_interrupted() as interruption,
-        replacing(path) as binary,
+        AtomicFile(path) as binary,
         os.fdopen(os.dup(binary.fileno()), "w", encoding="ascii") as text,
     ):
         searched = DetectionStages(find, parameters["detect_size"], MAX_PIXELS)
@@ -142,4 +143,4 @@ def _images(source: Source, batch_size: int) -> Iterator[Images]:
             for batch in shard.batches(batch_size):
                 yield [ImageTask(item) for item in batch.items]
         except (ValueError, OSError) as error:
-            yield [ImageTask(Item(shard.name, problem=getattr(error, "strerror", None) or str(error)))]
+            yield [ImageTask(Item(shard.name, problem=error_reason(error)))]

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
-from fastblur.pipeline.boxes.box_file import BoxFile
-from fastblur.pipeline.boxes.lookup import with_boxes
+from fastblur.files import sha256
+from fastblur.pipeline.boxes.assignment import BoxAssignment
+from fastblur.pipeline.boxes.box_index import BoxIndex
+from fastblur.pipeline.boxes.lookup import assign_boxes
 from fastblur.pipeline.config import MAX_PIXELS, RunConfig
 from fastblur.pipeline.destination import Destination, check_destination, check_remote_destination
 from fastblur.pipeline.errors import RunStopped, stopping_the_run, until_interrupted
@@ -17,7 +19,7 @@ from fastblur.pipeline.progress import Show, ticking
 from fastblur.pipeline.shards.interfaces import Item, Shard
 from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.shards.tar.shard import is_tar_name
-from fastblur.pipeline.storage.paths import is_url, sha256
+from fastblur.pipeline.storage.paths import is_url
 from fastblur.pipeline.storage.sink import open_sink
 from fastblur.pipeline.summary import COUNTS, Summary, installed_versions
 
@@ -132,7 +134,9 @@ def begun(config: RunConfig, source: Source, destination: Destination, engine: E
 
     Raises UsageError or ValueError, ImportError and OSError where something does not fit, and as `Engine.parameters`.
     """
-    boxes = None if config.boxes is None else BoxFile(Path(config.boxes), source.root)  # while workers start
+    boxes = None  # which are read while workers start
+    if config.boxes is not None:
+        boxes = BoxAssignment(BoxIndex.read(Path(config.boxes)), source.root)
     parameters = engine.parameters()
     parameters |= {
         "source": source.path,
@@ -153,7 +157,8 @@ def begun(config: RunConfig, source: Source, destination: Destination, engine: E
             else:
                 sink.clean()
                 journal.begin(parameters, versions, overwrite=config.overwrite)
-        yield RunContext(config, sink, None if source.is_image else journal, journal.fail, boxes, parameters, versions)
+        recorded = None if source.is_image else journal
+        yield RunContext(config, source.root, sink, recorded, journal.fail, boxes, parameters, versions)
 
 
 def remaining_shards(source: Source, context: RunContext) -> Iterator[Shard]:
@@ -170,7 +175,7 @@ def remaining_shards(source: Source, context: RunContext) -> Iterator[Shard]:
         context.tally.add({**done, "resumed": done["images"], "shards": 1})
         if context.boxes is not None and is_tar_name(shard.name):
             for name in journal.finished_images(shard):
-                with_boxes(Item(name, key=name.removeprefix(f"{shard.name}/")), context.boxes, "copy")
+                assign_boxes(Item(name, key=name.removeprefix(f"{shard.name}/")), context.boxes, "copy")
 
 
 def summarize(context: RunContext, source: Source, engine: Engine, seconds: float, interrupted: int) -> Summary:

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
-from fastblur.pipeline.boxes.box_file import BoxFile
-from fastblur.pipeline.boxes.lookup import with_boxes
+from fastblur.pipeline.boxes.assignment import BoxAssignment
+from fastblur.pipeline.boxes.lookup import assign_boxes
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.execution.journal import Journal
 from fastblur.pipeline.execution.stages import StageReport
 from fastblur.pipeline.shards.interfaces import Item, Shard
-from fastblur.pipeline.storage.local import LocalSink
-from fastblur.pipeline.storage.remote import RemoteSink
+from fastblur.pipeline.storage.sink import Sink
 from fastblur.pipeline.summary import Tally
 
 
@@ -21,6 +21,7 @@ class RunContext:
 
     Attributes:
         config: the run's options.
+        root: the folder that images' names are relative to.
         sink: where results go.
         journal: where finished shards are recorded; None for a single image.
         record_failure: takes the name of an image that failed, or of a broken shard, and the reason; raises OSError.
@@ -33,10 +34,11 @@ class RunContext:
     """
 
     config: RunConfig
-    sink: LocalSink | RemoteSink
+    root: Path
+    sink: Sink
     journal: Journal | None
     record_failure: Callable[[str, str], None]
-    boxes: BoxFile | None = None
+    boxes: BoxAssignment | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
@@ -45,7 +47,7 @@ class RunContext:
 
     def assign_boxes(self, item: Item) -> Item:
         """Return the image with the boxes that are given for it."""
-        return with_boxes(item, self.boxes, self.config.unlisted or "fail")
+        return assign_boxes(item, self.boxes, self.config.unlisted or "fail")
 
 
 class Engine(Protocol):

@@ -7,11 +7,13 @@ again, to the same bytes; should both finish, one of them makes the entry.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from fastblur.pipeline.boxes.box_file import BoxFile, SharedBoxes
+from fastblur.pipeline.boxes.assignment import BoxAssignment, Claim, SharedBoxes
+from fastblur.pipeline.boxes.box_index import BoxIndex
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.errors import RunStopped
 from fastblur.pipeline.execution.engine import RunContext
@@ -66,8 +68,8 @@ class RayEngine:
         cpus_or_gpus = int(ray.cluster_resources().get("GPU" if on_gpu else "CPU", 1))
         self.workers = self._config.workers or max(1, cpus_or_gpus)
         actor = ray.remote(num_cpus=1, num_gpus=1 if on_gpu else 0, max_restarts=0)(ShardWorker)
-        boxes = ray.put(context.boxes)
-        pool = _Pool(lambda: actor.remote(self._config, boxes), self.workers, context)
+        index = ray.put(None if context.boxes is None else context.boxes.index)
+        pool = _Pool(lambda: actor.remote(self._config, context.root, index), self.workers, context)
         try:
             pool.run(shards)
         finally:
@@ -88,21 +90,22 @@ class ShardResult:
         counts: of its images, by their names in `Tally`.
         failures: (name, reason) of its images that failed.
         stages: what the stages took.
-        found: what `BoxFile.drain` gave.
+        found: what `BoxAssignment.drain` gave.
     """
 
     counts: dict[str, int]
     failures: list[tuple[str, str]]
     stages: StageReport
-    found: list[tuple[int, int]]
+    found: list[Claim]
 
 
 class ShardWorker:
     """Does shards, one after the other, in a process of one CPU (and one GPU on CUDA)."""
 
-    def __init__(self, config: RunConfig, boxes: BoxFile | None) -> None:
+    def __init__(self, config: RunConfig, root: Path, index: BoxIndex | None) -> None:
         torch.set_num_threads(1)
-        self._config, self._boxes = config, boxes
+        self._config, self._root = config, root
+        self._boxes = None if index is None else BoxAssignment(index, root, log=True)
         stages, _ = config.build_stages()
         self._stages = batch_stages(stages.stages(readers(config.source), config.device))
         self._sink = open_sink(config.output)
@@ -116,6 +119,7 @@ class ShardWorker:
         failures: list[tuple[str, str]] = []
         context = RunContext(
             self._config,
+            self._root,
             self._sink,
             self._journal,
             record_failure=lambda name, reason: failures.append((name, reason)),

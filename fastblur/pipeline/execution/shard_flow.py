@@ -10,6 +10,7 @@ from fastblur.pipeline.execution.shard_run import BatchTask, ShardPart, ShardRun
 from fastblur.pipeline.execution.stages import Stage, Stages
 from fastblur.pipeline.images.task import ImageStage, Outcome
 from fastblur.pipeline.shards.interfaces import Batch, Shard
+from fastblur.pipeline.storage.paths import error_reason
 
 
 class ShardFlow:
@@ -103,7 +104,7 @@ def _until_broken(run: ShardRun, batch_size: int) -> Iterator[Batch]:
     try:
         yield from run.shard.batches(batch_size)
     except (ValueError, OSError) as error:
-        run.broken = getattr(error, "strerror", None) or str(error)
+        run.broken = error_reason(error)
 
 
 def batch_stages(stages: Sequence[ImageStage]) -> list[Stage[BatchTask]]:

@@ -112,6 +112,6 @@ class BatchTask:
 
 def write_results(output: Output, batch: Batch, images: list[ImageTask]) -> None:
     """Write the results of a batch; images that cannot be written fail. Raises OSError where the sink fails."""
-    refused = output.put(batch, [image.result for image in images]) or {}
+    refused = output.write(batch, [image.result for image in images]) or {}
     for place, reason in refused.items():
         images[place].fail(reason)

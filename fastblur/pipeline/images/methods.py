@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastblur.annotations.readers import Boxes
+from fastblur.annotations.rows import Boxes
 from fastblur.codecs import Picture
 from fastblur.errors import UsageError
 from fastblur.options import Method, check_choice
@@ -83,12 +83,14 @@ HideBatch = Callable[[list[np.ndarray], list[Boxes], list[float] | None], None]
 
 def hide_on_cpu(method: str, arguments: dict[str, Any]) -> HideBatch:
     """Return what hides by the CPU kernel itself: the operators would load torch, which takes a second."""
-    from fastblur.kernels.cpu.schedule import NO_COLOR, hide_in_arrays, of_blur, of_fill, of_pixelate
+    from fastblur.kernels.cpu.schedule import NO_COLOR, hide_in_arrays
+    from fastblur.kernels.parameters import KernelParameters
 
     if method == "blur":
-        parameters = of_blur(arguments["recipe"])
+        parameters = KernelParameters.for_blur(arguments["recipe"])
     else:
-        parameters = of_pixelate(**arguments) if method == "pixelate" else of_fill(**arguments)
+        make = KernelParameters.for_pixelate if method == "pixelate" else KernelParameters.for_fill
+        parameters = make(**arguments)
 
     def hide(images: list[np.ndarray], boxes: list[Boxes], color: list[float] | None) -> None:
         hide_in_arrays(images, boxes, parameters, NO_COLOR if color is None else np.array(color, np.float32))

@@ -100,7 +100,7 @@ class Run:
         sink = LocalSink(root / "out")
         journal = Journal(sink)
         journal.begin({}, {}, overwrite=False)
-        self.context = RunContext(config, sink, journal, self.failed.__setitem__)
+        self.context = RunContext(config, Path("src"), sink, journal, self.failed.__setitem__)
         self.engine = ProcessEngine(config, 2)
 
     def __enter__(self) -> "Run":

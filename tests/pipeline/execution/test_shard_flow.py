@@ -34,7 +34,7 @@ class RecordedOutput:
     Attributes:
         ordered: as of `Output`.
         refuse: names that it cannot write, with the reason.
-        error: what `put` raises at the image `bad`.
+        error: what `write` raises at the image `bad`.
     """
 
     ordered: bool
@@ -49,7 +49,7 @@ class RecordedOutput:
     _now: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def put(self, batch: Batch, results: list[bytes | None]) -> dict[int, str] | None:
+    def write(self, batch: Batch, results: list[bytes | None]) -> dict[int, str]:
         with self._lock:
             self._now += 1
             self.at_once = max(self.at_once, self._now)
@@ -124,7 +124,7 @@ class Run:
         self.journal.begin({}, {}, overwrite=False)
         self.failed: dict[str, str] = {}
         config = RunConfig("src", str(root), on_error=on_error)
-        self.context = RunContext(config, self.sink, self.journal, self.fail)
+        self.context = RunContext(config, Path("src"), self.sink, self.journal, self.fail)
         if assign_boxes is not None:
             self.context.assign_boxes = assign_boxes
         self.tally = self.context.tally
