@@ -2,6 +2,7 @@
 
 from fastblur.errors import UsageError
 from fastblur.pipeline.config import RunConfig
+from fastblur.pipeline.execution import forkserver
 from fastblur.pipeline.execution.engine import Engine
 from fastblur.pipeline.execution.processes import ProcessEngine
 from fastblur.pipeline.execution.threads import ThreadEngine
@@ -22,7 +23,7 @@ def start_engine(config: RunConfig, source: Source) -> Engine:
         alone = config.device == "cuda" or workers == 1 or config.in_memory or source.is_image or source.is_small()
         name = "threads" if alone else "processes"
     if name == "processes":
-        return ProcessEngine(config, workers)
+        return ProcessEngine(config, workers, forkserver.start(detecting=config.detects))
     if name == "threads":
         return ThreadEngine(config, workers)
     from fastblur.pipeline.execution.ray import RayEngine

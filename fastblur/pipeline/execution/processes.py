@@ -27,7 +27,6 @@ from typing import Any
 
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.errors import RunStopped, stopping_the_run
-from fastblur.pipeline.execution import forkserver
 from fastblur.pipeline.execution.engine import RunContext
 from fastblur.pipeline.execution.shard_flow import ShardFlow
 from fastblur.pipeline.execution.shard_run import BatchTask, write_results
@@ -52,15 +51,15 @@ class ProcessEngine:
     Args:
         config: the run's options.
         workers: how many processes.
+        context: how they are started.
     """
 
     name = "processes"
 
-    def __init__(self, config: RunConfig, workers: int) -> None:
+    def __init__(self, config: RunConfig, workers: int, context: BaseContext) -> None:
         self.workers = workers
         self._config = config
         self._choosing = threading.Lock()
-        context = forkserver.start(detecting=config.detects)
         self._processes = [WorkerProcess(context, config) for _ in range(workers)]
 
     def parameters(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 from fastblur.errors import UsageError
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.errors import RunStopped
+from fastblur.pipeline.execution import forkserver
 from fastblur.pipeline.execution.engine import RunContext
 from fastblur.pipeline.execution.journal import Journal
 from fastblur.pipeline.execution.processes import ProcessEngine, WorkerTraceback
@@ -101,7 +102,7 @@ class Run:
         journal = Journal(sink)
         journal.begin({}, {}, overwrite=False)
         self.context = RunContext(config, Path("src"), sink, journal, self.failed.__setitem__)
-        self.engine = ProcessEngine(config, 2)
+        self.engine = ProcessEngine(config, 2, forkserver.start(detecting=False))
 
     def __enter__(self) -> "Run":
         return self
