@@ -19,8 +19,8 @@ from fastblur._version import __version__
 from fastblur.cli_weights import weights_app
 from fastblur.exits import exits, stopping_at_sigterm
 from fastblur.method_options import METHOD_OPTIONS
-from fastblur.options import MAX_PIXELS, Device, Engine, Format, Method, OnError, Unlisted
-from fastblur.pipeline.execution.forkserver import begin
+from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Unlisted
+from fastblur.pipeline.execution import forkserver
 from fastblur.recipes import RECIPES, Recipe, Scope, Shape
 
 app = typer.Typer(
@@ -187,7 +187,7 @@ def run_command(
     device: DeviceOption = "auto",
     workers: Annotated[int | None, _option("How many at once; default: one for each CPU.", WORK)] = None,
     engine: Annotated[
-        Engine,
+        EngineName,
         _option(
             "Processes or threads of this machine, or a Ray cluster; auto: processes, but threads for a few images and "
             "on CUDA.",
@@ -226,7 +226,7 @@ def run_command(
     with exits(debug=debug), stopping_at_sigterm():
         if device != "cuda" and engine in ("auto", "processes") and workers != 1 and os.path.isdir(src):
             # While this process loads its own packages.
-            begin(detecting=(boxes is None and box_column is None) or unlisted == "detect")
+            forkserver.start(detecting=(boxes is None and box_column is None) or unlisted == "detect")
         from fastblur.pipeline.progress import shown
         from fastblur.pipeline.run_files import run
 

@@ -1,18 +1,39 @@
 """The options of each method, their defaults, and the check that what they make hides a face. Needs no torch."""
 
+from dataclasses import fields
 from math import erf, sqrt
 from typing import Any
 
 from fastblur.errors import UsageError
 from fastblur.options import Method, check_choice
-from fastblur.recipes import Shape, check_blocks, check_fraction, resolve_recipe
+from fastblur.recipes import (
+    DEFAULT_BLOCKS,
+    DEFAULT_COLOR,
+    DEFAULT_FEATHER,
+    DEFAULT_MARGIN,
+    DEFAULT_SHAPE,
+    Recipe,
+    Shape,
+    check_blocks,
+    check_fraction,
+    resolve_recipe,
+)
 
 METHOD_OPTIONS: dict[str, dict[str, Any]] = {
-    "blur": dict.fromkeys(("recipe", "strength", "margin", "feather", "shape", "scope")),
-    "pixelate": {"blocks": 8, "margin": 0.1, "shape": "box"},
-    "fill": {"color": 0, "margin": 0.1, "feather": 0.0, "shape": "box"},
+    "blur": dict.fromkeys(("recipe", *(field.name for field in fields(Recipe)))),
+    "pixelate": {"blocks": DEFAULT_BLOCKS, "margin": DEFAULT_MARGIN, "shape": DEFAULT_SHAPE},
+    "fill": {
+        "color": DEFAULT_COLOR,
+        "margin": DEFAULT_MARGIN,
+        "feather": DEFAULT_FEATHER,
+        "shape": DEFAULT_SHAPE,
+    },
 }
-"""The operators' own options and defaults (a test holds them to the signatures); a blur's are its recipe's."""
+"""The options of each method with the defaults of its operator, None where the recipe has them.
+
+They are those of the operators' signatures, as a test checks: reading them from there would load torch in processes
+that do without it.
+"""
 
 MIN_STRENGTH = 0.05  # half of what the ImageNet team took
 MAX_PRIVATE_BLOCKS = 32  # along a face's longer side

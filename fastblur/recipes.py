@@ -11,6 +11,13 @@ Scope = Literal["region", "image"]
 BorderType = Literal["replicate", "reflect", "constant", "circular"]
 Backend = Literal["cpu", "cuda", "reference"]
 
+# Defaults of `pixelate` and `fill`; those of `blur` are its recipe's.
+DEFAULT_BLOCKS = 8
+DEFAULT_COLOR = 0
+DEFAULT_MARGIN = 0.1
+DEFAULT_FEATHER = 0.0
+DEFAULT_SHAPE: Shape = "box"
+
 MAX_BLOCKS = 1 << 16
 MAX_FRACTION = 100  # of d: a larger blur looks the same everywhere, and takes more work
 

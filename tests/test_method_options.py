@@ -9,6 +9,7 @@ from fastblur.errors import UsageError
 from fastblur.method_options import METHOD_OPTIONS, operator_arguments
 from fastblur.options import Method, choices
 from fastblur.pipeline import run
+from fastblur.pipeline.images.methods import make_hide
 from fastblur.recipes import RECIPES, Recipe
 
 OF_THE_CALL = {"images", "regions", "out", "backend"}
@@ -28,6 +29,7 @@ def test_options_and_defaults_are_those_of_the_operator(method: str) -> None:
         assert set(own) == set(Recipe.__dataclass_fields__)
     else:
         assert METHOD_OPTIONS[method] == own
+    assert make_hide(method, "cpu")[1].keys() == METHOD_OPTIONS[method].keys() | {"method"}
 
 
 def test_every_option_is_one_of_run() -> None:
