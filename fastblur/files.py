@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from fastblur.need import need
+
 CHUNK = 1 << 20  # bytes read at a time
 
 
 def cache_folder() -> Path:
     """Return the user's cache folder of fastblur (it need not exist)."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("fastblur", appauthor=False)
+    path: Path = need("platformdirs", "run").user_cache_path("fastblur", appauthor=False)
+    return path
 
 
 def sha256(path: Path) -> str:

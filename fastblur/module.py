@@ -6,7 +6,7 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor, nn
 
-from fastblur.detectors import load_detector
+from fastblur.detectors import DEFAULT_DETECTOR, load_detector
 from fastblur.ops import blur
 from fastblur.recipes import Recipe, resolve_recipe
 from fastblur.regions import Regions
@@ -33,7 +33,7 @@ class FaceBlur(nn.Module):
 
     def __init__(
         self,
-        detector: str | Callable[[Any], Regions] = "centerface",
+        detector: str | Callable[[Any], Regions] = DEFAULT_DETECTOR,
         recipe: str | Recipe = "default",
         *,
         device: torch.device | str = "cpu",

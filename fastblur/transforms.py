@@ -20,7 +20,7 @@ from fastblur.codecs import (
     stored_boxes,
     upright_rgb,
 )  # fmt: skip
-from fastblur.detectors import load_detector
+from fastblur.detectors import DEFAULT_DETECTOR, load_detector
 from fastblur.pipeline.boxes.checks import hiding_boxes
 from fastblur.pipeline.images.methods import arguments_of, make_hide
 from fastblur.regions import Regions
@@ -85,8 +85,8 @@ class BlurFaces(nn.Module):
             raise TypeError(f"detector is a {type(detector).__name__}, expected a name or a callable")
         self.boxes = boxes
         self.images = (images,) if isinstance(images, str) else images
-        self._detector = detector or "centerface"
-        self._detecting: dict[str, Any] = {"score_threshold": threshold, "size": size}
+        self._detector = detector or DEFAULT_DETECTOR
+        self._detecting: dict[str, Any] = {"threshold": threshold, "detect_size": size}
         self._method, self._options = method, options
         self._arguments, _ = arguments_of(method, **options)
         self._operator = getattr(ops, method)

@@ -92,14 +92,14 @@ def make_detect(
     name: str | None, threshold: float | None, size: int | None, device: str
 ) -> "tuple[Detect, dict[str, Any]]":
     """Return a function that finds regions, and the parameters that decide what it finds."""
-    from fastblur.detectors import load_detector
+    from fastblur.detectors import DEFAULT_DETECTOR, load_detector
     from fastblur.pipeline.images.cuda_stream import Lane
 
     if threshold is not None and not 0 <= threshold <= 1:
         raise ValueError(f"threshold is {threshold}, expected 0..1")
     if size is not None and size < SMALLEST:
         raise ValueError(f"detect-size is {size}, expected at least {SMALLEST} pixels: no face is found in less")
-    detector = load_detector(name or "centerface", device=device, score_threshold=threshold, size=size, threads=1)
+    detector = load_detector(name or DEFAULT_DETECTOR, device=device, threshold=threshold, detect_size=size, threads=1)
 
     lane = Lane(device)
 
@@ -109,8 +109,8 @@ def make_detect(
 
     return detect, {
         "detector": detector.name,
-        "threshold": detector.score_threshold,
-        "detect_size": detector.size,
+        "threshold": detector.threshold,
+        "detect_size": detector.detect_size,
         "weights_sha256": detector.weights_sha256,
     }
 
