@@ -31,7 +31,7 @@ import torch
 from PIL import Image
 from scipy.io import loadmat
 
-from benchmarks.measure import write_json
+from benchmarks.common.measure import write_json
 from fastblur.detectors import DEFAULT_DETECTOR, Detector, DetectorName, load_detector
 from fastblur.options import choices
 
