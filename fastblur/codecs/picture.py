@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from fastblur.errors import FastblurError
+
 Pixels = NDArray[np.uint8]
 
 
-class CodecError(ValueError):
+class CodecError(FastblurError, ValueError):
     """A file that cannot be read or written; the message is one sentence: what was wrong, and what is expected."""
 
 

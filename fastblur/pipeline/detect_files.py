@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import torch
 
+from fastblur.detectors import DetectorName
 from fastblur.errors import UsageError
 from fastblur.files import AtomicFile
 from fastblur.options import MAX_PIXELS, Device
@@ -73,7 +74,7 @@ def detect(
     source: str | Path,
     out: str | Path,
     *,
-    detector: str | None = None,
+    detector: DetectorName | None = None,
     threshold: float | None = None,
     detect_size: int | None = None,
     device: Device = "auto",
@@ -95,13 +96,13 @@ def detect(
 
     The other arguments are those of `run`. Raises as `run` does.
     """
-    device = resolve_device(device)
+    resolved = resolve_device(device)
     check_workers(workers)
     check_detector_options(threshold, detect_size)
     workers = default_workers() if workers is None else workers
     path = _check_output(Path(out), overwrite)
     opened = Source(os.fspath(source))
-    find, parameters = make_detect(detector, threshold, detect_size, device)
+    find, parameters = make_detect(detector, threshold, detect_size, resolved)
     tally = Tally()
     start = time.perf_counter()
     with (
@@ -119,7 +120,7 @@ def detect(
             Stage("end", writer.end),
         ]
         line = Stages(stages, workers, max_in_flight(workers), partial(torch.set_num_threads, 1))
-        line.run(_images(opened, BATCH[device]), ticking(progress, tally, opened))
+        line.run(_images(opened, BATCH[resolved]), ticking(progress, tally, opened))
         if progress is not None:
             progress(tally, tally.images)
     seconds = time.perf_counter() - start

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
+from fastblur.detectors import DetectorName
 from fastblur.files import sha256
 from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Unlisted
 from fastblur.pipeline.boxes.assignment import BoxAssignment
@@ -30,7 +31,7 @@ def run(
     source: str | Path,
     destination: str | Path,
     *,
-    detector: str | None = None,
+    detector: DetectorName | None = None,
     threshold: float | None = None,
     detect_size: int | None = None,
     boxes: str | Path | None = None,

@@ -152,11 +152,10 @@ def make_detect(
 
     Raises ValueError, ImportError or OSError as `load_detector` does.
     """
-    from fastblur.detectors import load_detector
+    from fastblur.detectors import DEFAULT_DETECTOR, load_detector
     from fastblur.pipeline.images.cuda_stream import DeviceStream
 
-    chosen: dict[str, Any] = {} if name is None else {"name": name}
-    detector = load_detector(**chosen, device=device, score_threshold=threshold, size=size, threads=1)
+    detector = load_detector(name or DEFAULT_DETECTOR, device=device, threshold=threshold, detect_size=size, threads=1)
     stream = DeviceStream(device)
 
     def detect(images: "list[torch.Tensor]") -> "Regions":
@@ -165,7 +164,7 @@ def make_detect(
 
     return detect, {
         "detector": detector.name,
-        "threshold": detector.score_threshold,
-        "detect_size": detector.size,
+        "threshold": detector.threshold,
+        "detect_size": detector.detect_size,
         "weights_sha256": detector.weights_sha256,
     }
