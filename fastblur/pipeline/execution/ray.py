@@ -27,8 +27,8 @@ from fastblur.pipeline.storage.sink import open_sink
 from fastblur.pipeline.summary import COUNTS
 
 need("ray", "ray")
-import ray
-from ray.exceptions import RayActorError, RayTaskError
+import ray  # noqa: E402
+from ray.exceptions import RayActorError, RayTaskError  # noqa: E402
 
 MAX_TRIES = 5  # of one shard, each with another worker lost
 MAX_FAILED_STARTS = 3  # workers that fail to start, one after the other, before the run gives up
