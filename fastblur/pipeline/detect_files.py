@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,7 +13,7 @@ from typing import Any, TextIO
 import torch
 
 from fastblur.detectors import DetectorName
-from fastblur.errors import UsageError
+from fastblur.errors import FileError, UsageError
 from fastblur.files import AtomicFile
 from fastblur.options import MAX_PIXELS, Device
 from fastblur.pipeline.config import check_workers, resolve_device
@@ -94,7 +95,19 @@ def detect(
         out: the file; its name ends in .jsonl.
         overwrite: replace a file that is there.
 
-    The other arguments are those of `run`. Raises as `run` does.
+    The other arguments are those of `run`. Raises UsageError, FileError, MissingPackage or WeightsError where an argument
+    does not fit, the file cannot be written, or the detector cannot be loaded.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from fastblur.pipeline import detect
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> Image.new("RGB", (80, 60), "white").save(folder / "wall.png")
+        >>> summary = detect(folder, folder / "faces.jsonl", device="cpu")
+        >>> summary.images, summary.regions
+        (1, 0)
     """
     resolved = resolve_device(device)
     check_workers(workers)
@@ -106,6 +119,7 @@ def detect(
     tally = Tally()
     start = time.perf_counter()
     with (
+        _writing(path),
         until_interrupted() as interruption,
         AtomicFile(path) as binary,
         os.fdopen(os.dup(binary.fileno()), "w", encoding="ascii") as text,
@@ -125,6 +139,15 @@ def detect(
             progress(tally, tally.images)
     seconds = time.perf_counter() - start
     return DetectSummary(tally.images, tally.with_regions, tally.regions, tally.failed, seconds, interruption.signal)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a FileError: those of images are caught where these are read."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"OUT {str(path)!r} cannot be written: {error_reason(error)}") from error
 
 
 def _check_output(path: Path, overwrite: bool) -> Path:
