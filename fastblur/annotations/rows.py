@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastblur.errors import UsageError
+
 Boxes = npt.NDArray[np.float32]
 """(n, 4), xyxy, mostly in pixels of the stored image."""
 Size = tuple[int, int]
@@ -39,10 +41,10 @@ def checked_rows(
     Raises ValueError where that is no list, or a row is not four finite numbers.
     """
     if not isinstance(rows, list):
-        raise ValueError(f"{where} has the boxes {brief(rows)}, expected a list")
+        raise UsageError(f"{where} has the boxes {brief(rows)}, expected a list")
     for row in rows:
         if not is_row(row):
-            raise ValueError(f"{where} has the box {brief(row)}, expected four finite numbers")
+            raise UsageError(f"{where} has the box {brief(row)}, expected four finite numbers")
     return as_boxes(rows)
 
 
