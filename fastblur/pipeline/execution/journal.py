@@ -136,7 +136,7 @@ def entry_name(shard: Shard) -> str:
 
 
 def count(images: Sequence[Opened]) -> dict[str, int]:
-    """Return the counts of images whose fates are decided."""
+    """Return the counts of finished images."""
     hidden = [one for one in images if one.fate == HIDDEN]
     failed = sum(one.fate == FAILED for one in images)
     values = (
