@@ -6,11 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastblur.kernels.dispatch import device_of, pick_kernel
-from fastblur.kernels.kernel import Batch, Images
+from fastblur.kernels.dispatch import pick_kernel
+from fastblur.kernels.kernel import Batch, Images, device_of
 from fastblur.ops.arguments import AnyImages, as_batch, as_out, like
-
-BORDER_TYPES = ("replicate", "reflect", "constant", "circular")
+from fastblur.recipes import Backend, BorderType, check_choice
 
 
 def masked_blur2d(
@@ -18,9 +17,9 @@ def masked_blur2d(
     mask: Images,
     sigma: float | Sequence[float] | Tensor,
     *,
-    border_type: str = "replicate",
+    border_type: BorderType = "replicate",
     out: AnyImages | None = None,
-    backend: str | None = None,
+    backend: Backend | None = None,
 ) -> AnyImages:
     """Return images + mask * (gaussian(images, sigma) - images).
 
@@ -41,8 +40,7 @@ def masked_blur2d(
     >>> masked_blur2d(torch.rand(2, 3, 8, 8), torch.ones(2, 1, 8, 8), 1.5).shape
     torch.Size([2, 3, 8, 8])
     """
-    if border_type not in BORDER_TYPES:
-        raise ValueError(f"border_type is {border_type!r}, expected one of {', '.join(map(repr, BORDER_TYPES))}")
+    check_choice("border_type", border_type, BorderType)
     batch = as_batch(images)
     masks = _as_mask(mask, batch, images)
     sigmas = _as_sigma(sigma, batch)
@@ -66,7 +64,10 @@ class MaskedGaussianBlur2d(nn.Module):
     """
 
     def __init__(
-        self, sigma: float | Sequence[float] | Tensor, border_type: str = "replicate", backend: str | None = None
+        self,
+        sigma: float | Sequence[float] | Tensor,
+        border_type: BorderType = "replicate",
+        backend: Backend | None = None,
     ) -> None:
         super().__init__()
         self.sigma = sigma
