@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastblur.annotations.readers import is_coco, read_coco, read_detections, read_ilsvrc
-from fastblur.annotations.rows import Boxes, Size
+from fastblur.boxes import Boxes, Size
 
 MANY = 10_000  # first folders of keys that are worth remembering
 

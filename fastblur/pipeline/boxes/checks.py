@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fastblur.annotations.rows import Boxes
+from fastblur.boxes import Boxes
 
 WITHIN_A_PIXEL = 1.5  # px; boxes relative to the image's sides, 0..1, end before it
 

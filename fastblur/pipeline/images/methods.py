@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastblur.annotations.rows import Boxes
+from fastblur.boxes import Boxes
 from fastblur.codecs import Picture
 from fastblur.kernels.cpu.schedule import NO_COLOR, hide_in_arrays
 from fastblur.kernels.parameters import KernelParameters

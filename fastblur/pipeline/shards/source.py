@@ -98,7 +98,7 @@ class Source:
             folders += reversed(below)
 
     def shards(self) -> Iterator[Shard]:
-        """Yield the shards: each tar and table file, and image files in groups of about 200, in the order of the listing."""
+        """Yield the shards in the order of the listing: each tar and table file, and images in groups of about 200."""
         images: list[Item] = []
         folder = ""
         for item in self:
