@@ -13,9 +13,9 @@ NO_BOXES.setflags(write=False)  # one empty array stands for every image without
 
 def is_coordinate(value: Any) -> bool:
     """Return whether a value is a number that can be a coordinate, up to `MAX_COORDINATE`, and no truth value."""
-    return (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= MAX_COORDINATE
-    )  # NaN fails too
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= MAX_COORDINATE  # NaN fails too
 
 
 def is_row(row: Any) -> bool:

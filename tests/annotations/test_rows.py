@@ -14,9 +14,7 @@ def test_numbers_are_coordinates(value: Any) -> None:
     assert is_coordinate(value)
 
 
-@pytest.mark.parametrize(
-    "value", [math.nan, math.inf, -math.inf, (1 << 24) + 1, -(10**400), True, None, "1", [1], b"1"]
-)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 16_777_217, -(10**400), True, None, "1", [1]])
 def test_what_is_no_coordinate(value: Any) -> None:
     assert not is_coordinate(value)
 
