@@ -12,9 +12,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "fastblur"
 # The house, from the lowest floor up: a module belongs to the longest of these names that its own begins with. It may
 # import from lower floors, and from modules that belong to the same name; names of one floor do not know each other.
 FLOORS: list[list[str]] = [
-    ["fastblur._version", "fastblur.errors", "fastblur.files", "fastblur.boxes"],
-    ["fastblur.need", "fastblur.options", "fastblur.regions"],
-    ["fastblur.recipes"],
+    ["fastblur._version", "fastblur.errors", "fastblur.boxes"],
+    ["fastblur.need", "fastblur.options"],
+    ["fastblur.files", "fastblur.recipes", "fastblur.regions"],
     ["fastblur.method_options"],
     ["fastblur.kernels"],
     ["fastblur.codecs", "fastblur.annotations", "fastblur.detectors", "fastblur.ops"],
