@@ -91,10 +91,10 @@ def _blend_region(image, r, band, plane, scratch, shape, alone, mixed, alphas, l
     repeated = np.empty(r.columns * r.step_x * channels, np.float32)
     skip = (r.x0 - r.first_x) * channels
     if shape == BOX and r.ellipse == 0:
-        _box_alpha(r.x0, r.left, r.right, image.width, r.feather, channels, alpha)
+        _box_alpha(r.x0, r.left, r.right, image.width, r.feather / r.unit_x, channels, alpha)
     vertical = np.ones(r.y1 - r.y0, np.float32)
     if shape == BOX and r.ellipse == 0:
-        _box_alpha(r.y0, r.top, r.bottom, image.height, r.feather, 1, vertical)
+        _box_alpha(r.y0, r.top, r.bottom, image.height, r.feather / r.unit_y, 1, vertical)
     for y in range(max(band.y0, r.y0), min(band.y1, r.y1)):
         cell = (y - r.first_y) // r.step_y
         reach = 1 if spline_y else 0
@@ -214,8 +214,8 @@ def _ellipse_alpha(r, y, channels, out):
     v = (y + 0.5 - (r.top + r.bottom) / 2) / b
     for i in range(len(out) // channels):
         u = (r.x0 + i + 0.5 - (r.left + r.right) / 2) / a
-        k0, k1 = sqrt(u * u + v * v), sqrt((u / a) ** 2 + (v / b) ** 2)
-        distance = k0 * (k0 - 1) / k1 if k1 > 0 else -min(a, b)
+        k0, k1 = sqrt(u * u + v * v), sqrt((u / (a * r.unit_x)) ** 2 + (v / (b * r.unit_y)) ** 2)
+        distance = k0 * (k0 - 1) / k1 if k1 > 0 else -min(a * r.unit_x, b * r.unit_y)
         if distance > SUPPORT * r.feather:
             value = 0.0
         elif r.feather > 0:

@@ -20,9 +20,11 @@ REGION = np.dtype(
     + [(name, np.int64) for name in ("step_x", "step_y", "reach_x", "reach_y", "first_x", "first_y")]
     + [(name, np.int64) for name in ("columns", "rows", "grid")]
     + [(name, np.float64) for name in ("left", "top", "right", "bottom", "feather", "sigma_x", "sigma_y")]
+    + [(name, np.float64) for name in ("sigma", "unit_x", "unit_y")]
 )
 """One region: its support x0..y1 in whole pixels; its grid (step, taps on each side, first pixel, size, place in the
-scratch); the grown box, the feather's deviation in pixels and the sigma left to the grid in cells."""
+scratch); the grown box, the feather's deviation in pixels and the sigma left to the grid in cells; the whole sigma, and
+how many of the pixels that feather and sigma are in an element is wide and high: 1 but for subsampled planes."""
 
 BAND = np.dtype([(name, np.int64) for name in ("image", "first", "last", "x0", "y0", "x1", "y1")])
 """Rows y0..y1 of one group: regions order[first..last], whose supports overlap, blended together."""
@@ -64,8 +66,9 @@ def plan(images, boxes, counts, strength, margin, feather, ellipse, whole_image,
             r.left, r.top, r.right, r.bottom = x0 - margin * d, y0 - margin * d, x1 + margin * d, y1 + margin * d
             r.feather = feather * scale
             r.ellipse = ellipse
-            r.x0, r.x1 = _support(r.left, r.right, width, SUPPORT * r.feather)
-            r.y0, r.y1 = _support(r.top, r.bottom, height, SUPPORT * r.feather)
+            r.unit_x, r.unit_y = 1.0, 1.0
+            r.x0, r.x1 = support(r.left, r.right, width, SUPPORT * r.feather)
+            r.y0, r.y1 = support(r.top, r.bottom, height, SUPPORT * r.feather)
             if r.x0 >= r.x1 or r.y0 >= r.y1:
                 continue
             if blocks > 0:
@@ -73,14 +76,14 @@ def plan(images, boxes, counts, strength, margin, feather, ellipse, whole_image,
             elif blocks < 0:
                 _plan_color(r, height, width)
             else:
-                sigma = max(0.5, strength * scale)
-                plan_axes(r, sigma, sigma)
+                r.sigma = max(0.5, strength * scale)
+                plan_axes(r, r.sigma, r.sigma)
             n += 1
     return n
 
 
 @compiled
-def _support(low, high, size, reach):
+def support(low, high, size, reach):
     """Return the pixels whose centres alpha reaches, first and one past the last, inside the image."""
     first = 0.0 if low <= 0 else max(0.0, ceil(low - reach - 0.5))
     last = np.float64(size) if high >= size else min(np.float64(size), floor(high + reach - 0.5) + 1)

@@ -1,0 +1,224 @@
+"""Faces hidden in the bytes of a JPEG file: of its blocks only those change that the operator changes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastblur.codecs.jpeg_blocks import encode, planes, scan
+from fastblur.codecs.jpeg_blocks.huffman import PACKED_SIZE, SIZE, TRANSPOSED, make_tables
+from fastblur.codecs.jpeg_blocks.layout import APP14, DHT, DRI, Group, Layout, Refused, read_layout
+from fastblur.codecs.jpeg_blocks.plan import mark, mark_coded
+from fastblur.codecs.jpeg_segments import DQT, SOS, Header, kept_segments, segment
+from fastblur.codecs.pillow import check_size
+
+Parameters = tuple[float, float, float, bool, bool, int]  # those of the kernel
+_ADOBE_BYTES = 12
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A file with regions hidden, and what it took.
+
+    Attributes:
+        data: the file.
+        mcus, mcus_read, mcus_changed, mcus_coded: MCUs in all; whose samples were read; with blocks that changed; that
+            were encoded again.
+        blocks_changed: blocks that were transformed and quantised again.
+        new_codes: codes that the Huffman tables got.
+        splits, left_out: coefficients of 1 put among zeros, and left out, for want of a code.
+    """
+
+    data: bytes
+    mcus: int
+    mcus_read: int
+    mcus_changed: int
+    mcus_coded: int
+    blocks_changed: int
+    new_codes: int
+    splits: int
+    left_out: int
+
+
+def hide(
+    data: bytes,
+    boxes: NDArray[np.float32],  # (n, 4) xyxy px, stored coordinates, finite
+    parameters: Parameters,
+    levels: dict[str, list[float]] | None,
+    max_pixels: int,
+) -> Rewritten:
+    """Hide boxes in a JPEG file. Every block that they do not touch keeps its coefficients, bit by bit.
+
+    Args:
+        data: the file.
+        boxes: those to hide.
+        parameters: of the operator, as the CPU kernel takes them.
+        levels: to fill with, 0..255: of each channel of a grey ("L"), an "RGB" and a "CMYK" picture (ink); else None.
+        max_pixels: most that the picture may have.
+
+    Raises Refused where the file has to be decoded and encoded instead, CodecError where it cannot be read at all or
+    has too many pixels.
+    """
+    layout = read_layout(data)
+    header = layout.header
+    check_size(header.width, header.height, max_pixels)
+    regions = planes.plan_regions(boxes, header.height, header.width, parameters)
+    blocks = parameters[-1]
+    flags = np.zeros(layout.across * layout.down, np.uint8)
+    planned = [_planned(layout, group, regions, blocks, flags) for group in layout.groups]
+    flagged, coded, *window = mark_coded(flags, layout.across, layout.interval)
+    if coded == 0:
+        return Rewritten(data, len(flags), 0, 0, 0, 0, 0, 0, 0)
+
+    tables = _Tables(layout)
+    stream, ends = _unstuffed(data, layout)
+    address = stream.ctypes.data
+    places, finish = np.empty(len(flags), np.int64), np.empty_like(ends)
+    predictors = np.empty((flagged, len(layout.selectors)), np.int64)
+    found = scan.find_mcus(
+        address, ends, layout.interval, layout.of_block, layout.selectors, tables.single, tables.packed, tables.longest,
+        tables.offset, layout.values, flags, places, finish, predictors,
+    )  # fmt: skip
+    if found != len(flags):
+        raise Refused(f"a scan that is broken in MCU {found} of {len(flags)}, expected it whole and nothing after it")
+
+    samples = [_Window(layout, group, window) for group in layout.groups]
+    origins, strides = np.empty(len(layout.selectors), np.int64), np.empty(len(layout.selectors), np.int64)
+    for group, plane in zip(layout.groups, samples, strict=True):
+        for i, component in enumerate(group.members):
+            origins[component], strides[component] = plane.origin(i), plane.stride
+    coefficients = np.empty((coded * len(layout.of_block), 64), np.int16)
+    if not scan.read_mcus(
+        address, layout.of_block, layout.selectors, tables.single, tables.longest, tables.offset, layout.values,
+        layout.quantisation, flags, places, predictors, layout.across, origins, strides, coefficients,
+        np.empty(64, np.float32),
+    ):  # fmt: skip
+        raise Refused("a scan that reads differently the second time")
+
+    color = _color(header, levels)
+    inverse = np.empty((len(layout.selectors), 64), np.float32)
+    inverse[:, TRANSPOSED] = 1 / layout.quantisation
+    blocks_changed = 0
+    for group, plane, (own, mosaics, changed) in zip(layout.groups, samples, planned, strict=True):
+        planes.hide_plane(
+            plane.origin(0), plane.stride // 4, plane.size, len(group.members), group.width, group.height, own, mosaics,
+            color[group.members] if len(color) else color, blocks,
+        )  # fmt: skip
+        for component in group.members:
+            blocks_changed += encode.change_blocks(
+                flags, layout.across, layout.of_block, component, changed, group.width, group.height,
+                origins[component], strides[component], inverse[component], coefficients,
+            )  # fmt: skip
+
+    steps, codes_before = np.zeros(2, np.int64), int(layout.counts.sum())
+    room = 2 * int(ends[-1]) + coefficients.shape[0] * encode.BLOCK_BYTES + 4 * len(ends) + 64
+    target = np.empty(room, np.uint8)
+    size = encode.write_scan(
+        address, ends, finish, layout.interval, layout.of_block, layout.selectors, flags, places, predictors, coefficients,
+        tables.codes, layout.counts, layout.values, tables.following, steps, target.ctypes.data,
+    )  # fmt: skip
+    if size < 0:
+        raise Refused("a Huffman table without a code that is needed and without room for it")
+    changed_mcus = int(np.count_nonzero(flags & scan.CHANGED))
+    return Rewritten(
+        b"".join((*_segments(layout), target[:size].data, b"\xff\xd9")),
+        len(flags), int(np.count_nonzero(flags & scan.READ)), changed_mcus, coded, blocks_changed,
+        int(layout.counts.sum()) - codes_before, int(steps[encode.SPLIT]), int(steps[encode.LEFT_OUT]),
+    )  # fmt: skip
+
+
+def _planned(layout: Layout, group: Group, regions: Any, blocks: int, flags: NDArray[np.uint8]) -> tuple[Any, Any, Any]:
+    """Return a group's regions, mosaics, and which of its blocks change, (rows, columns) uint8; mark its MCUs."""
+    header = layout.header
+    own, mosaics = planes.plan_plane(
+        regions, group.unit_x, group.unit_y, group.width, group.height, header.width, header.height, blocks
+    )
+    changed = np.zeros((layout.down * group.blocks_y, layout.across * group.blocks_x), np.uint8)
+    mark(own, mosaics, blocks, group.width, group.height, group.blocks_x, group.blocks_y, layout.across, flags, changed)
+    return own, mosaics, changed
+
+
+class _Tables:
+    """The Huffman tables as `huffman.make_tables` fills them."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.single, self.packed = np.empty((8, SIZE), np.uint32), np.empty((8, PACKED_SIZE), np.uint16)
+        self.longest, self.offset = np.empty((8, 17), np.int64), np.empty((8, 17), np.int64)
+        self.codes, self.following = np.empty((8, 256), np.uint32), np.empty(8, np.int64)
+        if not make_tables(
+            np.unique(layout.selectors), layout.counts, layout.values, self.single, self.packed, self.longest,
+            self.offset, self.codes, self.following,
+        ):  # fmt: skip
+            raise Refused("an impossible Huffman table, expected codes and symbols of baseline coding")
+
+
+def _unstuffed(data: bytes, layout: Layout) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the scan's bits, followed by zeros, and where its restart intervals end, in bytes."""
+    mcus = layout.across * layout.down
+    parts = -(-mcus // layout.interval) if layout.interval else 1
+    source = np.frombuffer(data, np.uint8)
+    if len(source) - layout.scan < 2 * parts:
+        raise Refused("a scan that is shorter than its restart markers")
+    stream, ends = np.empty(len(source) - layout.scan + scan.PAD + 8, np.uint8), np.empty(parts, np.int64)
+    end = scan.unstuff(source.ctypes.data, layout.scan, len(source), stream.ctypes.data, ends)
+    if end == scan.RESTARTS:
+        raise Refused("restart markers that are out of order, too few or too many")
+    if end == scan.NO_END or data[end + 1] != 0xD9:
+        raise Refused("no end of the image after its scan, expected it there")
+    return stream, ends
+
+
+class _Window:
+    """The samples of a group's components in a window of MCUs, float32."""
+
+    def __init__(self, layout: Layout, group: Group, window: list[int]) -> None:
+        x0, y0, x1, y1 = window
+        columns, rows = 8 * group.blocks_x * (x1 - x0), 8 * group.blocks_y * (y1 - y0)
+        self.samples = np.empty((len(group.members), rows, columns), np.float32)
+        self.size, self.stride = rows * columns, 4 * columns  # samples in a plane, bytes between rows
+        self._offset = 8 * group.blocks_y * y0 * self.stride + 4 * 8 * group.blocks_x * x0
+
+    def origin(self, member: int) -> int:
+        """Return the address that the sample at (0, 0) of a component has, or would have."""
+        return self.samples.ctypes.data + 4 * member * self.size - self._offset
+
+
+def _color(header: Header, levels: dict[str, list[float]] | None) -> NDArray[np.float32]:
+    """Return the level of each component to fill with, (components,); empty without one."""
+    if levels is None:
+        return np.empty(0, np.float32)
+    if len(header.components) == 1:
+        return np.array(levels["L"], np.float32)
+    if len(header.components) == 4:
+        ink = levels["CMYK"]
+        if header.adobe == 2:  # YCCK: the luma and chroma of the ink, and the black inverted as in every CMYK file
+            return np.array([*_ycc(*ink[:3]), 255 - ink[3]], np.float32)
+        return 255 - np.array(ink, np.float32)
+    return np.array(levels["RGB"] if header.is_rgb else _ycc(*levels["RGB"]), np.float32)
+
+
+def _ycc(red: float, green: float, blue: float) -> list[float]:
+    """Return luma and chroma as JFIF has them (ITU-T T.871)."""
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    return [luma, 128 + (blue - luma) / 1.772, 128 + (red - luma) / 1.402]
+
+
+def _segments(layout: Layout) -> list[bytes]:
+    """Return everything before the new scan: metadata without previews, tables, frame, and the scan's header."""
+    header = layout.header
+    kept = kept_segments(header)
+    if len(header.components) != 3 or header.is_rgb:  # else it is among those that are kept
+        kept += [
+            segment(APP14, b"", payload[:_ADOBE_BYTES])
+            for marker, payload in header.segments
+            if marker == APP14 and payload.startswith(b"Adobe")
+        ]
+    own = [segment(m, b"", payload) for m, payload in header.segments if m in (DQT, DRI, header.frame)]
+    codes = bytearray()
+    for t in np.unique(layout.selectors).tolist():
+        codes += bytes(((t >> 2) << 4 | t & 3, *layout.counts[t, 1:].tolist()))
+        codes += layout.values[t, : layout.counts[t].sum()].tobytes()
+    selectors = [(c[0], dc << 4 | ac - 4) for c, (dc, ac) in zip(header.components, layout.selectors.tolist(), strict=True)]
+    scan_header = bytes((len(selectors), *(number for pair in selectors for number in pair), 0, 63, 0))
+    return [b"\xff\xd8", *kept, *own, segment(DHT, b"", bytes(codes)), segment(SOS, b"", scan_header)]
