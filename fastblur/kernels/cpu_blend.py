@@ -209,13 +209,9 @@ def _box_alpha(first, low, high, size, feather, channels, out):
 
 @compiled
 def _ellipse_alpha(r, y, channels, out):
-    """Fill alpha of the ellipse inscribed in the grown box on row `y`, its distance to first order."""
-    a, b = (r.right - r.left) / 2, (r.bottom - r.top) / 2
-    v = (y + 0.5 - (r.top + r.bottom) / 2) / b
+    """Fill alpha of the ellipse inscribed in the grown box on row `y`."""
     for i in range(len(out) // channels):
-        u = (r.x0 + i + 0.5 - (r.left + r.right) / 2) / a
-        k0, k1 = sqrt(u * u + v * v), sqrt((u / (a * r.unit_x)) ** 2 + (v / (b * r.unit_y)) ** 2)
-        distance = k0 * (k0 - 1) / k1 if k1 > 0 else -min(a * r.unit_x, b * r.unit_y)
+        distance = ellipse_distance(r, r.x0 + i, y)
         if distance > SUPPORT * r.feather:
             value = 0.0
         elif r.feather > 0:
@@ -224,6 +220,15 @@ def _ellipse_alpha(r, y, channels, out):
             value = 1.0
         for k in range(channels):
             out[i * channels + k] = value
+
+
+@compiled
+def ellipse_distance(r, x, y):
+    """Return how far the centre of an element lies outside the ellipse inscribed in the grown box, to first order."""
+    a, b = (r.right - r.left) / 2, (r.bottom - r.top) / 2
+    u, v = (x + 0.5 - (r.left + r.right) / 2) / a, (y + 0.5 - (r.top + r.bottom) / 2) / b
+    k0, k1 = sqrt(u * u + v * v), sqrt((u / (a * r.unit_x)) ** 2 + (v / (b * r.unit_y)) ** 2)
+    return k0 * (k0 - 1) / k1 if k1 > 0 else -min(a * r.unit_x, b * r.unit_y)
 
 
 @compiled

@@ -2,7 +2,8 @@
 
 Where a table has no code for a symbol, in this order: a new code of 16 bits at the table's end, which changes no other
 code; a 1 put among the zeros before the coefficient, or a 1 left out, which is one step of the quantisation; and where
-neither is possible the scan is given up. No larger coefficient is ever left out.
+neither is possible, or too often done, the whole scan is written with tables that have every code, `huffman.widened`.
+No larger coefficient is ever left out.
 """
 
 import numpy as np
@@ -20,7 +21,7 @@ from fastblur.codecs.jpeg_blocks.bits import (
     store_i16,
     trailing_zeros,
 )  # fmt: skip
-from fastblur.codecs.jpeg_blocks.huffman import TRANSPOSED, new_code
+from fastblur.codecs.jpeg_blocks.huffman import EOB, LOOK, TRANSPOSED, long_entry, new_code
 from fastblur.codecs.jpeg_blocks.scan import CHANGED, CODED
 from fastblur.codecs.jpeg_blocks.transforms import to_coefficients
 
@@ -83,14 +84,17 @@ def _pad(origin, stride, x, y, width, height):
 
 @compiled
 def write_scan(stream, ends, finish, interval, of_block, tables, flags, places, predictors, coefficients, codes,
-               counts, values, following, steps, target):  # fmt: skip
+               counts, values, following, old, steps, target):  # fmt: skip
     """Write the scan.
 
     Args:
         stream .. predictors: see `scan.find_mcus`. coefficients: see `change_blocks`.
-        codes, counts, values, following: see `huffman.make_tables`; new codes are added to them.
+        codes, counts, values, following: see `huffman.make_codes`; new codes are added to them.
+        old: (single, longest, offset, values) of the tables that the stream is written with where they are others, so
+            that all of it has to be translated; else None.
         steps: (2,) int64, see SPLIT.
-        target: address of enough room: twice the stream, BLOCK_BYTES for every block encoded, and 64.
+        target: address of enough room: twice the stream (or 4 times, translated), BLOCK_BYTES for every block encoded,
+            4 for every restart interval and 64.
 
     Returns the bytes written, -1 where a symbol can have no code.
     """
@@ -107,8 +111,14 @@ def write_scan(stream, ends, finish, interval, of_block, tables, flags, places, 
                     row += 1
                 m += 1
             if m > start:
-                end = places[m] if m < stop else finish[part]
-                at, word, have = copy_bits(at, word, have, stream, places[start], end)
+                if old is None:
+                    end = places[m] if m < stop else finish[part]
+                    at, word, have = copy_bits(at, word, have, stream, places[start], end)
+                else:
+                    at, word, have = translate(at, word, have, stream, places[start], m - start, of_block, tables, *old,
+                                               codes)  # fmt: skip
+                    if have < 0:
+                        return -1
             if m < stop:
                 for c in range(len(tables)):
                     dc[c] = predictors[row, c]
@@ -134,6 +144,36 @@ def write_scan(stream, ends, finish, interval, of_block, tables, flags, places, 
             at += 2
             part += 1
     return at - target
+
+
+@compiled
+def translate(at, word, have, stream, place, mcus, of_block, tables, single, longest, offset, values, codes):
+    """Append some MCUs of the stream, from the bit `place` on, symbol by symbol with other codes.
+
+    `have` becomes -1 where the stream does not hold what was found in it, or a symbol has no code.
+    """
+    source = place
+    for _ in range(mcus):
+        for b in range(len(of_block)):
+            c = of_block[b, 0]
+            t = tables[c, 0]
+            k = 0
+            while k < 64:
+                bits = load64(stream + (source >> 3)) << np.uint64(source & 7)
+                entry = np.int64(single[t, np.int64(bits >> np.uint64(64 - LOOK))])
+                if entry == 0:
+                    entry = long_entry(bits, t, longest, offset, values)
+                size, step = entry >> 24, entry >> 16 & 255
+                symbol = size if k == 0 else (0 if step == EOB else (step - 1 & 15) << 4 | size)
+                code = np.int64(codes[t, symbol])
+                if entry == 0 or code == 0:
+                    return at, word, -1
+                value = np.int64(bits << np.uint64(entry >> 8 & 63) >> np.uint64(1) >> np.uint64(63 - size))
+                at, word, have = put(at, word, have, np.uint64(code >> 8 << size | value), (code & 255) + size)
+                source += entry & 63
+                k = 1 if k == 0 else k + step
+                t = tables[c, 1]
+    return at, word, have
 
 
 @compiled

@@ -28,19 +28,16 @@ TRANSPOSED = (ZIGZAG % 8 * 8 + ZIGZAG // 8).astype(np.uint8)
 
 
 @compiled
-def make_tables(used, counts, values, single, packed, longest, offset, codes, following):
-    """Fill the tables of every row of `used`; return whether they are all possible.
+def make_tables(used, counts, values, single, packed, longest, offset):
+    """Fill the tables that read a stream, of every row of `used`; return whether they are all possible.
 
     single: (8, SIZE) uint32; packed: (8, PACKED_SIZE) uint16; longest: (8, 17) int64, the largest code of each length,
     -1 for none; offset: (8, 17) int64, what to add to a code of that length for its place in `values`.
-    codes: (8, 256) uint32, code << 8 | length for each symbol, 0 for none; following: (8,) int64, the next free code
-    of 16 bits.
     """
     for t in used:
         is_dc = t < 4
         one, several = single[t], packed[t]
         one[:] = 0
-        codes[t, :] = 0
         code = k = 0
         for length in range(1, 17):
             code <<= 1
@@ -49,15 +46,12 @@ def make_tables(used, counts, values, single, packed, longest, offset, codes, fo
                 if code >= 1 << length or k > 255:
                     return False
                 symbol = np.int64(values[t, k])
-                if codes[t, symbol] != 0:
-                    return False
                 size, run = symbol & 15, symbol >> 4
                 if is_dc:
                     if symbol > 11:
                         return False
                 elif size > 10 or (size == 0 and run != 0 and run != 15):
                     return False
-                codes[t, symbol] = code << 8 | length
                 if length <= LOOK:
                     entry = entry_of(symbol, length, is_dc)
                     first = code << (LOOK - length)
@@ -66,9 +60,31 @@ def make_tables(used, counts, values, single, packed, longest, offset, codes, fo
                 code += 1
                 k += 1
             longest[t, length] = code - 1 if counts[t, length] > 0 else -1
-        following[t] = code
         if not is_dc:
             _pack(one, several)
+    return True
+
+
+@compiled
+def make_codes(used, counts, values, codes, following):
+    """Fill the tables that write a stream, of every row of `used`; return False where a symbol has two codes.
+
+    codes: (8, 256) uint32, code << 8 | length for each symbol, 0 for none; following: (8,) int64, the next free code
+    of 16 bits.
+    """
+    for t in used:
+        codes[t, :] = 0
+        code = k = 0
+        for length in range(1, 17):
+            code <<= 1
+            for _ in range(counts[t, length]):
+                symbol = np.int64(values[t, k & 255])
+                if codes[t, symbol] != 0:
+                    return False
+                codes[t, symbol] = code << 8 | length
+                code += 1
+                k += 1
+        following[t] = code
     return True
 
 
@@ -125,3 +141,29 @@ def new_code(symbol, t, codes, counts, values, following):
     codes[t, symbol] = following[t] << 8 | 16
     following[t] += 1
     return np.int64(codes[t, symbol])
+
+
+def widened(counts, values, is_dc):  # (17,) int, (256,) uint8
+    """Return a table that has a code for every symbol of baseline coding, nearly as short as the given one.
+
+    One symbol's code becomes longer by a bit, which makes room for all that have none: they get codes of 16 bits. So few
+    symbols can fill a table only where some have codes of 7 bits or less.
+    """
+    lengths, k = {}, 0
+    for length in range(1, 17):
+        for symbol in values[k : k + counts[length]].tolist():
+            lengths[symbol] = length
+        k += counts[length]
+    known = range(12) if is_dc else [0x00, 0xF0, *(run << 4 | size for run in range(16) for size in range(1, 11))]
+    added = [symbol for symbol in known if symbol not in lengths]
+    taken = sum(1 << (16 - length) for length in lengths.values())  # of the codes of 16 bits
+    if taken + len(added) > 0xFFFF:
+        room = max(length for length in range(1, 16) if counts[length] and 1 << (15 - length) > len(added))
+        lengths[next(symbol for symbol in reversed(lengths) if lengths[symbol] == room)] += 1
+    lengths.update(dict.fromkeys(added, 16))
+    new_counts, new_values = np.zeros(17, np.int64), np.zeros(256, np.uint8)
+    ordered = sorted(lengths, key=lambda symbol: lengths[symbol])  # of equal length as they were
+    new_values[: len(ordered)] = ordered
+    for length in lengths.values():
+        new_counts[length] += 1
+    return new_counts, new_values

@@ -52,7 +52,7 @@ class Layout:
             an MCU, and the block's own place among them, x and y.
         selectors: (components, 2) int64, rows of the DC and the AC table in `counts` and `values`.
         quantisation: (components, 64) float32, in the file's order.
-        counts, values: the Huffman tables, see `huffman`. They may get new codes.
+        counts, values: the Huffman tables, see `huffman`.
     """
 
     header: Header

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastblur.codecs.jpeg_blocks.bits import compiled
-from fastblur.codecs.jpeg_blocks.planes import area_read
+from fastblur.codecs.jpeg_blocks.planes import area_read, touches
 from fastblur.codecs.jpeg_blocks.scan import CHANGED, CODED, READ
 
 
@@ -24,8 +24,9 @@ def mark(regions, mosaics, blocks, width, height, blocks_x, blocks_y, across, fl
         r = regions[i]
         for y in range(r.y0 // 8, (r.y1 - 1) // 8 + 1):
             for x in range(r.x0 // 8, (r.x1 - 1) // 8 + 1):
-                changed[y, x] = 1
-                flags[y // blocks_y * across + x // blocks_x] |= READ | CHANGED
+                if changed[y, x] == 0 and touches(r, 8 * x, 8 * y):
+                    changed[y, x] = 1
+                    flags[y // blocks_y * across + x // blocks_x] |= READ | CHANGED
 
 
 @compiled

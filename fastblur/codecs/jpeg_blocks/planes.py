@@ -9,7 +9,7 @@ from math import ceil, floor
 import numpy as np
 
 from fastblur.codecs.jpeg_blocks.bits import compiled
-from fastblur.kernels.cpu_blend import BOX, blend_bands
+from fastblur.kernels.cpu_blend import BOX, blend_bands, ellipse_distance
 from fastblur.kernels.cpu_grids import REPLICATE, make_grids
 from fastblur.kernels.cpu_memory import row_at
 from fastblur.kernels.cpu_plan import BAND, IMAGE, REGION, plan, plan_axes, plan_bands, support
@@ -94,6 +94,19 @@ def area_read(regions, mosaics, i, width, height, blocks):
         x0, x1 = r.first_x - r.reach_x * r.step_x, r.first_x + (r.columns + r.reach_x) * r.step_x
         y0, y1 = r.first_y - r.reach_y * r.step_y, r.first_y + (r.rows + r.reach_y) * r.step_y
     return max(0, x0), max(0, y0), min(width, x1), min(height, y1)
+
+
+@compiled
+def touches(r, x, y):
+    """Return whether alpha is above 0 in some sample of the 8 x 8 from (x, y) on, which meet the support's bounds."""
+    if r.ellipse == 0:
+        return True
+    x0, y0, x1, y1 = max(x, r.x0), max(y, r.y0), min(x + 8, r.x1), min(y + 8, r.y1)
+    for j in range(y0, y1):
+        for i in range(x0, x1):
+            if ellipse_distance(r, i, j) <= ALPHA_SUPPORT * r.feather:
+                return True
+    return False
 
 
 @compiled

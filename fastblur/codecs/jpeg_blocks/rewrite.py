@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastblur.codecs.jpeg_blocks import encode, planes, scan
-from fastblur.codecs.jpeg_blocks.huffman import PACKED_SIZE, SIZE, TRANSPOSED, make_tables
+from fastblur.codecs.jpeg_blocks.huffman import PACKED_SIZE, SIZE, TRANSPOSED, make_codes, make_tables, widened
 from fastblur.codecs.jpeg_blocks.layout import APP14, DHT, DRI, Group, Layout, Refused, read_layout
 from fastblur.codecs.jpeg_blocks.plan import mark, mark_coded
 from fastblur.codecs.jpeg_segments import DQT, SOS, Header, kept_segments, segment
@@ -15,6 +15,7 @@ from fastblur.codecs.pillow import check_size
 
 Parameters = tuple[float, float, float, bool, bool, int]  # those of the kernel
 _ADOBE_BYTES = 12
+MOST_STEPS = 1 / 32  # coefficients a changed block that may go a step of the quantisation before tables are widened
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Rewritten:
         mcus, mcus_read, mcus_changed, mcus_coded: MCUs in all; whose samples were read; with blocks that changed; that
             were encoded again.
         blocks_changed: blocks that were transformed and quantised again.
-        new_codes: codes that the Huffman tables got.
+        new_codes: codes that the Huffman tables got; many where the whole scan was written with wider tables.
         splits, left_out: coefficients of 1 put among zeros, and left out, for want of a code.
     """
 
@@ -111,21 +112,32 @@ def hide(
                 origins[component], strides[component], inverse[component], coefficients,
             )  # fmt: skip
 
-    steps, codes_before = np.zeros(2, np.int64), int(layout.counts.sum())
-    room = 2 * int(ends[-1]) + coefficients.shape[0] * encode.BLOCK_BYTES + 4 * len(ends) + 64
+    found_in = (flags, places, predictors, coefficients)
+    codes, size, target, steps = _written(layout, tables, address, ends, finish, found_in, False)
+    if size < 0 or steps.sum() > MOST_STEPS * blocks_changed:
+        codes, size, target, steps = _written(layout, tables, address, ends, finish, found_in, True)
+    if size < 0:
+        raise Refused("a difference of two DC coefficients that is too large for any code")
+    return Rewritten(
+        b"".join((*_segments(layout, codes), target[:size].data, b"\xff\xd9")),
+        len(flags), int(np.count_nonzero(flags & scan.READ)), int(np.count_nonzero(flags & scan.CHANGED)), coded,
+        blocks_changed, int(codes.counts.sum() - layout.counts.sum()), int(steps[encode.SPLIT]), int(steps[encode.LEFT_OUT]),
+    )  # fmt: skip
+
+
+def _written(layout, tables, address, ends, finish, found, widen):
+    """Return the tables that a new scan is written with, its size, -1 for none, its bytes and its steps."""
+    flags, places, predictors, coefficients = found
+    codes = _Codes(layout, tables, widen)
+    steps = np.zeros(2, np.int64)
+    room = (4 if widen else 2) * int(ends[-1]) + len(coefficients) * encode.BLOCK_BYTES + 4 * len(ends) + 64
     target = np.empty(room, np.uint8)
+    old = (tables.single, tables.longest, tables.offset, layout.values) if widen else None
     size = encode.write_scan(
         address, ends, finish, layout.interval, layout.of_block, layout.selectors, flags, places, predictors, coefficients,
-        tables.codes, layout.counts, layout.values, tables.following, steps, target.ctypes.data,
+        codes.codes, codes.counts, codes.values, codes.following, old, steps, target.ctypes.data,
     )  # fmt: skip
-    if size < 0:
-        raise Refused("a Huffman table without a code that is needed and without room for it")
-    changed_mcus = int(np.count_nonzero(flags & scan.CHANGED))
-    return Rewritten(
-        b"".join((*_segments(layout), target[:size].data, b"\xff\xd9")),
-        len(flags), int(np.count_nonzero(flags & scan.READ)), changed_mcus, coded, blocks_changed,
-        int(layout.counts.sum()) - codes_before, int(steps[encode.SPLIT]), int(steps[encode.LEFT_OUT]),
-    )  # fmt: skip
+    return codes, size, target, steps
 
 
 def _planned(layout: Layout, group: Group, regions: Any, blocks: int, flags: NDArray[np.uint8]) -> tuple[Any, Any, Any]:
@@ -140,17 +152,29 @@ def _planned(layout: Layout, group: Group, regions: Any, blocks: int, flags: NDA
 
 
 class _Tables:
-    """The Huffman tables as `huffman.make_tables` fills them."""
+    """What reads the scan, see `huffman.make_tables`."""
 
     def __init__(self, layout: Layout) -> None:
+        self.used = np.unique(layout.selectors)
         self.single, self.packed = np.empty((8, SIZE), np.uint32), np.empty((8, PACKED_SIZE), np.uint16)
         self.longest, self.offset = np.empty((8, 17), np.int64), np.empty((8, 17), np.int64)
-        self.codes, self.following = np.empty((8, 256), np.uint32), np.empty(8, np.int64)
         if not make_tables(
-            np.unique(layout.selectors), layout.counts, layout.values, self.single, self.packed, self.longest,
-            self.offset, self.codes, self.following,
-        ):  # fmt: skip
+            self.used, layout.counts, layout.values, self.single, self.packed, self.longest, self.offset
+        ):
             raise Refused("an impossible Huffman table, expected codes and symbols of baseline coding")
+
+
+class _Codes:
+    """What writes the scan, see `huffman.make_codes`: the file's own tables, or wider ones."""
+
+    def __init__(self, layout: Layout, tables: _Tables, widen: bool) -> None:
+        self.counts, self.values = layout.counts.copy(), layout.values.copy()
+        if widen:
+            for t in tables.used.tolist():
+                self.counts[t], self.values[t] = widened(layout.counts[t], layout.values[t], t < 4)
+        self.codes, self.following = np.empty((8, 256), np.uint32), np.empty(8, np.int64)
+        if not make_codes(tables.used, self.counts, self.values, self.codes, self.following):
+            raise Refused("a Huffman table with two codes for a symbol, expected one for each")
 
 
 def _unstuffed(data: bytes, layout: Layout) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -204,7 +228,7 @@ def _ycc(red: float, green: float, blue: float) -> list[float]:
     return [luma, 128 + (blue - luma) / 1.772, 128 + (red - luma) / 1.402]
 
 
-def _segments(layout: Layout) -> list[bytes]:
+def _segments(layout: Layout, tables: _Codes) -> list[bytes]:
     """Return everything before the new scan: metadata without previews, tables, frame, and the scan's header."""
     header = layout.header
     kept = kept_segments(header)
@@ -217,8 +241,8 @@ def _segments(layout: Layout) -> list[bytes]:
     own = [segment(m, b"", payload) for m, payload in header.segments if m in (DQT, DRI, header.frame)]
     codes = bytearray()
     for t in np.unique(layout.selectors).tolist():
-        codes += bytes(((t >> 2) << 4 | t & 3, *layout.counts[t, 1:].tolist()))
-        codes += layout.values[t, : layout.counts[t].sum()].tobytes()
+        codes += bytes(((t >> 2) << 4 | t & 3, *tables.counts[t, 1:].tolist()))
+        codes += tables.values[t, : tables.counts[t].sum()].tobytes()
     selectors = [(c[0], dc << 4 | ac - 4) for c, (dc, ac) in zip(header.components, layout.selectors.tolist(), strict=True)]
     scan_header = bytes((len(selectors), *(number for pair in selectors for number in pair), 0, 63, 0))
     return [b"\xff\xd8", *kept, *own, segment(DHT, b"", bytes(codes)), segment(SOS, b"", scan_header)]
