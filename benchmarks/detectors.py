@@ -41,9 +41,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.judging import BATCH, Picture, detected, faces_of, judged, mosaics, read_photos, read_sample, spread
-from benchmarks.measure import DATA, cpus, in_turns, medians, write_json
-from fastblur.detectors import NETWORKS, Detector, base, load_detector
+from benchmarks.common.accuracy import (
+    BATCH,
+    Picture,
+    detected,
+    faces_of,
+    judged,
+    mosaics,
+    read_photos,
+    read_sample,
+    spread,
+)
+from benchmarks.common.measure import DATA, cpus, in_turns, medians, write_json
+from fastblur.detectors import NETWORKS, Detector, load_detector
+from fastblur.detectors import detector as base
 from fastblur.detectors.weights import WEIGHTS, places
 
 LEAST = 0.05  # score at which detectors run to be judged at every threshold
@@ -227,8 +238,8 @@ def engines(weights: dict[str, Path], sample: list[Picture], repeat: int) -> dic
     name = "retinaface-mobilenet0.25"
     if name not in weights:
         return None
-    from fastblur.detectors.onnx import Session, exported
-    from fastblur.detectors.retinaface import load_mobilenet025
+    from fastblur.detectors.networks.retinaface import load_mobilenet025
+    from fastblur.detectors.runtimes.onnx import Session, exported
 
     batch = torch.cat([F.interpolate(image[None].float(), size=(320, 320)) for image in spread(sample)[:16]])
     batch = batch.to(torch.uint8)

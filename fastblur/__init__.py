@@ -7,7 +7,7 @@ little more than `import torch`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from fastblur._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from fastblur.detectors import load_detector

@@ -13,8 +13,8 @@ try:
 except ImportError:
     raise SystemExit("fastblur: the command line needs further packages: pip install 'fastblur[run]'") from None
 
-import fastblur
-from fastblur.forks import begin
+from fastblur._version import __version__
+from fastblur.pipeline.execution.forkserver import begin
 from fastblur.recipes import RECIPES
 
 app = typer.Typer(
@@ -91,7 +91,7 @@ def main() -> None:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"fastblur {fastblur.__version__}")
+        typer.echo(f"fastblur {__version__}")
         raise typer.Exit
 
 

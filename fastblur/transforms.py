@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastblur import ops
-from fastblur.annotations import Boxes
+from fastblur.annotations.readers import Boxes
 from fastblur.codecs import (
     OTHER_SUFFIXES,
     SUFFIXES,
@@ -21,8 +21,8 @@ from fastblur.codecs import (
     upright_rgb,
 )  # fmt: skip
 from fastblur.detectors import load_detector
-from fastblur.pipeline.boxes import hiding_boxes
-from fastblur.pipeline.hiding import arguments_of, make_hide
+from fastblur.pipeline.boxes.checks import hiding_boxes
+from fastblur.pipeline.images.methods import arguments_of, make_hide
 from fastblur.regions import Regions
 
 ORIENTATION = 0x0112  # EXIF's number for it

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import fastblur
 from fastblur.cli import app
-from tests.pipeline.conftest import decoded, detail, encoded, failures, files_below
+from tests.pipeline.helpers import decoded, detail, encoded, failures, files_below
 
 FACE = (175, 60, 275, 190)
 COMMAND = [sys.executable, "-c", "from fastblur.cli import main; main()"]

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from fastblur import demo
 from fastblur.cli import app
 from fastblur.pipeline import Summary
-from tests.pipeline.conftest import decoded, detail, files_below
+from tests.pipeline.helpers import decoded, detail, files_below
 
 pytest.importorskip("skimage")
 pytest.importorskip("matplotlib")

@@ -6,7 +6,7 @@ import struct
 from PIL.BmpImagePlugin import BmpImageFile
 
 from fastblur.codecs.picture import Picture, Pixels
-from fastblur.codecs.pillow import check_size, save, to_image, to_pixels
+from fastblur.codecs.pillow_io import check_size, save, to_image, to_pixels
 
 _COLORS = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB", "RGBA": "RGBA"}
 

@@ -3,7 +3,7 @@
 import struct
 from typing import NamedTuple
 
-from fastblur.codecs.metadata import holds_image
+from fastblur.codecs.embedded_images import holds_image
 
 ORIENTATION = 0x112
 EXIF_IFD = 0x8769

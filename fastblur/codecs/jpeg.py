@@ -11,7 +11,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from fastblur.codecs.exif import orientation
 from fastblur.codecs.jpeg_segments import APP14, Header, exif, kept_segments, quantisation_tables, read_header, segment
 from fastblur.codecs.picture import CodecError, Picture, Pixels
-from fastblur.codecs.pillow import check_size, save, to_image, to_pixels
+from fastblur.codecs.pillow_io import check_size, save, to_image, to_pixels
 
 _PROGRESSIVE = (0xC2, 0xCA)
 _HUFFMAN_CODED = (0xC0, 0xC1, 0xC2)

@@ -8,8 +8,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from fastblur.codecs.embedded_images import clean_photoshop, holds_image, shows_image
 from fastblur.codecs.exif import clean_exif
-from fastblur.codecs.metadata import clean_photoshop, holds_image, shows_image
 from fastblur.codecs.picture import CodecError
 
 APP0, APP1, APP2, APP13, APP14, COM, DQT, SOS, EOI = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE, 0xDB, 0xDA, 0xD9

@@ -7,10 +7,10 @@ import zlib
 import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
+from fastblur.codecs.embedded_images import holds_image, shows_image
 from fastblur.codecs.exif import clean_exif, orientation
-from fastblur.codecs.metadata import holds_image, shows_image
 from fastblur.codecs.picture import CodecError, Picture, Pixels
-from fastblur.codecs.pillow import check_size, save, to_image, to_pixels
+from fastblur.codecs.pillow_io import check_size, save, to_image, to_pixels
 
 _COLORS = {0: "L", 2: "RGB", 3: "RGB", 4: "LA", 6: "RGBA"}
 # Chunks that are kept as they are, with the length that they have to be, so that they hold nothing else.

@@ -6,6 +6,7 @@ import struct
 import numpy as np
 from PIL.TiffImagePlugin import TiffImageFile
 
+from fastblur.codecs.embedded_images import clean_photoshop, holds_image, shows_image
 from fastblur.codecs.exif import (
     CHILDREN,
     EXIF_IFD,
@@ -18,9 +19,8 @@ from fastblur.codecs.exif import (
     number,
     read_ifd,
 )
-from fastblur.codecs.metadata import clean_photoshop, holds_image, shows_image
 from fastblur.codecs.picture import CodecError, Picture, Pixels
-from fastblur.codecs.pillow import check_size, save, to_image, to_pixels
+from fastblur.codecs.pillow_io import check_size, save, to_image, to_pixels
 
 _COLORS = {"1": "L", "L": "L", "P": "RGB", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK"}
 _COMPRESSIONS = {1: None, 5: "tiff_lzw", 32773: "packbits", 50000: "zstd", 34925: "lzma"}

@@ -5,10 +5,10 @@ import struct
 
 from PIL.WebPImagePlugin import WebPImageFile
 
-from fastblur.codecs import metadata
+from fastblur.codecs import embedded_images as metadata
 from fastblur.codecs.exif import clean_exif, orientation
 from fastblur.codecs.picture import CodecError, Picture, Pixels
-from fastblur.codecs.pillow import check_size, save, to_image, to_pixels
+from fastblur.codecs.pillow_io import check_size, save, to_image, to_pixels
 
 
 def decode(data: bytes, max_pixels: int) -> Picture:

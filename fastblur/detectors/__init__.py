@@ -7,10 +7,10 @@ from typing import Any, Literal, cast
 
 import torch
 
-from fastblur.detectors.base import Detector
-from fastblur.detectors.network import Network
+from fastblur.detectors.detector import Detector
+from fastblur.detectors.networks.spec import Network
 
-# name -> (module of this package, its Network); a module is imported when its detector is asked for
+# name -> (module of networks/, its Network); a module is imported when its detector is asked for
 NETWORKS = {
     "centerface": ("centerface", "CENTERFACE"),
     "retinaface-resnet50": ("retinaface", "RESNET50"),
@@ -56,7 +56,7 @@ def load_detector(
     if name not in NETWORKS:
         raise ValueError(f"detector is {name!r}, expected one of {', '.join(map(repr, NETWORKS))}")
     module, attribute = NETWORKS[name]
-    network = cast(Network, getattr(import_module(f"fastblur.detectors.{module}"), attribute))
+    network = cast(Network, getattr(import_module(f"fastblur.detectors.networks.{module}"), attribute))
     options: dict[str, Any] = {
         "device": device,
         "weights": weights,

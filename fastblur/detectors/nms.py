@@ -17,7 +17,7 @@ def nms(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float) -> T
     Of equal scores the one with the lower index counts as higher. Boxes without area overlap nothing.
 
     It is one operator of PyTorch, `fastblur::nms`, so that `torch.compile` takes it without looking inside. On CUDA it
-    is one Triton program an image (`nms_cuda`), elsewhere `by_blocks`; both keep the same boxes.
+    is one Triton program an image (`nms_triton`), elsewhere `by_blocks`; both keep the same boxes.
 
     Args:
         boxes: (B, K, 4) floating, xyxy.
@@ -79,7 +79,7 @@ def _iou(a: Tensor, b: Tensor) -> Tensor:
 
 def _nms(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float) -> Tensor:
     if boxes.is_cuda and HAS_TRITON:
-        from fastblur.detectors.nms_cuda import one_by_one
+        from fastblur.detectors.nms_triton import one_by_one
 
         return one_by_one(boxes, scores, valid, iou_threshold)
     return by_blocks(boxes, scores, valid, iou_threshold)

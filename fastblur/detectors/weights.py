@@ -1,19 +1,15 @@
 """Weights: where the networks' published files are looked for, fetched, and checked before anything reads them."""
 
-import hashlib
 import os
 import shutil
-import tempfile
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, BinaryIO
 
-CHUNK = 1 << 20  # bytes read at a time
+from fastblur.files import CHUNK, cache_folder, replacing, sha256
 
 
 @dataclass(frozen=True)
@@ -58,13 +54,6 @@ WEIGHTS: dict[str, Weights] = {
         url="https://github.com/kornia/data/raw/main/yunet_final.pth",
     ),
 }
-
-
-def cache_folder() -> Path:
-    """Return the user's cache folder of fastblur (it need not exist)."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("fastblur", appauthor=False)
 
 
 def folders() -> list[Path]:
@@ -115,15 +104,6 @@ def verified(name: str, path: Path) -> Path:
     return path
 
 
-def sha256(path: Path) -> str:
-    """Return the sha256 of a file's bytes in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def pull(name: str) -> Path:
     """Download the weights of `name` into the cache folder and return their path; nothing unchecked gets there.
 
@@ -147,25 +127,6 @@ def pull(name: str) -> Path:
         file.flush()
         verified(name, Path(file.name))
     return path
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Give a new file to write that becomes `path` at the end, whole, or vanishes where an exception is raised."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)  # which can only be read by setting it
-        os.umask(mask)
-        os.chmod(file.name, 0o666 & ~mask)
-        os.replace(file.name, path)
-    except BaseException:
-        os.unlink(file.name)
-        raise
 
 
 def _copy(source: BinaryIO, target: IO[bytes], total: int, label: str) -> None:

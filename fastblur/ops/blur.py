@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like, pick_kernel
+from fastblur.kernels.dispatch import pick_kernel
+from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like
 from fastblur.recipes import Recipe, resolve_recipe
 
 

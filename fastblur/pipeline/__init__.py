@@ -4,13 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastblur.pipeline.listing import Found, detect
-    from fastblur.pipeline.runner import run
+    from fastblur.pipeline.detect_files import Found, detect
+    from fastblur.pipeline.run_files import run
     from fastblur.pipeline.summary import Summary
 
 __all__ = ["Found", "Summary", "detect", "run"]
 
-_HOME = {"Found": "listing", "detect": "listing", "run": "runner", "Summary": "summary"}
+_HOME = {"Found": "detect_files", "detect": "detect_files", "run": "run_files", "Summary": "summary"}
 
 
 def __getattr__(name: str) -> Any:

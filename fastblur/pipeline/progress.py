@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from fastblur.pipeline.source import Source
+from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.summary import Tally
 
 LINE_SECONDS = 5.0

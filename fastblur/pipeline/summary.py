@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import fastblur
+from fastblur._version import __version__
 
 COUNTS = ("images", "with_regions", "regions", "degenerate_regions", "copied", "failed")
 PACKAGES = ("torch", "kornia", "numba", "numpy", "onnxruntime", "pillow", "simplejpeg")
@@ -16,7 +16,7 @@ PACKAGES = ("torch", "kornia", "numba", "numpy", "onnxruntime", "pillow", "simpl
 
 def installed_versions() -> dict[str, str]:
     """Return the versions of fastblur, Python and the packages that do the work, where they are installed."""
-    versions = {"fastblur": fastblur.__version__, "python": platform.python_version()}
+    versions = {"fastblur": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
             versions[package] = version(package)

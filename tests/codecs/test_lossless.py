@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from fastblur.codecs import CodecError, Picture, decode, encode
 from tests.codecs.files import THUMBNAIL, array, exif, image, opened, photo, saved, shows_thumbnail
-from tests.codecs.test_metadata import chunk, resource
+from tests.codecs.test_embedded_images import chunk, resource
 
 
 def palette(alpha: bytes | int | None = None) -> Image.Image:

@@ -13,8 +13,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from fastblur.detectors.nms_cuda import keep_best, options
-from tests.kernels.compile_cuda import usage
+from fastblur.detectors.nms_triton import keep_best, options
+from tests.kernels.cuda.compile_cuda import usage
 
 SIGNATURE = {
     "boxes": "*fp32", "scores": "*fp32", "valid": "*u8", "keep": "*u8", "count": "i32", "threshold": "fp32",

@@ -7,17 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastblur
-from fastblur.detectors import base
+from fastblur.detectors import detector as base
 from fastblur.detectors.nms import nms
 from tests.detectors.photographs import known_faces
 from tests.detectors.test_nms import assert_greedy, batches
-from tests.kernels.gpu import DEVICE, on_gpu, runs
+from tests.kernels.cuda.gpu import DEVICE, on_gpu, runs
 
 pytestmark = runs
 
 
 def kept(batch, threshold):
-    from fastblur.detectors.nms_cuda import one_by_one
+    from fastblur.detectors.nms_triton import one_by_one
 
     return one_by_one(*(torch.from_numpy(part).to(DEVICE) for part in batch), threshold).cpu()
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.kernels.backends import INTERPRETED
-from tests.kernels.test_cuda_interpreted import run
+from tests.kernels.cuda.test_interpreted import run
 
 
 @pytest.mark.skipif(INTERPRETED, reason="the interpreter is on: the tests run by themselves")

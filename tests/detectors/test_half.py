@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from fastblur.detectors.centerface import CENTERFACE
-from fastblur.detectors.retinaface import MOBILENET025, RESNET50
-from fastblur.detectors.yunet import YUNET
+from fastblur.detectors.networks.centerface import CENTERFACE
+from fastblur.detectors.networks.retinaface import MOBILENET025, RESNET50
+from fastblur.detectors.networks.yunet import YUNET
 from tests.detectors.half import moves
 from tests.detectors.photographs import known_faces
-from tests.detectors.test_on_device import loaded
+from tests.detectors.runtimes.test_torch import loaded
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from fastblur.pipeline import Summary, run
-from fastblur.pipeline.shards import Item
-from fastblur.pipeline.storage import read_file
-from tests.pipeline.conftest import FACE, decoded, detail, encoded, failures, files_below, outside
+from fastblur.pipeline.shards.interfaces import Item
+from fastblur.pipeline.storage.paths import read_file
+from tests.pipeline.helpers import FACE, decoded, detail, encoded, failures, files_below, outside
 
 
 def exif(orientation: int, thumbnail: bytes = b"") -> bytes:
@@ -243,7 +243,7 @@ def test_a_file_that_cannot_be_read_is_listed(
 def test_a_file_that_vanishes_after_it_was_listed(
     tmp_path: Path, plain_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fastblur.pipeline.source import Source
+    from fastblur.pipeline.shards.source import Source
 
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "a.jpg").write_bytes(plain_jpeg)

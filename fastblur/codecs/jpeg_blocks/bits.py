@@ -11,11 +11,10 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from fastblur.kernels import cpu_memory
+from fastblur.kernels.cpu.compiled import SOURCES as KERNEL_SOURCES
 
-SOURCES = cpu_memory.SOURCES + tuple(
-    (s.st_mtime, s.st_size) for s in (path.stat() for path in sorted(Path(__file__).parent.glob("*.py")))
-)
+FILES = sorted(Path(__file__).parent.glob("*.py"))
+SOURCES = KERNEL_SOURCES + tuple((stat.st_mtime, stat.st_size) for stat in map(Path.stat, FILES))
 
 
 def compiled(function: Callable[..., Any]) -> Any:

@@ -9,11 +9,12 @@ from math import ceil, floor
 import numpy as np
 
 from fastblur.codecs.jpeg_blocks.bits import compiled
-from fastblur.kernels.cpu_blend import BOX, blend_bands, ellipse_distance
-from fastblur.kernels.cpu_grids import REPLICATE, make_grids
-from fastblur.kernels.cpu_memory import row_at
-from fastblur.kernels.cpu_plan import BAND, IMAGE, REGION, plan, plan_axes, plan_bands, support
-from fastblur.kernels.cpu_plan import SUPPORT as ALPHA_SUPPORT
+from fastblur.kernels.constants import ALPHA_SUPPORT, REPLICATE
+from fastblur.kernels.cpu.average import make_grids
+from fastblur.kernels.cpu.blend import BOX, blend_bands, ellipse_distance
+from fastblur.kernels.cpu.compiled import row_at
+from fastblur.kernels.cpu.plan import BAND, IMAGE, REGION, plan, plan_axes, plan_bands, support
+
 
 FLOATS = np.empty(0, np.float32)
 

@@ -11,7 +11,7 @@ from fastblur.codecs.jpeg_blocks.huffman import PACKED_SIZE, SIZE, TRANSPOSED, m
 from fastblur.codecs.jpeg_blocks.layout import APP14, DHT, DRI, Group, Layout, Refused, read_layout
 from fastblur.codecs.jpeg_blocks.plan import mark, mark_coded
 from fastblur.codecs.jpeg_segments import DQT, SOS, Header, kept_segments, segment
-from fastblur.codecs.pillow import check_size
+from fastblur.codecs.pillow_io import check_size
 
 Parameters = tuple[float, float, float, bool, bool, int]  # those of the kernel
 _ADOBE_BYTES = 12

@@ -16,7 +16,7 @@ from PIL import Image
 from scipy.fft import idctn
 
 from fastblur.codecs.jpeg_blocks import Rewritten, hide
-from fastblur.kernels.cpu_work import of_blur, of_fill, of_pixelate
+from fastblur.kernels.cpu.schedule import of_blur, of_fill, of_pixelate
 from fastblur.recipes import RECIPES, Recipe
 from tests.codecs.files import photo
 

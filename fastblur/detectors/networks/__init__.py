@@ -1,0 +1,1 @@
+"""The networks: each file has one, with its anchors and how its outputs become boxes."""

@@ -1,1 +1,0 @@
-"""Others who do the shards of a run."""

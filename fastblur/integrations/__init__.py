@@ -1,0 +1,1 @@
+"""fastblur within the jobs of other libraries."""

@@ -1,0 +1,110 @@
+"""Faces hidden within a Ray Data job."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastblur import transforms
+from fastblur.codecs import size_of
+from fastblur.pipeline.boxes.checks import relative_boxes
+
+
+class BlurFaces:
+    """Hides the faces in a column of images of a Ray Data set, for `ray.data.Dataset.map_batches`.
+
+    A cell is the bytes of an image file, Hugging Face's {"bytes": .., "path": ..}, or an array (H, W, C) uint8. A row
+    whose image fails is left out, and the reason goes to the log; or it is raised. All other columns come back as they
+    are; with `batch_format="pyarrow"` also those of nested lists, which Ray's own format pickles.
+
+    Args:
+        image_column: the column of images.
+        box_column: a column with the boxes to hide, (n, 4) xyxy, instead of a detector.
+        relative: whether those boxes are relative to the image's sides, as img2dataset keeps them, and not in pixels.
+        on_error: "drop" the row, or "raise".
+        options: those of `fastblur.transforms.BlurFaces`: detector, threshold, size, method, recipe and so on.
+
+    Raises ValueError or TypeError for arguments that do not fit.
+
+    Example:
+        >>> options = {"image_column": "image"}
+        >>> pool = ray.data.ActorPoolStrategy(size=4)
+        >>> dataset.map_batches(BlurFaces, fn_constructor_kwargs=options, batch_format="pyarrow", compute=pool)
+    """
+
+    def __init__(
+        self,
+        image_column: str = "image",
+        *,
+        box_column: str | None = None,
+        relative: bool = False,
+        on_error: str = "drop",
+        **options: Any,
+    ) -> None:
+        if on_error not in ("drop", "raise"):
+            raise ValueError(f"on_error is {on_error!r}, expected 'drop' or 'raise'")
+        self._image_column, self._box_column, self._relative = image_column, box_column, relative
+        self._on_error = on_error
+        self._hide = transforms.BlurFaces(images="image", boxes=None if box_column is None else "boxes", **options)
+
+    def __call__(self, batch: Any) -> Any:
+        """Return the batch, a dict of columns as arrays or a pyarrow.Table, with the faces in its images hidden."""
+        names = list(batch) if isinstance(batch, dict) else batch.column_names
+        for column in (self._image_column, self._box_column):
+            if column is not None and column not in names:
+                raise ValueError(f"the batch has the columns {names}, expected {column!r} among them")
+        torch.set_num_threads(1)
+        return self._arrays(batch) if isinstance(batch, dict) else self._table(batch)
+
+    def _table(self, table: Any) -> Any:
+        import pyarrow as pa
+
+        column = table.column(self._image_column)
+        boxes = None if self._box_column is None else table.column(self._box_column).to_pylist()
+        kept, images = self._hidden(column.to_pylist(), boxes)
+        left = table.take(pa.array(kept, pa.int64()))
+        place = left.column_names.index(self._image_column)
+        return left.set_column(place, left.schema.field(place), pa.array(images, column.type))
+
+    def _arrays(self, batch: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        boxes = None if self._box_column is None else batch[self._box_column]
+        kept, images = self._hidden(batch[self._image_column], boxes)
+        hidden: np.ndarray[Any, Any] = np.empty(len(images), object)
+        hidden[:] = images
+        whole = batch[self._image_column]
+        if whole.dtype != object and len(images):
+            hidden = np.stack(images)
+        return {
+            name: hidden if name == self._image_column else column[np.array(kept, np.int64)]
+            for name, column in batch.items()
+        }
+
+    def _hidden(self, cells: Iterable[Any], boxes: Any) -> tuple[list[int], list[Any]]:
+        """Return the rows that did not fail, and their images."""
+        kept, images = [], []
+        for row, cell in enumerate(cells):
+            try:
+                images.append(self._cell(cell, None if boxes is None else boxes[row]))
+            except Exception as error:
+                if self._on_error == "raise":
+                    raise
+                logging.getLogger(__name__).warning("a row is left out: %s", error)
+                continue
+            kept.append(row)
+        return kept, images
+
+    def _cell(self, cell: Any, boxes: Any) -> Any:
+        image = cell["bytes"] if isinstance(cell, dict) else cell
+        sample = {"image": image}
+        if self._box_column is not None:
+            if boxes is None:
+                raise ValueError("the row has no boxes")
+            rows = np.array([np.asarray(box, np.float32) for box in boxes], np.float32).reshape(-1, 4)
+            if self._relative:
+                width, height = size_of(image) if isinstance(image, bytes) else image.shape[1::-1]
+                rows = relative_boxes(rows, height, width)
+            sample["boxes"] = rows
+        changed = self._hide(sample)["image"]
+        return {**cell, "bytes": changed} if isinstance(cell, dict) else changed

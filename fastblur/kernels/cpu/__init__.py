@@ -1,0 +1,1 @@
+"""The CPU kernel: Numba loops over tables of addresses."""

@@ -1,0 +1,77 @@
+"""What the compiled loops share: how they are compiled, and rows of images as arrays made from addresses."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import carray, njit, types
+from numba.extending import intrinsic, overload
+
+FILES = [*sorted(Path(__file__).parent.glob("*.py")), Path(__file__).parent.parent / "constants.py"]
+SOURCES = tuple((stat.st_mtime, stat.st_size) for stat in map(Path.stat, FILES))
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a function without the GIL, and keep the machine code on disk."""
+    # No fast-math: it would let the same loop give other bits where it is compiled into another function.
+    dispatcher = njit(nogil=True, cache=True, error_model="numpy")(function)
+    # Numba's disk cache looks at the function's own file alone; what it calls may stand in another that has changed.
+    file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if file is not None:
+        file._source_stamp = SOURCES
+    return dispatcher
+
+
+@intrinsic
+def _pointer(_context: Any, address: Any, like: Any) -> Any:
+    """Turn an address into a pointer to elements of `like`'s dtype."""
+
+    def generate(_context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], _context.get_value_type(signature.return_type))
+
+    return types.CPointer(like.dtype)(address, like), generate
+
+
+@intrinsic
+def _add_one(_context: Any, counter: Any) -> Any:
+    """Add one to an array's first element and return what it was, atomically."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.atomic_rmw("add", data, context.get_constant(types.int64, 1), "monotonic")
+
+    return types.int64(counter), generate
+
+
+@compiled
+def take(queue, taken):
+    """Return the next entry of a queue that threads share, -1 at its end; `taken` is its (1,) int64 counter."""
+    at = _add_one(taken)
+    return queue[at] if at < len(queue) else -1
+
+
+@compiled
+def row_at(address, start, length, like):
+    """Return `length` elements of `like`'s dtype, `start` elements after `address`, as an array."""
+    return carray(_pointer(address + start * like.itemsize, like), (length,))
+
+
+@compiled
+def copy_row(source, target):
+    """Copy as many elements as `target` has."""
+    # A slice assignment would first look for overlap and then go element by element.
+    for i in range(len(target)):
+        target[i] = source[i]
+
+
+def stored(value, row):
+    """Round a value half up to uint8, or leave it float32, as the row's dtype asks (compiled code only)."""
+    raise NotImplementedError
+
+
+@overload(stored, inline="always")
+def _stored_overload(value, row):
+    if row.dtype is types.uint8:
+        return lambda value, row: np.uint8(np.int32(min(max(value + np.float32(0.5), np.float32(0)), np.float32(255))))
+    return lambda value, row: np.float32(value)

@@ -1,0 +1,168 @@
+"""The CUDA kernel: Triton programs, two launches for a whole batch, padded or ragged, whatever the regions.
+
+The first launch (`average`) plans every region and averages its neighbourhood into cells; the second (`blend`)
+writes every tile once. docs/gpu.md explains both. Nothing is read back by the host. The launches are custom operators
+of PyTorch that write into given tensors, so that `torch.compile` and fake tensors know them without running them.
+
+With TRITON_INTERPRET=1 in the environment when Triton is first imported, everything runs on CPU tensors.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastblur.kernels.cuda.launch import launch
+from fastblur.kernels.cuda.plan import BLUR, CIRCULAR, COLOR, CONSTANT, INSIDE, MASK, MOSAIC, REFLECT, REPLICATE
+from fastblur.kernels.kernel import Batch
+from fastblur.recipes import Recipe
+from fastblur.regions import Regions
+
+MODES = {"blur": BLUR.value, "pixelate": MOSAIC.value, "fill": COLOR.value}
+BORDERS = {
+    "replicate": REPLICATE.value,
+    "reflect": REFLECT.value,
+    "constant": CONSTANT.value,
+    "circular": CIRCULAR.value,
+}
+
+
+def blur(images: Batch, regions: Regions, recipe: Recipe, out: Batch | None = None) -> Batch:
+    """Blur every region; see `fastblur.blur`."""
+    return _hide(
+        images, regions, out, "blur", strength=recipe.strength, margin=recipe.margin, feather=recipe.feather,
+        ellipse=recipe.shape == "ellipse", whole_image=recipe.scope == "image",
+    )  # fmt: skip
+
+
+def pixelate(
+    images: Batch, regions: Regions, blocks: int, margin: float, shape: str, out: Batch | None = None
+) -> Batch:
+    """Replace every region by a mosaic; see `fastblur.pixelate`."""
+    return _hide(images, regions, out, "pixelate", margin=margin, blocks=blocks, ellipse=shape == "ellipse")
+
+
+def fill(
+    images: Batch, regions: Regions, color: Tensor, margin: float, feather: float, shape: str, out: Batch | None = None
+) -> Batch:
+    """Paint every region over; see `fastblur.fill`."""
+    return _hide(
+        images, regions, out, "fill", color=color, margin=margin, feather=feather, ellipse=shape == "ellipse"
+    )  # fmt: skip
+
+
+def masked_blur2d(
+    images: Batch, mask: Batch, sigma: Tensor, border_type: str = "replicate", out: Batch | None = None
+) -> Batch:
+    """Return images + mask * (gaussian(images, sigma) - images); see `fastblur.masked_blur2d`."""
+    result = _empty_like(images) if out is None else out
+    if len(images):
+        written, read = _lists(images, result)
+        torch.ops.fastblur.masked_blur2d_(written, read, _as_list(mask), sigma, border_type)
+    return result
+
+
+def _hide(
+    images: Batch, regions: Regions, out: Batch | None, operator: str, color: Tensor | None = None, **parameters: Any
+) -> Batch:
+    result = _empty_like(images) if out is None else out
+    if len(images):
+        written, read = _lists(images, result)
+        numbers = {"strength": 0.0, "margin": 0.0, "feather": 0.0, "blocks": 0, "ellipse": False, "whole_image": False}
+        given = {**numbers, **parameters}
+        torch.ops.fastblur.hide_(written, read, regions.boxes, regions.counts, color, operator=operator, **given)
+    return result
+
+
+def _empty_like(images: Batch) -> Batch:
+    return torch.empty_like(images) if isinstance(images, Tensor) else [torch.empty_like(image) for image in images]
+
+
+def _as_list(batch: Batch) -> list[Tensor]:
+    return [batch] if isinstance(batch, Tensor) else list(batch)
+
+
+def _lists(images: Batch, out: Batch) -> tuple[list[Tensor], list[Tensor]]:
+    """Return what is written and what is read; nothing is read from elsewhere in place."""
+    read, written = _as_list(images), _as_list(out)
+    in_place = all(a is b or _same_memory(a, b) for a, b in zip(read, written, strict=True))
+    return written, [] if in_place else read
+
+
+def _same_memory(a: Tensor, b: Tensor) -> bool:
+    # While a graph is traced there are no addresses; there, in place is `out=images` itself.
+    if torch.compiler.is_compiling():
+        return False
+    return a.data_ptr() == b.data_ptr() and a.stride() == b.stride()
+
+
+@torch.library.custom_op(
+    "fastblur::hide_",
+    mutates_args=("out",),
+    schema="(Tensor(a!)[] out, Tensor[] images, Tensor boxes, Tensor counts, Tensor? color, *, str operator, "
+    "float strength, float margin, float feather, int blocks, bool ellipse, bool whole_image) -> ()",
+)
+def _hide_into(
+    out: Sequence[Tensor],
+    images: Sequence[Tensor],
+    boxes: Tensor,
+    counts: Tensor,
+    color: Tensor | None,
+    *,
+    operator: str,
+    strength: float,
+    margin: float,
+    feather: float,
+    blocks: int,
+    ellipse: bool,
+    whole_image: bool,
+) -> None:
+    if boxes.shape[1] == 0:
+        for target, image in zip(out, images, strict=False):  # in place there are no images
+            target.copy_(image)
+        return
+    if color is not None:
+        color = _on_device(color, out[0].device)
+    launch(
+        out, images, boxes.detach().contiguous(), counts.contiguous(), mode=MODES[operator],
+        border=INSIDE.value if operator == "pixelate" else REPLICATE.value, color=color, strength=strength,
+        margin=margin, feather=feather, blocks=blocks, ellipse=ellipse, whole_image=whole_image,
+    )  # fmt: skip
+
+
+@torch.library.custom_op(
+    "fastblur::masked_blur2d_",
+    mutates_args=("out",),
+    schema="(Tensor(a!)[] out, Tensor[] images, Tensor[] masks, Tensor sigma, str border_type) -> ()",
+)
+def _masked_blur2d_into(
+    out: Sequence[Tensor], images: Sequence[Tensor], masks: Sequence[Tensor], sigma: Tensor, border_type: str
+) -> None:
+    masks = [mask.view(torch.uint8) if mask.dtype == torch.bool else mask.detach() for mask in masks]
+    launch(
+        out, images, None, None, mode=MASK.value, border=BORDERS[border_type], sigmas=sigma.detach().contiguous(),
+        masks=masks,
+    )  # fmt: skip
+
+
+@_hide_into.register_fake
+def _hide_nothing(*_arguments: Any, **_parameters: Any) -> None:
+    """Say of fake tensors what the operator does to them: nothing that shows in a shape."""
+
+
+@_masked_blur2d_into.register_fake
+def _blur_nothing(*_arguments: Any, **_parameters: Any) -> None:
+    """Say of fake tensors what the operator does to them: nothing that shows in a shape."""
+
+
+def _on_device(color: Tensor, device: torch.device) -> Tensor:
+    if device.type == "cpu":
+        return color.contiguous()
+    if not torch.cuda.is_current_stream_capturing():
+        return color.contiguous().pin_memory().to(device, non_blocking=True)
+    # A graph would copy again, at every replay, from host memory that is no longer ours: its values go into the graph.
+    made = torch.empty(len(color), device=device)
+    for place, value in zip(made, color.tolist(), strict=True):
+        place.fill_(value)
+    return made

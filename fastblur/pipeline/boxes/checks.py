@@ -1,0 +1,42 @@
+"""Checks of boxes against the image that they are given for."""
+
+import math
+
+import numpy as np
+
+from fastblur.annotations.readers import Boxes
+
+WITHIN_A_PIXEL = 1.5  # where boxes end that are parts of the image, 0..1, with some room
+
+
+def hiding_boxes(boxes: Boxes, height: int, width: int) -> Boxes:
+    """Return those of an image's boxes, (n, 4) xyxy in pixels, that have an area.
+
+    Raises ValueError where a box lies wholly outside the image or within its first pixel, is the wrong way round, or
+    none has an area: then file and image do not match; and for a coordinate that is not a finite number.
+    """
+    hiding = []
+    for x0, y0, x1, y1 in boxes.tolist():  # a few boxes: quicker than any array
+        if not math.isfinite(x0 + y0 + x1 + y1):
+            raise ValueError(f"a box is {[x0, y0, x1, y1]}, expected four finite numbers")
+        if x1 < x0 or y1 < y0:
+            raise ValueError(f"a box is {[x0, y0, x1, y1]}, expected x0 <= x1 and y0 <= y1")
+        if max(x1, y1) <= WITHIN_A_PIXEL < min(width, height) and x1 > x0:
+            raise ValueError(f"a box is {[x0, y0, x1, y1]}, as if in parts of the image, expected pixels")
+        hiding.append(x1 > x0 and y1 > y0)
+        if hiding[-1] and (x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height):
+            raise ValueError(f"the box {[x0, y0, x1, y1]} lies outside the image of {width} x {height} pixels")
+    if hiding and not any(hiding):
+        raise ValueError(f"no box has an area, the first is {boxes[0].tolist()}")
+    return boxes if all(hiding) else boxes[np.array(hiding)]
+
+
+def relative_boxes(boxes: Boxes, height: int, width: int) -> Boxes:
+    """Return boxes relative to an image's sides, (n, 4) xyxy in 0..1 as img2dataset keeps them, in its pixels.
+
+    Raises ValueError for coordinates that are far outside 0..1: then they are pixels, or nothing that is known.
+    """
+    apart = ~(np.abs(boxes) <= 2).all(1)  # NaN too
+    if apart.any():
+        raise ValueError(f"a box is {boxes[apart][0].tolist()}, expected parts of the image, 0..1")
+    return boxes * np.array([width, height, width, height], np.float32)

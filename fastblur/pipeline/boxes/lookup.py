@@ -1,0 +1,42 @@
+"""Boxes that are given for images, in a file."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fastblur.annotations.readers import Boxes
+from fastblur.pipeline.boxes.box_file import BY_KEY, BoxFile, SharedBoxes
+from fastblur.pipeline.errors import RunStopped
+from fastblur.pipeline.shards.interfaces import Item
+
+UNLISTED = ("fail", "copy", "detect")
+NO_BOXES: Boxes = np.zeros((0, 4), np.float32)
+
+
+def with_boxes(item: Item, box_file: BoxFile | None, unlisted: str) -> Item:
+    """Return the image with its boxes from the file, or with what is wrong about them; as it is without a file.
+
+    Args:
+        item: an image.
+        box_file: the boxes given, or None.
+        unlisted: what becomes of an image that the file does not name: "fail", "copy" or "detect".
+
+    Raises RunStopped where the boxes would go to several images.
+    """
+    if box_file is None or item.problem is not None:
+        return item
+    try:
+        found = box_file.lookup(item.name)
+        if found is None and item.key is not None:
+            found = box_file.lookup(item.key, BY_KEY)
+    except ValueError as error:
+        return replace(item, problem=f"boxes: {error}")
+    except SharedBoxes as error:  # the image before this one may have got wrong boxes too
+        raise RunStopped(f"the run stopped at {item.name!r}: {error}") from error
+    if found is not None:
+        return replace(item, boxes=found[0], size=found[1])
+    if unlisted == "detect":
+        return item
+    if unlisted == "copy":
+        return replace(item, boxes=NO_BOXES)
+    return replace(item, problem="boxes: the boxes file does not name this image")

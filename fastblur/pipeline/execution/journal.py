@@ -1,0 +1,192 @@
+"""The journal of a run, DST/.fastblur: what was done, so that a run goes on where it was stopped.
+
+- `run.json`: the parameters that decide the result, and the versions of the packages.
+- `journal/`: a file for each finished shard, named by a hash of the shard's name and fingerprint. Its first line
+  has the shard and its counts, then comes a line for each image: path, fate (hidden, copied, failed), boxes, scores,
+  reason.
+- `failures.jsonl`: the images that failed, for people; put together anew from the journal when a run goes on.
+- `lock`: held while a run writes here.
+
+A shard's file appears in one step, when the shard's images have reached the disk: this is the durable point. It is made
+only once: of two processes that did the same shard, the later one's is dropped, and both have written the same images.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from fastblur.pipeline.images.task import FAILED, HIDDEN, Opened
+from fastblur.pipeline.shards.interfaces import Shard
+from fastblur.pipeline.storage.local import LocalSink
+from fastblur.pipeline.storage.remote import RemoteSink
+from fastblur.pipeline.summary import COUNTS
+
+FOLDER = ".fastblur"
+SHARDS = f"{FOLDER}/journal"
+RUN = f"{FOLDER}/run.json"
+FAILURES = f"{FOLDER}/failures.jsonl"
+
+
+class Journal:
+    """The journal in a sink's folder `.fastblur`; safe to use from many threads, and processes on other machines."""
+
+    def __init__(self, sink: LocalSink | RemoteSink) -> None:
+        self._sink = sink
+        self._finished: set[str] = set()  # the entries of earlier runs
+        self._lock = threading.Lock()
+
+    def begin(self, parameters: dict[str, Any], versions: dict[str, str], *, overwrite: bool) -> None:
+        """Start a run, or go on with the one that the journal tells of.
+
+        Raises ValueError where that run had other parameters, OSError where the journal cannot be read or written.
+        """
+        content = json.loads(json.dumps(parameters))  # as it will be read again
+        before = None if overwrite else self._parameters()
+        names = self._sink.names(SHARDS)
+        if before is None:
+            self.forget_failures()
+            for name in names:
+                self._sink.remove(f"{SHARDS}/{name}")
+            record = {"parameters": content, "versions": versions}
+            self._sink.write(RUN, (json.dumps(record, indent=1) + "\n").encode("ascii"), durable=True)
+            return
+        differing = [name for name in sorted(before.keys() | content.keys()) if before.get(name) != content.get(name)]
+        if differing:
+            told = ", ".join(f"{name} was {before.get(name)!r} and is {content.get(name)!r}" for name in differing)
+            raise ValueError(f"DST holds a run with other parameters ({told}), expected the same, or --overwrite")
+        self.forget_failures()
+        self._finished = {name.removesuffix(".jsonl") for name in names}
+
+    def forget_failures(self) -> None:
+        """Begin the list of failures anew; those of finished shards come back as they are met."""
+        self._sink.remove(FAILURES)
+
+    def finished_counts(self, shard: Shard) -> dict[str, int] | None:
+        """Return the counts of a shard that an earlier run finished, if it has not changed since; else None.
+
+        Its failures go to the list of failures. An entry that makes no sense is removed, and the shard done again.
+        Raises OSError where the journal cannot be read or written.
+        """
+        if not self._finished or (name := entry_name(shard)) not in self._finished:
+            return None
+        lines = self._sink.read(f"{SHARDS}/{name}.jsonl").splitlines() or [b""]
+        try:
+            head = json.loads(lines[0])
+            counts = {name: int(head[name]) for name in COUNTS}
+            if min(counts.values()) < 0:
+                raise ValueError
+            images = map(json.loads, lines[1:] if head["failed"] else ())
+            failed = [(told["path"], told["reason"]) for told in images if told["fate"] == FAILED]
+            failed += [(head["shard"], head["broken"])] if head["broken"] else []
+        except (ValueError, KeyError, TypeError, OverflowError):
+            self._sink.remove(f"{SHARDS}/{name}.jsonl")
+            return None
+        for path, reason in failed:
+            self.fail(path, reason)
+        return counts
+
+    def finished_images(self, shard: Shard) -> list[str]:
+        """Return the names of the images that an earlier run wrote of a finished shard; raises OSError."""
+        lines = self._sink.read(f"{SHARDS}/{entry_name(shard)}.jsonl").splitlines()[1:]
+        return [told["path"] for told in map(json.loads, lines) if told["fate"] != FAILED]
+
+    def finish(self, shard: Shard, counts: dict[str, int], broken: str, lines: Iterable[bytes]) -> None:
+        """Record a shard whose result is durable; raises OSError.
+
+        Args:
+            shard: the shard.
+            counts: of its images, as `count` gives them; a broken shard counts as one image that failed.
+            broken: why the shard ended too early, or "".
+            lines: as `journal_line` makes them.
+        """
+        head = json.dumps({"shard": shard.name, **counts, "broken": broken}).encode("ascii") + b"\n"
+        self._sink.write_once(f"{SHARDS}/{entry_name(shard)}.jsonl", head + b"".join(lines))
+
+    def fail(self, name: str, reason: str) -> None:
+        """Add an image to the list of failures, for people; raises OSError."""
+        with self._lock:
+            self._sink.append(FAILURES, _line(name, reason))
+
+    @property
+    def failures(self) -> str:
+        """Where the failures are listed; the file is there if any image failed."""
+        return self._sink.path(FAILURES)
+
+    def _parameters(self) -> dict[str, Any] | None:
+        try:
+            parameters: dict[str, Any] = json.loads(self._sink.read(RUN))["parameters"]
+            if not isinstance(parameters, dict):
+                raise TypeError
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(
+                f"{self._sink.path(RUN)} is not a run's record, expected --overwrite to start over"
+            ) from None
+        return parameters
+
+
+def entry_name(shard: Shard) -> str:
+    """Return the name of a shard's file in the journal: another one when the shard has changed."""
+    parts = (shard.name.encode("utf-8", "surrogateescape"), shard.fingerprint().encode("utf-8", "surrogateescape"))
+    return blake2b(b"\0".join(parts), digest_size=16).hexdigest()
+
+
+def count(images: Sequence[Opened]) -> dict[str, int]:
+    """Return the counts of images whose fates are decided."""
+    hidden = [one for one in images if one.fate == HIDDEN]
+    failed = sum(one.fate == FAILED for one in images)
+    values = (
+        len(images),
+        len(hidden),
+        sum(len(one.boxes) for one in hidden if one.boxes is not None),
+        sum(one.degenerate for one in hidden),
+        len(images) - len(hidden) - failed,
+        failed,
+    )
+    return dict(zip(COUNTS, values, strict=True))
+
+
+def journal_line(one: Opened) -> bytes:
+    """Return an image's line."""
+    line: dict[str, Any] = {"path": one.item.name, "fate": one.fate}
+    if one.fate == FAILED:
+        line["reason"] = one.reason
+    elif one.boxes is not None:
+        line["boxes"] = one.boxes.tolist()
+        if one.scores is not None:
+            line["scores"] = one.scores
+    return json.dumps(line).encode("ascii") + b"\n"
+
+
+def _line(name: str, reason: str) -> bytes:
+    # ASCII only: a name that is not UTF-8 keeps its bytes as escaped surrogates, as os.fsencode takes them.
+    return (json.dumps({"path": name, "reason": reason}) + "\n").encode("ascii")
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Hold the lock of the folder's journal, which the system lets go when the process ends, however it ends.
+
+    Raises ValueError where another run holds it.
+    """
+    try:
+        from fcntl import LOCK_EX, LOCK_NB, flock
+    except ImportError:  # not POSIX: nothing is locked there
+        yield
+        return
+    (root / FOLDER).mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(root / FOLDER / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            flock(descriptor, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another run is writing to DST {str(root)!r}, expected it to have ended") from None
+        yield
+    finally:
+        os.close(descriptor)

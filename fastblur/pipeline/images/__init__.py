@@ -1,0 +1,1 @@
+"""What happens to one batch of images: read, decoded, searched, hidden, encoded."""

@@ -1,0 +1,1 @@
+"""The kinds of sources, as shards: folders, tars and tables."""

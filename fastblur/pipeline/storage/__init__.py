@@ -1,0 +1,1 @@
+"""Bytes in and out: paths, URLs, and the sinks that results go to."""

@@ -1,0 +1,113 @@
+"""BlurFaces on batches as Ray Data hands them over, and in a Ray Data job."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastblur.codecs import decode
+from fastblur.transforms import BlurFaces as Transform
+
+ray = pytest.importorskip("ray", reason="the package ray is absent (the extra fastblur[ray])")
+pa = pytest.importorskip("pyarrow")
+
+from fastblur.integrations.ray_data import BlurFaces  # noqa: E402
+
+BOX = [10.0, 20.0, 60.0, 80.0]
+
+
+def png(seed: int) -> bytes:
+    file = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, (100, 120, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def column(*cells: object) -> np.ndarray:
+    made = np.empty(len(cells), object)
+    made[:] = cells
+    return made
+
+
+def expected(data: bytes) -> bytes:
+    return Transform(boxes="faces")(data, {"faces": [BOX]})[0]
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_bytes_and_structs(relative) -> None:
+    box = [10 / 120, 20 / 100, 60 / 120, 80 / 100] if relative else BOX
+    batch = {
+        "image": column(png(0), {"bytes": png(1), "path": "b.png"}, b"broken", png(3), png(4)),
+        "boxes": column([box], [np.array(box)], [box], [], None),
+        "label": np.arange(5),
+    }
+    out = BlurFaces(box_column="boxes", relative=relative)(batch)
+    assert out["label"].tolist() == [0, 1, 3]
+    first, second, third = out["image"]
+    assert third == png(3)
+    assert second["path"] == "b.png"
+    for ours, seed in ((first, 0), (second["bytes"], 1)):
+        difference = decode(ours).pixels.astype(int) - decode(expected(png(seed))).pixels
+        assert np.abs(difference).max() <= 1  # a box of 32-bit parts is a hair off
+        assert ours != png(seed)
+
+
+@pytest.mark.parametrize("struct", [False, True])
+def test_tables_keep_every_column_as_it_is(struct) -> None:
+    files = [png(0), b"broken", png(2), png(3)]
+    cells = [{"bytes": data, "path": f"{i}.png"} for i, data in enumerate(files)] if struct else files
+    boxes = [[BOX], [BOX], [], None]
+    table = pa.table(
+        {"boxes": boxes, "image": cells, "label": [0, 1, 2, 3], "nested": [[[1.0]], [], None, [[2.0], []]]}
+    )
+    out = BlurFaces(box_column="boxes")(pa.concat_tables([table.slice(0, 1), table.slice(1)]))
+    assert out.schema == table.schema
+    kept = table.take([0, 2])
+    assert [out.column(name) for name in ("boxes", "label", "nested")] == [
+        kept.column(name) for name in ("boxes", "label", "nested")
+    ]
+    first, second = out.column("image").to_pylist()
+    assert (first["bytes"] if struct else first) == expected(png(0))
+    assert second == cells[2]
+
+
+def test_arrays_stay_one_array() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 100, 120, 3), dtype=np.uint8)
+    out = BlurFaces(box_column="boxes")({"image": images, "boxes": column([BOX], [], [BOX])})
+    assert out["image"].shape == images.shape
+    np.testing.assert_array_equal(out["image"][1], images[1])
+    np.testing.assert_array_equal(out["image"][0], Transform(boxes="f")(images[0], {"f": [BOX]})[0])
+
+
+def test_errors() -> None:
+    with pytest.raises(ValueError, match="expected 'drop' or 'raise'"):
+        BlurFaces(on_error="pass")
+    with pytest.raises(ValueError, match="method is 'smear'"):
+        BlurFaces(method="smear")
+    with pytest.raises(ValueError, match="expected 'image' among them"):
+        BlurFaces(box_column="boxes")({"jpg": column(png(0)), "boxes": column([])})
+    with pytest.raises(ValueError, match="expected JPEG"):
+        BlurFaces(box_column="boxes", on_error="raise")({"image": column(b"broken"), "boxes": column([BOX])})
+    nothing = BlurFaces(box_column="boxes")({"image": column(b"broken"), "boxes": column([BOX]), "label": np.ones(1)})
+    assert [len(cells) for cells in nothing.values()] == [0, 0, 0]
+
+
+def test_in_a_ray_data_job(monkeypatch) -> None:
+    pytest.importorskip("pandas", reason="ray.data needs the package pandas, which is absent")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    ray.init(num_cpus=2, log_to_driver=False, configure_logging=False, include_dashboard=False)
+    try:
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        rows = [{"image": png(i) if i != 3 else b"broken", "boxes": [BOX], "label": i} for i in range(8)]
+        done = ray.data.from_items(rows).map_batches(
+            BlurFaces,
+            fn_constructor_kwargs={"box_column": "boxes"},
+            batch_size=4,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=1),
+        )
+        found = {row["label"]: row["image"] for row in done.take_all()}
+        assert found == {i: expected(png(i)) for i in range(8) if i != 3}
+    finally:
+        ray.shutdown()

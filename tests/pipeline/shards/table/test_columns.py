@@ -1,0 +1,136 @@
+"""Which column of a table has the images, and which one boxes."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+from fastblur.pipeline.shards.table.columns import NAMES, check_boxes, image_column  # noqa: E402
+from tests.pipeline.shards.table.table_cases import parquet, read, run  # noqa: E402
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+LARGE = pa.struct([("path", pa.large_string()), ("bytes", pa.large_binary())])
+
+
+@pytest.mark.parametrize("name", [*sorted(NAMES), "JPG", "Image"])
+@pytest.mark.parametrize("type", [pa.binary(), pa.large_binary(), pa.binary_view()], ids=str)
+def test_a_binary_column_is_found_by_its_name(name: str, type: Any) -> None:
+    schema = pa.schema([("label", pa.int64()), ("hash", pa.binary()), (name, type), ("img_path", pa.string())])
+    assert image_column(schema, None) == name
+
+
+@pytest.mark.parametrize("type", [IMAGE, LARGE], ids=str)
+def test_a_struct_is_found_by_its_fields(type: Any) -> None:
+    assert image_column(pa.schema([("label", pa.int64()), ("anything", type)]), None) == "anything"
+
+
+@pytest.mark.parametrize(
+    ("columns", "word"),
+    [
+        ([("label", pa.int64()), ("content", pa.binary())], "no column looks like images"),
+        ([("image", pa.string())], "no column looks like images"),
+        ([("image", pa.list_(IMAGE))], "no column looks like images"),
+        ([("image", pa.binary(16))], "no column looks like images"),
+        ([], "no column looks like images"),
+        ([("image", IMAGE), ("mask", IMAGE)], r"2 columns look like images \(image, mask\)"),
+        ([("jpg", pa.binary()), ("png", pa.binary()), ("image", IMAGE)], r"3 columns look like images"),
+    ],
+)
+def test_none_or_several_are_refused(columns: list[Any], word: str) -> None:
+    with pytest.raises(ValueError, match=word) as caught:
+        image_column(pa.schema(columns), None)
+    assert "--image-column" in str(caught.value)
+    assert all(repr(name) in str(caught.value) for name, _ in columns)
+
+
+@pytest.mark.parametrize(
+    "type", [pa.binary(), pa.large_binary(), IMAGE, LARGE, pa.struct([("bytes", pa.binary())])], ids=str
+)
+def test_a_column_is_taken_by_its_name(type: Any) -> None:
+    schema = pa.schema([("image", IMAGE), ("thumbnail", type)])
+    assert image_column(schema, "thumbnail") == "thumbnail"
+    assert image_column(schema, "image") == "image"
+
+
+def test_a_column_given_wrong_is_refused() -> None:
+    schema = pa.schema([("image", IMAGE), ("label", pa.int64())])
+    with pytest.raises(ValueError, match=r"no column is called 'jpg'.*'image'.*'label'.*--image-column"):
+        image_column(schema, "jpg")
+    with pytest.raises(ValueError, match="'label' is of the type int64, expected binary"):
+        image_column(schema, "label")
+
+
+@pytest.mark.parametrize("column", ["jpg", "label"])
+def test_a_table_with_no_such_column_makes_no_file(column: str) -> None:
+    done = run(parquet(pa.table({"image": [b"x"], "label": [1]})), column=column)
+    assert repr(column) in done.broken
+    assert done.items == []
+    assert done.file is None
+
+
+def test_a_struct_without_paths_and_with_more() -> None:
+    for fields in (
+        {"bytes": b"x"},
+        {"bytes": b"x", "path": "p", "n": 1},
+        {"n": [1], "bytes": b"x", "path": b"no text"},
+    ):
+        table = pa.table({"anything": pa.array([fields])})
+        done = run(parquet(table), column="anything")
+        assert done.items[0].key == ("p" if fields.get("path") == "p" else "a/0001.parquet/0")
+        assert done.file is not None
+        assert read(done.file)["anything"].to_pylist() == [{**fields, "bytes": b"new x"}]
+
+
+BOXES = [
+    pa.list_(pa.list_(pa.float64())),
+    pa.large_list(pa.list_(pa.float32())),
+    pa.list_(pa.list_(pa.float32(), 4)),
+    pa.list_(pa.list_(pa.float16())),
+    pa.list_view(pa.list_(pa.float32())),
+    pa.list_(pa.null()),
+    pa.list_(pa.list_(pa.null())),
+    pa.null(),
+]
+NO_BOXES = [
+    pa.list_(pa.float32()),
+    pa.list_(pa.list_(pa.int64())),
+    pa.list_(pa.list_(pa.list_(pa.float32()))),
+    pa.float32(),
+    pa.string(),
+    pa.list_(pa.struct([("x0", pa.float32())])),
+]
+
+
+@pytest.mark.parametrize("type", BOXES, ids=str)
+def test_a_column_of_boxes(type: Any) -> None:
+    check_boxes(pa.schema([("image", IMAGE), ("boxes", type)]), "boxes")
+
+
+@pytest.mark.parametrize("type", NO_BOXES, ids=str)
+def test_a_column_of_something_else(type: Any) -> None:
+    with pytest.raises(ValueError, match=r"the boxes column 'boxes' is of the type .*expected list<list<double>>"):
+        check_boxes(pa.schema([("image", IMAGE), ("boxes", type)]), "boxes")
+
+
+def test_a_column_of_boxes_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match="no column is called 'faces', expected one of image, boxes"):
+        check_boxes(pa.schema([("image", IMAGE), ("boxes", BOXES[0])]), "faces")
+
+
+@pytest.mark.parametrize("type", BOXES[:5], ids=str)
+def test_boxes_of_every_type_are_read(type: Any) -> None:
+    number = np.float16 if "halffloat" in str(type) else float  # which older pyarrows want
+    rows = [[[number(0.25), number(0.5), number(0.75), number(1.0)]], [], None]
+    table = pa.table({"image": [b"x", b"y", b"z"], "boxes": pa.array(rows, type)})
+    items = run(parquet(table), boxes="boxes").items
+    assert [None if item.boxes is None else item.boxes.tolist() for item in items] == rows
+    assert [item.problem for item in items] == [None, None, "the row has no boxes"]
+
+
+def test_lists_that_are_all_empty_say_that_there_are_no_faces() -> None:
+    table = pa.table({"image": [b"x", b"y"], "boxes": pa.array([[], None], pa.list_(pa.null()))})
+    items = run(parquet(table), boxes="boxes").items
+    assert items[0].boxes is not None
+    assert items[0].boxes.shape == (0, 4)
+    assert items[1].problem == "the row has no boxes"
