@@ -15,6 +15,7 @@ from fastblur.codecs.jpeg_blocks.bits import (
     load_f32,
     load_i16,
     load_u8,
+    load_u32,
     nonzero,
     store64,
     store_f32,
@@ -37,7 +38,7 @@ def change_blocks(flags, across, of_block, component, changed, width, height, or
     What pads the last blocks of a changed MCU may show what was there before: it becomes the border's new samples.
 
     Args:
-        flags, across, of_block: see `scan.read_mcus`. changed, width, height: see `plan.mark`.
+        flags, across, of_block: see `scan.read_scan`. changed, width, height: see `plan.mark`.
         origin, stride: address of the sample at (0, 0), bytes between rows.
         inverse: (64,) float32, one over the quantisation table, transposed.
         coefficients: (MCUs encoded again * blocks, 64) int16, in the file's order.
@@ -88,7 +89,7 @@ def write_scan(stream, ends, finish, interval, of_block, tables, flags, places, 
     """Write the scan.
 
     Args:
-        stream .. predictors: see `scan.find_mcus`. coefficients: see `change_blocks`.
+        stream .. predictors: see `scan.read_scan`. coefficients: see `change_blocks`.
         codes, counts, values, following: see `huffman.make_codes`; new codes are added to them.
         old: (single, longest, offset, values) of the tables that the stream is written with where they are others, so
             that all of it has to be translated; else None.
@@ -98,7 +99,7 @@ def write_scan(stream, ends, finish, interval, of_block, tables, flags, places, 
 
     Returns the bytes written, -1 where a symbol can have no code.
     """
-    mcus = len(flags)
+    mcus, all_codes = len(flags), codes.ctypes.data
     at, word, have = target, np.uint64(0), 0
     dc = np.zeros(4, np.int64)
     m = part = row = coded = 0
@@ -128,10 +129,15 @@ def write_scan(stream, ends, finish, interval, of_block, tables, flags, places, 
                     c = of_block[b, 0]
                     block = coefficients.ctypes.data + 128 * coded
                     coded += 1
-                    at, word, have = write_block(at, word, have, block, dc[c], tables[c, 0], tables[c, 1], codes,
-                                                 counts, values, following, steps)  # fmt: skip
-                    if have < 0:
-                        return -1
+                    t, u = tables[c, 0], tables[c, 1]
+                    place, bits, count = write_block(at, word, have, block, dc[c], all_codes + 1024 * t,
+                                                     all_codes + 1024 * u)  # fmt: skip
+                    if count < 0:
+                        place, bits, count = write_rare_block(at, word, have, block, dc[c], t, u, codes, counts, values,
+                                                              following, steps)  # fmt: skip
+                        if count < 0:
+                            return -1
+                    at, word, have = place, bits, count
                     dc[c] = load_i16(block)
                 m += 1
         if have & 7 > 0:
@@ -177,10 +183,52 @@ def translate(at, word, have, stream, place, mcus, of_block, tables, single, lon
 
 
 @compiled
-def write_block(at, word, have, block, before, t, u, codes, counts, values, following, steps):
-    """Append a block; `have` becomes -1 where a symbol can have no code.
+def write_block(at, word, have, block, before, dc_codes, ac_codes):
+    """Append a block whose symbols all have codes; else `have` becomes -1.
 
-    block: address of 64 int16 in the file's order; before: the DC coefficient before it; t, u: its tables.
+    block: address of 64 int16 in the file's order; before: the DC coefficient before it; dc_codes, ac_codes: addresses
+    of a row of `codes`.
+    """
+    difference = load_i16(block) - before
+    size = 64 - leading_zeros(np.uint64(abs(difference)))
+    entry = load_u32(dc_codes + 4 * size)
+    if entry == 0:
+        return at, word, -1
+    bits = difference - (difference < 0) & ((1 << size) - 1)
+    at, word, have = put(at, word, have, np.uint64(entry >> 8 << size | bits), (entry & 255) + size)
+    done = 0
+    left = nonzero(block) & ~np.uint64(1)
+    while left != 0:
+        k = trailing_zeros(left)
+        left &= left - np.uint64(1)
+        value = load_i16(block + 2 * k)
+        size = 64 - leading_zeros(np.uint64(abs(value)))
+        run = k - done - 1
+        done = k
+        while run > 15:
+            zeros = load_u32(ac_codes + 4 * 0xF0)
+            if zeros == 0:
+                return at, word, -1
+            at, word, have = put(at, word, have, np.uint64(zeros >> 8), zeros & 255)
+            run -= 16
+        entry = load_u32(ac_codes + 4 * (run << 4 | size))
+        if entry == 0:
+            return at, word, -1
+        bits = value - (value < 0) & ((1 << size) - 1)
+        at, word, have = put(at, word, have, np.uint64(entry >> 8 << size | bits), (entry & 255) + size)
+    if done < 63:
+        entry = load_u32(ac_codes)
+        if entry == 0:
+            return at, word, -1
+        at, word, have = put(at, word, have, np.uint64(entry >> 8), entry & 255)
+    return at, word, have
+
+
+@compiled
+def write_rare_block(at, word, have, block, before, t, u, codes, counts, values, following, steps):
+    """Append a block with a symbol that has no code; `have` becomes -1 where it can have none.
+
+    t, u: rows of the DC and the AC table in `codes`, `counts`, `values` and `following`.
     """
     difference = load_i16(block) - before
     size = 64 - leading_zeros(np.uint64(abs(difference)))
@@ -205,9 +253,10 @@ def write_block(at, word, have, block, before, t, u, codes, counts, values, foll
                 zeros = new_code(0xF0, u, codes, counts, values, following)
                 if zeros == 0:
                     break
-            if codes[u, (run & 15) << 4 | size] == 0 and new_code(
-                (run & 15) << 4 | size, u, codes, counts, values, following
-            ) == 0:
+            if (
+                codes[u, (run & 15) << 4 | size] == 0
+                and new_code((run & 15) << 4 | size, u, codes, counts, values, following) == 0
+            ):
                 break
             at, word, have = put(at, word, have, np.uint64(zeros >> 8), zeros & 255)
             run -= 16
@@ -270,7 +319,7 @@ def write_bytes(at, word, count):
         return at + 8
     for _ in range(count):
         store64(at, word & np.uint64(0xFF00000000000000))
-        at += 1 if word >> np.uint64(56) != 255 else 2
+        at += 1 + np.int64(word >> np.uint64(56) == np.uint64(255))
         word <<= np.uint64(8)
     return at
 
@@ -278,12 +327,26 @@ def write_bytes(at, word, count):
 @compiled
 def copy_bits(at, word, have, stream, first, last):
     """Append the bits first..last of the stream."""
-    while first + 56 <= last:
-        bits = load64(stream + (first >> 3)) << np.uint64(first & 7) >> np.uint64(8)
-        at, word, have = put(at, word, have, bits, 56)
-        first += 56
-    if first < last:
-        n = last - first
+    while have > 0 and first < last:  # until the word is full
+        n = min(64 - have, last - first, 56)
         bits = load64(stream + (first >> 3)) << np.uint64(first & 7) >> np.uint64(64 - n)
         at, word, have = put(at, word, have, bits, n)
+        first += n
+    source, left = stream + (first >> 3), np.uint64(first & 7)
+    sevens = np.uint64(0x7F7F7F7F7F7F7F7F)
+    while first + 64 <= last:
+        bits = load64(source) << left | np.uint64(load_u8(source + 8)) >> np.uint64(8) - left
+        inverse = ~bits
+        if ~(((inverse & sevens) + sevens) | inverse | sevens) == 0:
+            store64(at, bits)
+            at += 8
+        else:
+            at = write_bytes(at, bits, 8)
+        source += 8
+        first += 64
+    while first < last:
+        n = min(last - first, 56)
+        bits = load64(stream + (first >> 3)) << np.uint64(first & 7) >> np.uint64(64 - n)
+        at, word, have = put(at, word, have, bits, n)
+        first += n
     return at, word, have

@@ -1,6 +1,6 @@
 """Huffman tables (ITU-T T.81, annex C): for looking symbols up in the stream, and for writing them.
 
-Tables have rows 0..3 for DC and 4..7 for AC. `counts` is (8, 17) int64, the codes of each length; `values` (8, 256)
+Tables have rows 0..3 for DC and 4..7 for AC. `counts` is (8, 17) uint8, the codes of each length; `values` (8, 256)
 uint8, their symbols in order.
 """
 
@@ -136,14 +136,14 @@ def new_code(symbol, t, codes, counts, values, following):
     """Give a symbol the next code of 16 bits, so that no other code changes; return its entry, 0 if none is left."""
     if following[t] >= 0xFFFF or codes[t, symbol] != 0:  # the code of 16 ones is not allowed
         return 0
-    values[t, counts[t].sum() & 255] = symbol
+    values[t, np.int64(counts[t].sum()) & 255] = symbol
     counts[t, 16] += 1
     codes[t, symbol] = following[t] << 8 | 16
     following[t] += 1
     return np.int64(codes[t, symbol])
 
 
-def widened(counts, values, is_dc):  # (17,) int, (256,) uint8
+def widened(counts, values, is_dc):  # (17,) and (256,) uint8
     """Return a table that has a code for every symbol of baseline coding, nearly as short as the given one.
 
     One symbol's code becomes longer by a bit, which makes room for all that have none: they get codes of 16 bits. So few
@@ -161,7 +161,7 @@ def widened(counts, values, is_dc):  # (17,) int, (256,) uint8
         room = max(length for length in range(1, 16) if counts[length] and 1 << (15 - length) > len(added))
         lengths[next(symbol for symbol in reversed(lengths) if lengths[symbol] == room)] += 1
     lengths.update(dict.fromkeys(added, 16))
-    new_counts, new_values = np.zeros(17, np.int64), np.zeros(256, np.uint8)
+    new_counts, new_values = np.zeros(17, np.uint8), np.zeros(256, np.uint8)
     ordered = sorted(lengths, key=lambda symbol: lengths[symbol])  # of equal length as they were
     new_values[: len(ordered)] = ordered
     for length in lengths.values():

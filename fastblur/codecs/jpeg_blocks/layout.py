@@ -1,10 +1,12 @@
 """What the scan of a baseline JPEG is read with: frame, tables, MCUs; and Refused, for what cannot be read so."""
 
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastblur.codecs.jpeg_blocks.huffman import TRANSPOSED
 from fastblur.codecs.jpeg_segments import SOS, Header, quantisation_tables, read_header
 
 DHT, DRI, APP14 = 0xC4, 0xDD, 0xEE
@@ -18,8 +20,7 @@ class Refused(Exception):
     """A JPEG that has to be decoded and encoded instead; the message says why."""
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """Components of the same sampling factors.
 
     Attributes:
@@ -38,8 +39,7 @@ class Group:
     height: int
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """Everything that stands before the scan.
 
     Attributes:
@@ -51,8 +51,10 @@ class Layout:
         of_block: (blocks, 5) int64, for every block of an MCU its component, that component's blocks across and down in
             an MCU, and the block's own place among them, x and y.
         selectors: (components, 2) int64, rows of the DC and the AC table in `counts` and `values`.
+        used: (n,) int64, all different ones of them.
         quantisation: (components, 64) float32, in the file's order.
-        counts, values: the Huffman tables, see `huffman`.
+        inverse: (components, 64) float32, one over it, transposed.
+        counts, values: (8, 17) and (8, 256) uint8, the Huffman tables, see `huffman`.
     """
 
     header: Header
@@ -63,8 +65,10 @@ class Layout:
     groups: list[Group]
     of_block: NDArray[np.int64]
     selectors: NDArray[np.int64]
+    used: NDArray[np.int64]
     quantisation: NDArray[np.float32]
-    counts: NDArray[np.int64]
+    inverse: NDArray[np.float32]
+    counts: NDArray[np.uint8]
     values: NDArray[np.uint8]
 
 
@@ -88,25 +92,17 @@ def read_layout(data: bytes) -> Layout:
     _check_colors(header)
     counts, values, interval = _tables_and_interval(header)
     scan, selectors = _scan_header(data, header)
-    missing = [t for t in selectors.ravel().tolist() if not counts[t].any()]
-    if missing:
+    used = sorted({row for pair in selectors for row in pair})
+    if any(row not in counts for row in used):
         raise Refused("no Huffman table of its own, expected one before the scan")
-    groups, across, down = _groups(header)
-    of_block = [
-        (c, g.blocks_x, g.blocks_y, x, y)
-        for c in range(len(components))
-        for g in groups
-        if c in g.members
-        for y in range(g.blocks_y)
-        for x in range(g.blocks_x)
-    ]
-    if len(of_block) > _MOST_BLOCKS:
-        raise Refused(f"{len(of_block)} blocks in an MCU, expected at most {_MOST_BLOCKS}")
-    quantisation = np.array(quantisation_tables(header), np.float32)
-    if not quantisation.all():
-        raise Refused("a quantisation table with a 0, expected values from 1 on")
+    sizes = tuple((h, v) for _, h, v, _ in components) if len(components) > 1 else ((1, 1),)  # one component: one block
+    units, of_block, h, v = _sampling(sizes)
+    groups = [Group(*unit, -(-header.width // unit[3]), -(-header.height // unit[4])) for unit in units]
+    quantisation, inverse = _quantisation(tuple(quantisation_tables(header)))
     return Layout(
-        header, scan, interval, across, down, groups, np.array(of_block, np.int64), selectors, quantisation, counts, values
+        header, scan, interval, -(-header.width // (8 * h)), -(-header.height // (8 * v)), groups, of_block,
+        np.array(selectors, np.int64), np.array(used, np.int64), quantisation, inverse,
+        _stacked(counts, 17), _stacked(values, 256),
     )  # fmt: skip
 
 
@@ -118,8 +114,10 @@ def _check_colors(header: Header) -> None:
         raise Refused("an unusual Adobe segment, expected one with a known colour transform")
 
 
-def _tables_and_interval(header: Header) -> tuple[NDArray[np.int64], NDArray[np.uint8], int]:
-    counts, values = np.zeros((8, 17), np.int64), np.zeros((8, 256), np.uint8)
+def _tables_and_interval(header: Header) -> tuple[dict[int, bytes], dict[int, bytes], int]:
+    """Return the lengths and the symbols of each Huffman table by its row, and the restart interval."""
+    counts: dict[int, bytes] = {}
+    values: dict[int, bytes] = {}
     interval = 0
     for marker, payload in header.segments:
         if marker == DRI:
@@ -134,13 +132,17 @@ def _tables_and_interval(header: Header) -> tuple[NDArray[np.int64], NDArray[np.
             if payload[at] & 0xEC or len(lengths) < 16 or len(symbols) != total or not 0 < total <= 256:
                 raise Refused("a broken Huffman table, expected 16 lengths and their symbols")
             row = (payload[at] >> 4) * 4 + (payload[at] & 3)
-            counts[row, 1:] = np.frombuffer(lengths, np.uint8)
-            values[row, :total] = np.frombuffer(symbols, np.uint8)
+            counts[row], values[row] = b"\0" + lengths, symbols
             at += 17 + total
     return counts, values, interval
 
 
-def _scan_header(data: bytes, header: Header) -> tuple[int, NDArray[np.int64]]:
+def _stacked(rows: dict[int, bytes], width: int) -> NDArray[np.uint8]:
+    """Return (8, width) uint8 with zeros where a row is absent or shorter."""
+    return np.frombuffer(b"".join(rows.get(i, b"").ljust(width, b"\0") for i in range(8)), np.uint8).reshape(8, width)
+
+
+def _scan_header(data: bytes, header: Header) -> tuple[int, list[tuple[int, int]]]:
     """Return where the scan's data begin, and the tables of each component."""
     at = header.scan
     if data[at + 1] != SOS:
@@ -159,20 +161,34 @@ def _scan_header(data: bytes, header: Header) -> tuple[int, NDArray[np.int64]]:
         if own != identifier or max(dc, ac) > highest:
             raise Refused("components in another order or with impossible tables, expected those of the frame")
         selectors.append((dc, 4 + ac))
-    return at + 2 + size, np.array(selectors, np.int64)
+    return at + 2 + size, selectors
 
 
-def _groups(header: Header) -> tuple[list[Group], int, int]:
-    """Return the components by their sampling, and how many MCUs are across and down."""
-    sizes = [(h, v) for _, h, v, _ in header.components]
-    if len(sizes) == 1:
-        sizes = [(1, 1)]  # a scan of one component has MCUs of one block, whatever its factors are
+@lru_cache(maxsize=64)
+def _sampling(sizes: tuple[tuple[int, int], ...]) -> tuple[list[tuple[Any, ...]], NDArray[np.int64], int, int]:
+    """Return what follows from the components' sampling factors.
+
+    That is: the first five fields of each Group, `of_block`, and the largest factors. The results are not to be changed.
+    """
     h, v = max(s[0] for s in sizes), max(s[1] for s in sizes)
-    groups = []
+    units = []
     for cx, cy in dict.fromkeys(sizes):
         if h % cx or v % cy or h // cx not in _UNITS or v // cy not in _UNITS:
             raise Refused(f"sampling factors {cx} x {cy} beside {h} x {v}, expected a whole, a half or a quarter")
-        x, y = h // cx, v // cy
         members = [i for i, size in enumerate(sizes) if size == (cx, cy)]
-        groups.append(Group(members, cx, cy, x, y, -(-header.width // x), -(-header.height // y)))
-    return groups, -(-header.width // (8 * h)), -(-header.height // (8 * v))
+        units.append((members, cx, cy, h // cx, v // cy))
+    of_block = [(c, cx, cy, x, y) for c, (cx, cy) in enumerate(sizes) for y in range(cy) for x in range(cx)]
+    if len(of_block) > _MOST_BLOCKS:
+        raise Refused(f"{len(of_block)} blocks in an MCU, expected at most {_MOST_BLOCKS}")
+    return units, np.array(of_block, np.int64), h, v
+
+
+@lru_cache(maxsize=64)
+def _quantisation(tables: tuple[tuple[int, ...], ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return `quantisation` and `inverse`, not to be changed: the files of a data set have few different tables."""
+    quantisation = np.array(tables, np.float32)
+    if not quantisation.all():
+        raise Refused("a quantisation table with a 0, expected values from 1 on")
+    inverse = np.empty_like(quantisation)
+    inverse[:, TRANSPOSED] = 1 / quantisation
+    return quantisation, inverse

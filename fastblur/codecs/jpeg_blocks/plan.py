@@ -1,7 +1,5 @@
 """Which MCUs of a JPEG are read, which of its blocks change, and which MCUs are encoded again."""
 
-import numpy as np
-
 from fastblur.codecs.jpeg_blocks.bits import compiled
 from fastblur.codecs.jpeg_blocks.planes import area_read, touches
 from fastblur.codecs.jpeg_blocks.scan import CHANGED, CODED, READ
@@ -33,23 +31,27 @@ def mark(regions, mosaics, blocks, width, height, blocks_x, blocks_y, across, fl
 def mark_coded(flags, across, interval):
     """Set CODED for the MCUs that change and those after them, whose DC differences change.
 
-    Returns how many MCUs have a flag, how many are CODED, and the window of MCUs around all that are READ: x0, y0, x1,
-    y1, the last two not in it.
+    Returns how many MCUs have a flag, how many are READ, CHANGED and CODED, and the window of MCUs around all that are
+    READ: x0, y0, x1, y1, the last two not in it.
     """
-    flagged = coded = 0
+    flagged = read = changed = coded = 0
     x0, y0, x1, y1 = across, len(flags), 0, 0
     before = False
     for m in range(len(flags)):
         if interval > 0 and m % interval == 0:
             before = False  # the first MCU after a restart marker depends on none
-        changes = flags[m] & CHANGED != 0
-        if changes or before:
-            flags[m] |= CODED
-            coded += 1
-        before = changes
-        if flags[m] != 0:
-            flagged += 1
-        if flags[m] & READ:
+        flag = flags[m]
+        if flag == 0 and not before:
+            continue
+        flagged += 1
+        if flag & READ:
+            read += 1
             x, y = m % across, m // across
             x0, y0, x1, y1 = min(x0, x), min(y0, y), max(x1, x + 1), max(y1, y + 1)
-    return flagged, coded, x0, y0, x1, y1
+        changes = flag & CHANGED != 0
+        if changes or before:
+            flags[m] = flag | CODED
+            coded += 1
+            changed += changes
+        before = changes
+    return flagged, read, changed, coded, x0, y0, x1, y1

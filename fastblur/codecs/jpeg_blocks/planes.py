@@ -15,7 +15,6 @@ from fastblur.kernels.cpu.blend import BOX, blend_bands, ellipse_distance
 from fastblur.kernels.cpu.compiled import row_at
 from fastblur.kernels.cpu.plan import BAND, IMAGE, REGION, plan, plan_axes, plan_bands, support
 
-
 FLOATS = np.empty(0, np.float32)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastblur.codecs.jpeg_blocks import encode, planes, scan
-from fastblur.codecs.jpeg_blocks.huffman import PACKED_SIZE, SIZE, TRANSPOSED, make_codes, make_tables, widened
+from fastblur.codecs.jpeg_blocks.huffman import PACKED_SIZE, SIZE, make_codes, make_tables, widened
 from fastblur.codecs.jpeg_blocks.layout import APP14, DHT, DRI, Group, Layout, Refused, read_layout
 from fastblur.codecs.jpeg_blocks.plan import mark, mark_coded
 from fastblur.codecs.jpeg_segments import DQT, SOS, Header, kept_segments, segment
@@ -68,38 +68,30 @@ def hide(
     blocks = parameters[-1]
     flags = np.zeros(layout.across * layout.down, np.uint8)
     planned = [_planned(layout, group, regions, blocks, flags) for group in layout.groups]
-    flagged, coded, *window = mark_coded(flags, layout.across, layout.interval)
+    flagged, read, changed_mcus, coded, *window = mark_coded(flags, layout.across, layout.interval)
     if coded == 0:
         return Rewritten(data, len(flags), 0, 0, 0, 0, 0, 0, 0)
 
     tables = _Tables(layout)
     stream, ends = _unstuffed(data, layout)
     address = stream.ctypes.data
-    places, finish = np.empty(len(flags), np.int64), np.empty_like(ends)
-    predictors = np.empty((flagged, len(layout.selectors)), np.int64)
-    found = scan.find_mcus(
-        address, ends, layout.interval, layout.of_block, layout.selectors, tables.single, tables.packed, tables.longest,
-        tables.offset, layout.values, flags, places, finish, predictors,
-    )  # fmt: skip
-    if found != len(flags):
-        raise Refused(f"a scan that is broken in MCU {found} of {len(flags)}, expected it whole and nothing after it")
-
     samples = [_Window(layout, group, window) for group in layout.groups]
     origins, strides = np.empty(len(layout.selectors), np.int64), np.empty(len(layout.selectors), np.int64)
     for group, plane in zip(layout.groups, samples, strict=True):
         for i, component in enumerate(group.members):
             origins[component], strides[component] = plane.origin(i), plane.stride
+    places, finish = np.empty(len(flags), np.int64), np.empty_like(ends)
+    predictors = np.empty((flagged, len(layout.selectors)), np.int64)
     coefficients = np.empty((coded * len(layout.of_block), 64), np.int16)
-    if not scan.read_mcus(
-        address, layout.of_block, layout.selectors, tables.single, tables.longest, tables.offset, layout.values,
-        layout.quantisation, flags, places, predictors, layout.across, origins, strides, coefficients,
-        np.empty(64, np.float32),
-    ):  # fmt: skip
-        raise Refused("a scan that reads differently the second time")
+    found = scan.read_scan(
+        address, ends, layout.interval, layout.of_block, layout.selectors, tables.single, tables.packed, tables.longest,
+        tables.offset, layout.values, layout.quantisation, flags, layout.across, places, finish, predictors, origins,
+        strides, coefficients,
+    )  # fmt: skip
+    if found != len(flags):
+        raise Refused(f"a scan that is broken in MCU {found} of {len(flags)}, expected it whole and nothing after it")
 
     color = _color(header, levels)
-    inverse = np.empty((len(layout.selectors), 64), np.float32)
-    inverse[:, TRANSPOSED] = 1 / layout.quantisation
     blocks_changed = 0
     for group, plane, (own, mosaics, changed) in zip(layout.groups, samples, planned, strict=True):
         planes.hide_plane(
@@ -109,7 +101,7 @@ def hide(
         for component in group.members:
             blocks_changed += encode.change_blocks(
                 flags, layout.across, layout.of_block, component, changed, group.width, group.height,
-                origins[component], strides[component], inverse[component], coefficients,
+                origins[component], strides[component], layout.inverse[component], coefficients,
             )  # fmt: skip
 
     found_in = (flags, places, predictors, coefficients)
@@ -120,15 +112,14 @@ def hide(
         raise Refused("a difference of two DC coefficients that is too large for any code")
     return Rewritten(
         b"".join((*_segments(layout, codes), target[:size].data, b"\xff\xd9")),
-        len(flags), int(np.count_nonzero(flags & scan.READ)), int(np.count_nonzero(flags & scan.CHANGED)), coded,
-        blocks_changed, int(codes.counts.sum() - layout.counts.sum()), int(steps[encode.SPLIT]), int(steps[encode.LEFT_OUT]),
+        len(flags), read, changed_mcus, coded, blocks_changed, int(codes.counts.sum()) - int(layout.counts.sum()), int(steps[encode.SPLIT]), int(steps[encode.LEFT_OUT]),
     )  # fmt: skip
 
 
 def _written(layout, tables, address, ends, finish, found, widen):
     """Return the tables that a new scan is written with, its size, -1 for none, its bytes and its steps."""
     flags, places, predictors, coefficients = found
-    codes = _Codes(layout, tables, widen)
+    codes = _Codes(layout, widen)
     steps = np.zeros(2, np.int64)
     room = (4 if widen else 2) * int(ends[-1]) + len(coefficients) * encode.BLOCK_BYTES + 4 * len(ends) + 64
     target = np.empty(room, np.uint8)
@@ -155,11 +146,10 @@ class _Tables:
     """What reads the scan, see `huffman.make_tables`."""
 
     def __init__(self, layout: Layout) -> None:
-        self.used = np.unique(layout.selectors)
         self.single, self.packed = np.empty((8, SIZE), np.uint32), np.empty((8, PACKED_SIZE), np.uint16)
         self.longest, self.offset = np.empty((8, 17), np.int64), np.empty((8, 17), np.int64)
         if not make_tables(
-            self.used, layout.counts, layout.values, self.single, self.packed, self.longest, self.offset
+            layout.used, layout.counts, layout.values, self.single, self.packed, self.longest, self.offset
         ):
             raise Refused("an impossible Huffman table, expected codes and symbols of baseline coding")
 
@@ -167,13 +157,13 @@ class _Tables:
 class _Codes:
     """What writes the scan, see `huffman.make_codes`: the file's own tables, or wider ones."""
 
-    def __init__(self, layout: Layout, tables: _Tables, widen: bool) -> None:
+    def __init__(self, layout: Layout, widen: bool) -> None:
         self.counts, self.values = layout.counts.copy(), layout.values.copy()
         if widen:
-            for t in tables.used.tolist():
+            for t in layout.used.tolist():
                 self.counts[t], self.values[t] = widened(layout.counts[t], layout.values[t], t < 4)
         self.codes, self.following = np.empty((8, 256), np.uint32), np.empty(8, np.int64)
-        if not make_codes(tables.used, self.counts, self.values, self.codes, self.following):
+        if not make_codes(layout.used, self.counts, self.values, self.codes, self.following):
             raise Refused("a Huffman table with two codes for a symbol, expected one for each")
 
 
@@ -240,9 +230,12 @@ def _segments(layout: Layout, tables: _Codes) -> list[bytes]:
         ]
     own = [segment(m, b"", payload) for m, payload in header.segments if m in (DQT, DRI, header.frame)]
     codes = bytearray()
-    for t in np.unique(layout.selectors).tolist():
-        codes += bytes(((t >> 2) << 4 | t & 3, *tables.counts[t, 1:].tolist()))
-        codes += tables.values[t, : tables.counts[t].sum()].tobytes()
-    selectors = [(c[0], dc << 4 | ac - 4) for c, (dc, ac) in zip(header.components, layout.selectors.tolist(), strict=True)]
+    for t in layout.used.tolist():
+        lengths = tables.counts[t, 1:].tobytes()
+        codes.append((t >> 2) << 4 | t & 3)
+        codes += lengths + tables.values[t, : sum(lengths)].tobytes()
+    selectors = [
+        (c[0], dc << 4 | ac - 4) for c, (dc, ac) in zip(header.components, layout.selectors.tolist(), strict=True)
+    ]
     scan_header = bytes((len(selectors), *(number for pair in selectors for number in pair), 0, 63, 0))
     return [b"\xff\xd8", *kept, *own, segment(DHT, b"", bytes(codes)), segment(SOS, b"", scan_header)]

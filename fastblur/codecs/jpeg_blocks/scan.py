@@ -1,7 +1,6 @@
 """The entropy-coded data of a baseline JPEG (ITU-T T.81, annex F): where every MCU begins, and the blocks of some.
 
-The whole scan is read once, which proves that it is whole and exact, and nothing is kept of it but places; then those
-MCUs are decoded that are needed.
+The whole scan is read, which proves that it is whole and exact; of most MCUs nothing is kept but where they begin.
 
 Why no load or store leaves its array: `unstuff` loads 8 bytes where so many are left and single bytes elsewhere, and
 stores at most as many as it has loaded. A block takes at most 64 symbols of 26 bits and one of 27, an MCU 10 blocks,
@@ -97,30 +96,39 @@ def unstuff(data, at, length, target, ends):
 
 
 @compiled
-def find_mcus(stream, ends, interval, of_block, tables, single, packed, longest, offset, values, flags, places,
-              finish, predictors):  # fmt: skip
-    """Read a scan from its first bit to its last.
+def read_scan(stream, ends, interval, of_block, selectors, single, packed, longest, offset, values, quantisation, flags,
+              across, places, finish, predictors, origins, strides, coefficients):  # fmt: skip
+    """Read a scan from its first bit to its last; decode the MCUs that have a flag.
 
     Args:
         stream: address of the result of `unstuff`, followed by PAD zeros; ends: likewise.
         interval: MCUs between restart markers, 0 for none.
-        of_block: (blocks, 3) int64, the component of every block of an MCU (see `Layout`).
-        tables: (components, 2) int64, rows of the DC and the AC table.
+        of_block, selectors: see `Layout`.
         single, packed, longest, offset, values: see `huffman.make_tables`.
-        flags: (mcus,) uint8, see READ.
+        quantisation: (components, 64) float32, in the file's order.
+        flags: (mcus,) uint8, see READ. across: MCUs in a row.
         places: (mcus,) int64; becomes the bit at which every MCU begins.
         finish: (parts,) int64; becomes the bit after every restart interval.
         predictors: (flagged MCUs, components) int64; becomes the DC predictors before each.
+        origins, strides: (components,) int64, address of the sample at (0, 0) of each plane, and bytes between its rows,
+            for the MCUs that are READ.
+        coefficients: (CODED MCUs * blocks, 64) int16; becomes their coefficients, in the file's order.
 
     Returns how many MCUs were right: all, unless the scan is broken, cut short or too long.
     """
-    mcus, blocks, components = len(flags), len(of_block), len(tables)
+    mcus, blocks, components = len(flags), len(of_block), len(selectors)
     at, limit = stream, stream + ends[0]
     word, have = np.uint64(0), 0
     dc = np.zeros(4, np.int64)
-    part = row = 0
-    ones, several = single.ctypes.data, packed.ctypes.data
+    part = row = coded = 0
+    dequantised, unused = np.empty(64, np.float32), np.empty(64, np.int16)
+    work, order = dequantised.ctypes.data, TRANSPOSED.ctypes.data
     shift, pack_shift = np.uint64(64 - LOOK), np.uint64(64 - PACK)
+    dc_tables, ac_tables, packs = np.empty(blocks, np.int64), np.empty(blocks, np.int64), np.empty(blocks, np.int64)
+    for b in range(blocks):
+        t, u = selectors[of_block[b, 0], 0], selectors[of_block[b, 0], 1]
+        dc_tables[b], ac_tables[b] = single.ctypes.data + 4 * SIZE * t, single.ctypes.data + 4 * SIZE * u
+        packs[b] = packed.ctypes.data + 2 * PACKED_SIZE * u
     until = interval if interval > 0 else mcus
     for m in range(mcus):
         if m == until:
@@ -135,7 +143,8 @@ def find_mcus(stream, ends, interval, of_block, tables, single, packed, longest,
             dc[:] = 0
             until += interval
         places[m] = (at - stream) * 8 - have
-        if flags[m] != 0:
+        flag = flags[m]
+        if flag != 0:
             for c in range(components):
                 predictors[row, c] = dc[c]
             row += 1
@@ -144,10 +153,9 @@ def find_mcus(stream, ends, interval, of_block, tables, single, packed, longest,
             word |= load64(at) >> np.uint64(have)
             at += (63 - have) >> 3
             have |= 56
-            t = tables[c, 0]
-            entry = load_u32(ones + 4 * (t * SIZE + np.int64(word >> shift)))
+            entry = load_u32(dc_tables[b] + 4 * np.int64(word >> shift))
             if entry == 0:
-                entry = long_entry(word, t, longest, offset, values)
+                entry = long_entry(word, selectors[c, 0], longest, offset, values)
                 if entry == 0:
                     return m
             dc[c] += value_of(word, entry)
@@ -155,53 +163,90 @@ def find_mcus(stream, ends, interval, of_block, tables, single, packed, longest,
                 return m
             word <<= np.uint64(entry & 63)
             have -= entry & 63
-            t = tables[c, 1]
-            pairs, one = several + 2 * t * PACKED_SIZE, ones + 4 * t * SIZE
+            one = ac_tables[b]
             k = 1
-            while True:
-                word |= load64(at) >> np.uint64(have)
-                at += (63 - have) >> 3
-                have |= 56
-                # The bits suffice for four entries; three, and a fourth that ends the loop.
-                entry = load_u16(pairs + 2 * np.int64(word >> pack_shift))
-                after = k + (entry >> 8)
-                if after < 64:
-                    word <<= np.uint64(entry & 63)
-                    have -= entry & 63
-                    k = after
-                    entry = load_u16(pairs + 2 * np.int64(word >> pack_shift))
+            if flag == 0:
+                pack = packs[b]
+                while True:
+                    word |= load64(at) >> np.uint64(have)
+                    at += (63 - have) >> 3
+                    have |= 56
+                    entry = load_u16(pack + 2 * np.int64(word >> pack_shift))
                     after = k + (entry >> 8)
                     if after < 64:
                         word <<= np.uint64(entry & 63)
                         have -= entry & 63
                         k = after
-                        entry = load_u16(pairs + 2 * np.int64(word >> pack_shift))
+                        entry = load_u16(pack + 2 * np.int64(word >> pack_shift))
                         after = k + (entry >> 8)
                         if after < 64:
                             word <<= np.uint64(entry & 63)
                             have -= entry & 63
                             k = after
-                            continue
-                if EOB <= after < EOB + 64:
+                            entry = load_u16(pack + 2 * np.int64(word >> pack_shift))
+                            after = k + (entry >> 8)
+                            if after < 64:
+                                word <<= np.uint64(entry & 63)
+                                have -= entry & 63
+                                k = after
+                                continue
+                    if EOB <= after < EOB + 64:
+                        word <<= np.uint64(entry & 63)
+                        have -= entry & 63
+                        break
+                    # A long code, or several symbols that reach beyond the block: one at a time.
+                    word |= load64(at) >> np.uint64(have)
+                    at += (63 - have) >> 3
+                    have |= 56
+                    entry = load_u32(one + 4 * np.int64(word >> shift))
+                    if entry == 0:
+                        entry = long_entry(word, selectors[c, 1], longest, offset, values)
+                        if entry == 0:
+                            return m
                     word <<= np.uint64(entry & 63)
                     have -= entry & 63
-                    break
-                # A long code, or several symbols that reach beyond the block: one at a time.
+                    k += entry >> 16 & 255
+                    if k >= 64:
+                        if 64 < k < EOB:
+                            return m
+                        break
+                continue
+            out = unused.ctypes.data
+            if flag & CODED:
+                out = coefficients.ctypes.data + 128 * coded
+                coded += 1
+            table = quantisation.ctypes.data + 256 * c
+            clear_i16(out)
+            clear_f32(work)
+            store_i16(out, dc[c])
+            store_f32(work, np.float32(dc[c]) * load_f32(table) + np.float32(MIDDLE))
+            while k < 64:
                 word |= load64(at) >> np.uint64(have)
                 at += (63 - have) >> 3
                 have |= 56
-                entry = load_u32(one + 4 * np.int64(word >> shift))
-                if entry == 0:
-                    entry = long_entry(word, t, longest, offset, values)
+                for _ in range(2):  # the bits suffice for two
+                    entry = load_u32(one + 4 * np.int64(word >> shift))
                     if entry == 0:
-                        return m
-                word <<= np.uint64(entry & 63)
-                have -= entry & 63
-                k += entry >> 16 & 255
-                if k >= 64:
-                    if 64 < k < EOB:
-                        return m
-                    break
+                        entry = long_entry(word, selectors[c, 1], longest, offset, values)
+                        if entry == 0:
+                            return m
+                    k += entry >> 16 & 255
+                    if k > 64:
+                        if k < EOB:
+                            return m
+                    elif entry >> 24 > 0:
+                        value = value_of(word, entry)
+                        store_i16(out + 2 * (k - 1), value)
+                        place = work + 4 * load_u8(order + k - 1)
+                        store_f32(place, np.float32(value) * load_f32(table + 4 * (k - 1)))
+                    word <<= np.uint64(entry & 63)
+                    have -= entry & 63
+                    if k >= 64:
+                        break
+            if flag & READ:
+                y = (m // across * of_block[b, 2] + of_block[b, 4]) * 8
+                x = (m % across * of_block[b, 1] + of_block[b, 3]) * 8
+                to_samples(work, origins[c] + y * strides[c] + 4 * x, strides[c])
         if at - (have >> 3) > limit:
             return m
     used = (at - stream) * 8 - have
@@ -209,80 +254,3 @@ def find_mcus(stream, ends, interval, of_block, tables, single, packed, longest,
         return mcus - 1
     finish[part] = used
     return mcus
-
-
-@compiled
-def read_mcus(stream, of_block, tables, single, longest, offset, values, quantisation, flags, places, predictors,
-              across, origins, strides, coefficients, scratch):  # fmt: skip
-    """Decode the MCUs that have a flag: those to be read into planes of samples, those encoded again as coefficients.
-
-    Args:
-        stream .. predictors: as for `find_mcus`.
-        of_block: (blocks, 5) int64, see `Layout`.
-        quantisation: (components, 64) float32, in the file's order.
-        across: MCUs in a row.
-        origins, strides: (components,) int64, address of the sample at (0, 0) of each plane and bytes between its rows.
-        coefficients: (MCUs encoded again * blocks, 64) int16, in the file's order.
-        scratch: (64,) float32.
-
-    Returns False where the stream does not hold what `find_mcus` found in it.
-    """
-    row = coded = 0
-    dc = np.zeros(4, np.int64)
-    skipped = np.empty(64, np.int16)
-    ones, work = single.ctypes.data, scratch.ctypes.data
-    shift = np.uint64(64 - LOOK)
-    for m in range(len(flags)):
-        if flags[m] == 0:
-            continue
-        for c in range(len(tables)):
-            dc[c] = predictors[row, c]
-        row += 1
-        place = places[m]
-        at = stream + (place >> 3)
-        word, have = load64(at) << np.uint64(place & 7), 56 - (place & 7)
-        word &= ~(np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(have))
-        at += 7
-        for b in range(len(of_block)):
-            c = of_block[b, 0]
-            out = skipped.ctypes.data
-            if flags[m] & CODED:
-                out = coefficients.ctypes.data + 128 * coded
-                coded += 1
-            clear_i16(out)
-            clear_f32(work)
-            table = quantisation.ctypes.data + 256 * c
-            t = tables[c, 0]
-            k = 0
-            while k < 64:
-                word |= load64(at) >> np.uint64(have)
-                at += (63 - have) >> 3
-                have |= 56
-                entry = load_u32(ones + 4 * (t * SIZE + np.int64(word >> shift)))
-                if entry == 0:
-                    entry = long_entry(word, t, longest, offset, values)
-                    if entry == 0:
-                        return False
-                if k == 0:
-                    dc[c] += value_of(word, entry)
-                    store_i16(out, dc[c])
-                    value = np.float32(dc[c]) * load_f32(table) + np.float32(MIDDLE)
-                    store_f32(work, value)
-                    t = tables[c, 1]
-                    k = 1
-                else:
-                    k += entry >> 16 & 255
-                    if entry >> 24 > 0:
-                        if k > 64:
-                            return False
-                        value = value_of(word, entry)
-                        store_i16(out + 2 * (k - 1), value)
-                        place = 4 * np.int64(TRANSPOSED[np.uint64(k - 1)])
-                        store_f32(work + place, np.float32(value) * load_f32(table + 4 * (k - 1)))
-                word <<= np.uint64(entry & 63)
-                have -= entry & 63
-            if flags[m] & READ:
-                y = (m // across * of_block[b, 2] + of_block[b, 4]) * 8
-                x = (m % across * of_block[b, 1] + of_block[b, 3]) * 8
-                to_samples(work, origins[c] + y * strides[c] + 4 * x, strides[c])
-    return True

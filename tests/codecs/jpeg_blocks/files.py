@@ -76,7 +76,10 @@ def kinds() -> Iterator[tuple[str, dict[str, Any]]]:
     restarts: list[dict[str, Any]] = [{}, {"restart_marker_rows": 1}, {"restart_marker_blocks": 5}]
     for options, restart in product(tables, restarts):
         for colors, sampling in [("L", "444"), ("RGB", "444"), ("CMYK", "444"), ("CMYK", "420"), ("YCCK", "420")]:
-            yield f"{colors} {sampling} {options} {restart}", {"colors": colors, "sampling": sampling, **options, **restart}
+            yield (
+                f"{colors} {sampling} {options} {restart}",
+                {"colors": colors, "sampling": sampling, **options, **restart},
+            )
         for sampling in ("444", "422", "420"):
             yield f"YCbCr {sampling} {options} {restart}", {"sampling": sampling, **options, **restart}
     for sampling in ("440", "411"):

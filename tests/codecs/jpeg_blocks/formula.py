@@ -35,7 +35,7 @@ def hidden(plane, unit, size, boxes, method, level, recipe=None, blocks=8, margi
 
 
 def mask(shape_of_plane, unit, size, box, margin, deviation, shape):
-    """alpha of the formula at the centres of the samples."""
+    """Alpha of the formula at the centres of the samples."""
     x, y = ((np.arange(n) + 0.5) * u for n, u in zip(shape_of_plane[::-1], unit, strict=True))
     x0, y0, x1, y1 = formula.grown(box, margin)
     if shape == "box":
@@ -53,7 +53,9 @@ def mask(shape_of_plane, unit, size, box, margin, deviation, shape):
 
 
 def blurred(plane, sigma_y, sigma_x):
-    return formula.gaussian(plane[None], sigma_y, sigma_x, "edge", slice(0, plane.shape[0]), slice(0, plane.shape[1]))[0]
+    return formula.gaussian(plane[None], sigma_y, sigma_x, "edge", slice(0, plane.shape[0]), slice(0, plane.shape[1]))[
+        0
+    ]
 
 
 def mosaic(plane, unit, box, blocks, margin):

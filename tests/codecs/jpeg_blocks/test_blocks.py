@@ -119,7 +119,9 @@ def test_the_samples_are_those_of_the_formula(kind, method, tmp_path):
     size, boxes = (117, 141), [[20, 30, 66, 81], [50, 50, 83, 97], [110.5, 90.2, 150, 130]]
     data = jpeg(colors, sampling, *size, quality=100)
     out = rewritten(data, boxes, method).data
-    for found, (exact, support) in zip(planes(out, tmp_path), expected(data, size, boxes, method, tmp_path), strict=True):
+    for found, (exact, support) in zip(
+        planes(out, tmp_path), expected(data, size, boxes, method, tmp_path), strict=True
+    ):
         error = np.abs(found[: support.shape[0], : support.shape[1]] - exact)[support]
         assert support.any()
         assert error.max() < 3.5
@@ -131,7 +133,9 @@ def test_the_samples_are_those_of_the_formula(kind, method, tmp_path):
     method=st.sampled_from(sorted(METHODS)),
     size=st.tuples(st.integers(1, 70), st.integers(1, 70)),
     quality=st.sampled_from([5, 40, 75, 95, 100]),
-    corners=st.lists(st.tuples(*[st.floats(-60, 120, width=32)] * 2, *[st.floats(0.0625, 80, width=32)] * 2), min_size=1, max_size=4),
+    corners=st.lists(
+        st.tuples(*[st.floats(-60, 120, width=32)] * 2, *[st.floats(0.0625, 80, width=32)] * 2), min_size=1, max_size=4
+    ),
     seed=st.integers(0, 5),
 )
 @settings(max_examples=150, deadline=None, derandomize=True)
