@@ -10,15 +10,16 @@ from fastblur.codecs.jpeg_blocks.bits import compiled, load_u8
 
 LOOK = 10  # bits that `single` looks up at once
 SIZE = 1 << LOOK
-PACK = 12  # bits that `packed` looks up at once
+PACK = 11  # bits that `packed` looks up at once
 PACKED_SIZE = 1 << PACK
 EOB = 128  # added to the coefficients that an entry moves on by, where it ends the block
 SLOW = 255  # in place of that: there is no whole symbol in the bits looked at
 
-# An entry of `single`, uint32: bits 0-7 how many bits code and value take, 8-15 the code's own, 16-23 coefficients moved
-# on by, 24-31 the size of the value; 0 where the code is longer than LOOK or there is none.
-# An entry of `packed`, uint16, of AC tables: bits 0-7 how many bits all whole symbols in it take, 8-15 coefficients moved
-# on by.
+# An entry of `single`, uint32: bits 0-7 how many bits code and value take, 8-15 the code's own, 16-23 coefficients
+# moved on by, 24-31 the size of the value; 0 where the code is longer than LOOK or there is none.
+# An entry of `packed`, uint16, of AC tables: bits 0-7 how many bits all symbols take whose codes are whole in it (the
+# last one's value may reach beyond), 8-15 coefficients moved on by.
+PACKED_BITS = PACK + 10  # the most that an entry takes
 
 ZIGZAG = np.array(sorted(range(64), key=lambda i: (i // 8 + i % 8, i // 8 if (i // 8 + i % 8) % 2 else i % 8)))
 """(64,) where the k-th coefficient in the file's order stands in the block read row by row."""
@@ -100,10 +101,10 @@ def entry_of(symbol, length, is_dc):
 def _pack(one, several):
     for i in range(PACKED_SIZE):
         used = step = 0
-        while True:
+        while used < PACK:
             entry = np.int64(one[(i << used & (PACKED_SIZE - 1)) >> (PACK - LOOK)])
             moved = entry >> 16 & 255
-            if entry == 0 or used + (entry & 255) > PACK or (moved < EOB and step + moved > 63):
+            if entry == 0 or used + (entry >> 8 & 255) > PACK or (moved < EOB and step + moved > 63):
                 break
             used += entry & 255
             step += moved
@@ -146,8 +147,8 @@ def new_code(symbol, t, codes, counts, values, following):
 def widened(counts, values, is_dc):  # (17,) and (256,) uint8
     """Return a table that has a code for every symbol of baseline coding, nearly as short as the given one.
 
-    One symbol's code becomes longer by a bit, which makes room for all that have none: they get codes of 16 bits. So few
-    symbols can fill a table only where some have codes of 7 bits or less.
+    One symbol's code becomes longer by a bit, which makes room for all that have none: they get codes of 16 bits. So
+    few symbols can fill a table only where some have codes of 7 bits or less.
     """
     lengths, k = {}, 0
     for length in range(1, 17):

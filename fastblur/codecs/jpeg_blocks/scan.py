@@ -177,19 +177,13 @@ def read_scan(stream, ends, interval, of_block, selectors, single, packed, longe
                         word <<= np.uint64(entry & 63)
                         have -= entry & 63
                         k = after
-                        entry = load_u16(pack + 2 * np.int64(word >> pack_shift))
+                        entry = load_u16(pack + 2 * np.int64(word >> pack_shift))  # the bits suffice for two
                         after = k + (entry >> 8)
                         if after < 64:
                             word <<= np.uint64(entry & 63)
                             have -= entry & 63
                             k = after
-                            entry = load_u16(pack + 2 * np.int64(word >> pack_shift))
-                            after = k + (entry >> 8)
-                            if after < 64:
-                                word <<= np.uint64(entry & 63)
-                                have -= entry & 63
-                                k = after
-                                continue
+                            continue
                     if EOB <= after < EOB + 64:
                         word <<= np.uint64(entry & 63)
                         have -= entry & 63
