@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from fastblur.files import CHUNK, cache_folder, replacing, sha256
+from fastblur.files import CHUNK, AtomicFile, cache_folder, sha256
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def pull(name: str) -> Path:
     )
     if known.url is None:
         raise FileNotFoundError(lost)
-    with replacing(path) as file:
+    with AtomicFile(path) as file:
         try:
             with urllib.request.urlopen(known.url, timeout=30) as answer:
                 _copy(answer, file, int(answer.headers.get("Content-Length") or 0), known.file)

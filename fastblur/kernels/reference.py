@@ -16,7 +16,7 @@ from torch.special import ndtr
 
 from fastblur.kernels.constants import ALPHA_SUPPORT, MIN_BLOCK, MIN_SIGMA
 from fastblur.kernels.kernel import Batch
-from fastblur.recipes import Recipe
+from fastblur.recipes import BorderType, Recipe, Shape
 from fastblur.regions import Regions
 
 TRUNCATE = 6.0  # deviations at which the direct Gaussian ends
@@ -47,7 +47,7 @@ def blur(images: Batch, regions: Regions, recipe: Recipe, out: Batch | None = No
 
 
 def pixelate(
-    images: Batch, regions: Regions, blocks: int, margin: float, shape: str, out: Batch | None = None
+    images: Batch, regions: Regions, blocks: int, margin: float, shape: Shape, out: Batch | None = None
 ) -> Batch:
     """Replace every region by a mosaic; see `fastblur.pixelate`."""
 
@@ -62,7 +62,13 @@ def pixelate(
 
 
 def fill(
-    images: Batch, regions: Regions, color: Tensor, margin: float, feather: float, shape: str, out: Batch | None = None
+    images: Batch,
+    regions: Regions,
+    color: Tensor,
+    margin: float,
+    feather: float,
+    shape: Shape,
+    out: Batch | None = None,
 ) -> Batch:
     """Paint every region over; see `fastblur.fill`."""
 
@@ -75,7 +81,7 @@ def fill(
 
 
 def masked_blur2d(
-    images: Batch, mask: Batch, sigma: Tensor, border_type: str = "replicate", out: Batch | None = None
+    images: Batch, mask: Batch, sigma: Tensor, border_type: BorderType = "replicate", out: Batch | None = None
 ) -> Batch:
     """Return images + mask * (gaussian(images, sigma) - images); see `fastblur.masked_blur2d`."""
     results = []

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from fastblur.boxes import check_boxes
-from fastblur.kernels.dispatch import device_of
-from fastblur.kernels.kernel import Batch, Images
+from fastblur.kernels.kernel import Batch, Images, device_of
 from fastblur.ops.overlap import _check_memory
 from fastblur.regions import Regions
 

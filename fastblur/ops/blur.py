@@ -4,7 +4,7 @@ from typing import Any
 
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like
-from fastblur.recipes import Recipe, resolve_recipe
+from fastblur.recipes import Backend, Recipe, Scope, Shape, resolve_recipe
 
 
 def blur(
@@ -15,10 +15,10 @@ def blur(
     strength: float | None = None,
     margin: float | None = None,
     feather: float | None = None,
-    shape: str | None = None,
-    scope: str | None = None,
+    shape: Shape | None = None,
+    scope: Scope | None = None,
     out: AnyImages | None = None,
-    backend: str | None = None,
+    backend: Backend | None = None,
 ) -> AnyImages:
     """Return the images with every region blurred.
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.kernels.kernel import Batch
 from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like
-from fastblur.recipes import Shape, check_choice, check_fraction
+from fastblur.recipes import Backend, Shape, check_choice, check_fraction
 
 
 def fill(
@@ -19,9 +19,9 @@ def fill(
     color: float | Sequence[float] | Tensor = 0,
     margin: float = 0.1,
     feather: float = 0.0,
-    shape: str = "box",
+    shape: Shape = "box",
     out: AnyImages | None = None,
-    backend: str | None = None,
+    backend: Backend | None = None,
 ) -> AnyImages:
     """Return the images with every region painted over.
 

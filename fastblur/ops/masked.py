@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastblur.kernels.dispatch import device_of, pick_kernel
-from fastblur.kernels.kernel import Batch, Images
+from fastblur.kernels.dispatch import pick_kernel
+from fastblur.kernels.kernel import Batch, Images, device_of
 from fastblur.ops.arguments import AnyImages, as_batch, as_out, like
-from fastblur.recipes import BorderType, check_choice
+from fastblur.recipes import Backend, BorderType, check_choice
 
 
 def masked_blur2d(
@@ -17,9 +17,9 @@ def masked_blur2d(
     mask: Images,
     sigma: float | Sequence[float] | Tensor,
     *,
-    border_type: str = "replicate",
+    border_type: BorderType = "replicate",
     out: AnyImages | None = None,
-    backend: str | None = None,
+    backend: Backend | None = None,
 ) -> AnyImages:
     """Return images + mask * (gaussian(images, sigma) - images).
 
@@ -64,7 +64,10 @@ class MaskedGaussianBlur2d(nn.Module):
     """
 
     def __init__(
-        self, sigma: float | Sequence[float] | Tensor, border_type: str = "replicate", backend: str | None = None
+        self,
+        sigma: float | Sequence[float] | Tensor,
+        border_type: BorderType = "replicate",
+        backend: Backend | None = None,
     ) -> None:
         super().__init__()
         self.sigma = sigma

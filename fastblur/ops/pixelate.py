@@ -4,7 +4,7 @@ from typing import Any
 
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like
-from fastblur.recipes import Shape, check_blocks, check_choice, check_fraction
+from fastblur.recipes import Backend, Shape, check_blocks, check_choice, check_fraction
 
 
 def pixelate(
@@ -13,9 +13,9 @@ def pixelate(
     *,
     blocks: int = 8,
     margin: float = 0.1,
-    shape: str = "box",
+    shape: Shape = "box",
     out: AnyImages | None = None,
-    backend: str | None = None,
+    backend: Backend | None = None,
 ) -> AnyImages:
     """Return the images with every region replaced by a mosaic.
 

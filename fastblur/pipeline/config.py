@@ -23,7 +23,7 @@ class Job:
 
     Attributes:
         detector, threshold, detect_size: of the detector; None for its own.
-        unlisted: as `with_boxes` takes it; None for "fail".
+        unlisted: as `assign_boxes` takes it; None for "fail".
         method, options: as `make_hide` takes them.
         device: "cpu" or "cuda".
         max_pixels: the largest width times height that is decoded.

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from fastblur.pipeline.execution.journal import FOLDER, RUN
 from fastblur.pipeline.shards.source import Source, is_image_name
-from fastblur.pipeline.storage.local import LocalSink
 from fastblur.pipeline.storage.paths import filesystem, is_url
 from fastblur.pipeline.storage.remote import RemoteSink
+from fastblur.pipeline.storage.sink import Sink
 
 
 def place(path: Path, source: Source, *, overwrite: bool) -> tuple[Path, str | None]:
@@ -25,7 +25,7 @@ def place(path: Path, source: Source, *, overwrite: bool) -> tuple[Path, str | N
     return _for_folder(path, overwrite), None
 
 
-def place_remote(sink: LocalSink | RemoteSink, source: Source, *, overwrite: bool) -> None:
+def place_remote(sink: Sink, source: Source, *, overwrite: bool) -> None:
     """Raise ValueError where an output at a URL would lie in the source, or hold it, or be made among other objects.
 
     The last is allowed with `overwrite`.

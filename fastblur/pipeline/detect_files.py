@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 import torch
 
-from fastblur.files import replacing
+from fastblur.files import AtomicFile
 from fastblur.pipeline.config import MAX_PIXELS, check_device, make_detect
 from fastblur.pipeline.execution.journal import count
 from fastblur.pipeline.execution.stages import Stage, Stages
@@ -21,6 +21,7 @@ from fastblur.pipeline.images.task import COPIED, FAILED, HIDDEN, Hand, Images, 
 from fastblur.pipeline.progress import Show, ticking
 from fastblur.pipeline.shards.interfaces import Batch, Item
 from fastblur.pipeline.shards.source import Source
+from fastblur.pipeline.storage.paths import error_reason
 from fastblur.pipeline.summary import Tally
 
 
@@ -159,8 +160,7 @@ def detect(
                 try:
                     batch = next(batches, None)
                 except (ValueError, OSError) as error:
-                    reason = getattr(error, "strerror", None) or str(error)
-                    yield Hand(Batch([Item(shard.name, problem=reason)]))
+                    yield Hand(Batch([Item(shard.name, problem=error_reason(error))]))
                     break
                 if batch is None:
                     break
@@ -169,7 +169,7 @@ def detect(
     start = time.perf_counter()
     interrupted = 0
     try:
-        with replacing(path) as binary, os.fdopen(os.dup(binary.fileno()), "w", encoding="ascii") as text:
+        with AtomicFile(path) as binary, os.fdopen(os.dup(binary.fileno()), "w", encoding="ascii") as text:
             listing = Listing(find, parameters["detect_size"], Lines(text), tally, parameters)
             steps = {"read": listing.read, "decode": listing.decode, "detect": listing.search, "list": listing.list}
             stages = [

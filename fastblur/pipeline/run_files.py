@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastblur.pipeline.boxes.box_file import BoxFile
-from fastblur.pipeline.boxes.lookup import with_boxes
+from fastblur.files import sha256
+from fastblur.pipeline.boxes.assignment import BoxAssignment
+from fastblur.pipeline.boxes.box_index import BoxIndex
+from fastblur.pipeline.boxes.lookup import assign_boxes
 from fastblur.pipeline.config import MAX_PIXELS, Job, check_device
 from fastblur.pipeline.destination import check_report, place, place_remote
 from fastblur.pipeline.errors import RunStopped, stopped
@@ -21,9 +23,8 @@ from fastblur.pipeline.progress import Show, ticking
 from fastblur.pipeline.shards.interfaces import Item, Shard
 from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.shards.tar.shard import is_tar_name
-from fastblur.pipeline.storage.local import LocalSink
-from fastblur.pipeline.storage.paths import is_url, plain, sha256
-from fastblur.pipeline.storage.remote import RemoteSink
+from fastblur.pipeline.storage.paths import is_url, strip_file_scheme
+from fastblur.pipeline.storage.sink import open_sink
 from fastblur.pipeline.summary import COUNTS, Summary, Tally, installed_versions
 
 ENGINES = ("auto", "threads", "processes", "ray")
@@ -100,7 +101,7 @@ def run(
     check_workers(workers)
     device = check_device(device)
     opened = Source(os.fspath(source), format, image_column, box_column)
-    destination = plain(destination)
+    destination = strip_file_scheme(destination)
     engine, count = _chosen(engine, opened, destination, device, workers)
     root: Path | None = None
     rename: str | None = None
@@ -120,7 +121,7 @@ def run(
         work: Any = None
         if engine == "processes":
             pool = stack.enter_context(Processes(count, job, target, readers(opened.path), stages))
-        box_file = None if boxes is None else BoxFile(Path(boxes), opened.root)
+        assignment = None if boxes is None else BoxAssignment(BoxIndex.read(Path(boxes)), opened.root)
         if pool is not None:
             parameters = pool.parameters()
         else:
@@ -128,7 +129,7 @@ def run(
         parameters |= {"source": opened.path, "format": format, "image_column": image_column, "box_column": box_column}
         if boxes is not None:
             parameters["boxes_sha256"] = sha256(os.fspath(boxes))
-        sink = RemoteSink(target) if root is None else LocalSink(root, alone=opened.is_image, rename=rename)
+        sink = open_sink(target if root is None else root, alone=opened.is_image, rename=rename)
         place_remote(sink, opened, overwrite=overwrite)
         if root is not None and not opened.is_image:
             stack.enter_context(locked(root))
@@ -143,11 +144,11 @@ def run(
             raise stopped(error) from error
         flow = partial(
             Flow, sink=sink, journal=None if opened.is_image else journal, tally=tally, fail=journal.fail,
-            batch=BATCH[device], boxed=partial(with_boxes, box_file=box_file, unlisted=unlisted or "fail"),
+            batch=BATCH[device], boxed=partial(assign_boxes, assignment=assignment, unlisted=unlisted or "fail"),
             stop_on_error=on_error == "stop",
         )  # fmt: skip
         tick = ticking(progress, tally, opened.path, format)
-        shards = _unfinished(opened, journal, tally, box_file)
+        shards = _unfinished(opened, journal, tally, assignment)
         interrupted = 0
         start = time.perf_counter()
         try:
@@ -158,8 +159,8 @@ def run(
                 from fastblur.pipeline.execution.ray import run_shards
 
                 run_shards(
-                    shards, job, box_file, opened.path, target, tally, journal.fail, workers, tick, stages,
-                    stop_on_error=on_error == "stop",
+                    shards, job, assignment, opened.root, opened.path, target, tally, journal.fail, workers, tick,
+                    stages, stop_on_error=on_error == "stop",
                 )  # fmt: skip
             else:
                 assert work is not None
@@ -176,7 +177,7 @@ def run(
             raise stopped(error) from error
         if progress is not None and not interrupted:
             progress(tally, tally.images)
-        unused = None if box_file is None or interrupted or tally.resumed else box_file.unused
+        unused = None if assignment is None or interrupted or tally.resumed else assignment.unused
         summary = Summary(
             **{name: getattr(tally, name) for name in (*COUNTS, "resumed", "shards")},
             other_files=opened.others,
@@ -215,7 +216,7 @@ def _chosen(engine: str, source: Source, destination: str, device: str, workers:
     return engine, count
 
 
-def _unfinished(source: Source, journal: Journal, tally: Tally, box_file: BoxFile | None) -> Iterator[Shard]:
+def _unfinished(source: Source, journal: Journal, tally: Tally, assignment: BoxAssignment | None) -> Iterator[Shard]:
     """Yield the shards to do; those that earlier runs finished are counted, and their images' boxes taken for found."""
     for shard in source.shards():
         done = journal.finished_counts(shard)
@@ -223,9 +224,9 @@ def _unfinished(source: Source, journal: Journal, tally: Tally, box_file: BoxFil
             yield shard
         else:
             tally.add({**done, "resumed": done["images"], "shards": 1})
-            if box_file is not None and is_tar_name(shard.name):
+            if assignment is not None and is_tar_name(shard.name):
                 for name in journal.finished_images(shard):
-                    with_boxes(Item(name, key=name.removeprefix(f"{shard.name}/")), box_file, "copy")
+                    assign_boxes(Item(name, key=name.removeprefix(f"{shard.name}/")), assignment, "copy")
 
 
 def _through(

@@ -5,6 +5,7 @@ uint8, their symbols in order.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastblur.codecs.jpeg_blocks.bits import compiled, load_u8
 
@@ -144,18 +145,23 @@ def new_code(symbol, t, codes, counts, values, following):
     return np.int64(codes[t, symbol])
 
 
-def widened(counts, values, is_dc):  # (17,) and (256,) uint8
+def widened(
+    counts: NDArray[np.uint8],  # (17,)
+    values: NDArray[np.uint8],  # (256,)
+    is_dc: bool,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return a table that has a code for every symbol of baseline coding, nearly as short as the given one.
 
     One symbol's code becomes longer by a bit, which makes room for all that have none: they get codes of 16 bits. So
     few symbols can fill a table only where some have codes of 7 bits or less.
     """
-    lengths, k = {}, 0
+    lengths: dict[int, int] = {}
+    k = 0
     for length in range(1, 17):
         for symbol in values[k : k + counts[length]].tolist():
             lengths[symbol] = length
         k += counts[length]
-    known = range(12) if is_dc else [0x00, 0xF0, *(run << 4 | size for run in range(16) for size in range(1, 11))]
+    known = list(range(12)) if is_dc else [0x00, 0xF0, *(run << 4 | size for run in range(16) for size in range(1, 11))]
     added = [symbol for symbol in known if symbol not in lengths]
     taken = sum(1 << (16 - length) for length in lengths.values())  # of the codes of 16 bits
     if taken + len(added) > 0xFFFF:

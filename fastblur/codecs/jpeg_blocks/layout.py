@@ -165,10 +165,10 @@ def _scan_header(data: bytes, header: Header) -> tuple[int, list[tuple[int, int]
 
 
 @lru_cache(maxsize=64)
-def _sampling(sizes: tuple[tuple[int, int], ...]) -> tuple[list[tuple[Any, ...]], NDArray[np.int64], int, int]:
+def _sampling(sizes: tuple[tuple[int, int], ...]) -> tuple[list[Any], NDArray[np.int64], int, int]:
     """Return what follows from the components' sampling factors.
 
-    That is: the first five fields of each Group, `of_block`, and the largest factors. The results are not to be changed.
+    That is: the first five fields of each Group, `of_block`, and the largest factors, all not to be changed.
     """
     h, v = max(s[0] for s in sizes), max(s[1] for s in sizes)
     units = []

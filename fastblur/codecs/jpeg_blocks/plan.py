@@ -6,16 +6,16 @@ from fastblur.codecs.jpeg_blocks.scan import CHANGED, CODED, READ
 
 
 @compiled
-def mark(regions, mosaics, blocks, width, height, blocks_x, blocks_y, across, flags, changed):
+def mark(regions, mosaics, mode, width, height, blocks_x, blocks_y, across, flags, changed):
     """Set READ and CHANGED for the MCUs, and `changed` for the blocks, that hiding regions in one plane touches.
 
     Args:
-        regions, mosaics, blocks: see `planes.plan_plane`. width, height: of the plane in samples.
+        regions, mosaics, mode: see `planes.plan_plane`. width, height: of the plane in samples.
         blocks_x, blocks_y: the plane's blocks in an MCU. across: MCUs in a row.
         flags: (mcus,) uint8. changed: (rows of blocks, blocks in a row) uint8.
     """
     for i in range(len(regions)):
-        x0, y0, x1, y1 = area_read(regions, mosaics, i, width, height, blocks)
+        x0, y0, x1, y1 = area_read(regions, mosaics, i, width, height, mode)
         for y in range(y0 // (8 * blocks_y), (y1 - 1) // (8 * blocks_y) + 1):
             for x in range(x0 // (8 * blocks_x), (x1 - 1) // (8 * blocks_x) + 1):
                 flags[y * across + x] |= READ

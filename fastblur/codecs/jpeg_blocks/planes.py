@@ -9,11 +9,12 @@ from math import ceil, floor
 import numpy as np
 
 from fastblur.codecs.jpeg_blocks.bits import compiled
-from fastblur.kernels.constants import ALPHA_SUPPORT, REPLICATE
+from fastblur.kernels.constants import ALPHA_SUPPORT, FILL, INSIDE, MOSAIC, REPLICATE
 from fastblur.kernels.cpu.average import make_grids
-from fastblur.kernels.cpu.blend import BOX, blend_bands, ellipse_distance
+from fastblur.kernels.cpu.blend import blend_bands, ellipse_distance
 from fastblur.kernels.cpu.compiled import row_at
-from fastblur.kernels.cpu.plan import BAND, IMAGE, REGION, plan, plan_axes, plan_bands, support
+from fastblur.kernels.cpu.images import IMAGE
+from fastblur.kernels.cpu.plan import REGION, plan, plan_axes, plan_bands, support
 
 FLOATS = np.empty(0, np.float32)
 
@@ -22,21 +23,21 @@ FLOATS = np.empty(0, np.float32)
 def plan_regions(boxes, height, width, parameters):
     """Return the regions of a whole picture, REGION records in its pixels.
 
-    boxes: (n, 4) float32 xyxy; parameters: those of the kernel's `plan`.
+    boxes: (n, 4) float32 xyxy; parameters: KernelParameters.
     """
     image = np.zeros(1, IMAGE)
     image[0].height, image[0].width, image[0].planes, image[0].channels = height, width, 1, 1
     regions = np.zeros(len(boxes), REGION)
     counts = np.full(1, len(boxes), np.int64)
-    n = plan(image, boxes.reshape((1, len(boxes), 4)), counts, *parameters, regions)
+    n = plan(image, boxes.reshape((1, len(boxes), 4)), counts, parameters, regions)
     return regions[:n]
 
 
 @compiled
-def plan_plane(regions, unit_x, unit_y, width, height, picture_width, picture_height, blocks):
+def plan_plane(regions, unit_x, unit_y, width, height, picture_width, picture_height, mode):
     """Return the regions as a plane has them, which is `width` x `height` samples of unit_x x unit_y pixels.
 
-    regions: of the picture; blocks: of a mosaic, 0 for blur, < 0 for a colour.
+    regions: of the picture; mode: of `kernels.constants`.
 
     Returns REGION records, and for a mosaic on a subsampled plane (n, 4) float64, else (0, 4): left and upper border of
     the first block, and the blocks' sides, which may be fractions of a sample.
@@ -44,7 +45,7 @@ def plan_plane(regions, unit_x, unit_y, width, height, picture_width, picture_he
     out = regions.copy()
     if unit_x == 1 and unit_y == 1:
         return out, np.empty((0, 4), np.float64)
-    mosaics = np.empty((len(regions) if blocks > 0 else 0, 4), np.float64)
+    mosaics = np.empty((len(regions) if mode == MOSAIC else 0, 4), np.float64)
     n = 0
     for i in range(len(regions)):
         whole, r = regions[i], out[n]
@@ -56,15 +57,15 @@ def plan_plane(regions, unit_x, unit_y, width, height, picture_width, picture_he
             r.right, r.bottom = whole.right / unit_x, whole.bottom / unit_y
         if r.x0 >= r.x1 or r.y0 >= r.y1:
             continue
-        if blocks > 0:
+        if mode == MOSAIC:
             # The grid has a cell for every sample, see `_fill_mosaic`.
             mosaics[n, 0], mosaics[n, 1] = floor(whole.left) / unit_x, floor(whole.top) / unit_y
             mosaics[n, 2], mosaics[n, 3] = whole.step_x / unit_x, whole.step_y / unit_y
-            r.step_x, r.step_y, r.reach_x, r.reach_y, r.spline = 1, 1, 0, 0, 0
-            r.first_x, r.first_y, r.columns, r.rows = r.x0, r.y0, r.x1 - r.x0, r.y1 - r.y0
-        elif blocks < 0:
-            r.step_x, r.step_y, r.reach_x, r.reach_y, r.spline = width, height, 0, 0, 0
-            r.first_x, r.first_y, r.columns, r.rows = 0, 0, 1, 1
+            r.step_x, r.step_y, r.radius_x, r.radius_y, r.uses_spline = 1, 1, 0, 0, 0
+            r.grid_x0, r.grid_y0, r.columns, r.rows = r.x0, r.y0, r.x1 - r.x0, r.y1 - r.y0
+        elif mode == FILL:
+            r.step_x, r.step_y, r.radius_x, r.radius_y, r.uses_spline = width, height, 0, 0, 0
+            r.grid_x0, r.grid_y0, r.columns, r.rows = 0, 0, 1, 1
         else:
             plan_axes(r, whole.sigma / unit_x, whole.sigma / unit_y)
         n += 1
@@ -81,7 +82,7 @@ def _axis(low, high, unit, size, picture_size, feather):
 
 
 @compiled
-def area_read(regions, mosaics, i, width, height, blocks):
+def area_read(regions, mosaics, i, width, height, mode):
     """Return x0, y0, x1, y1: the samples of a plane that hiding its i-th region reads."""
     r = regions[i]
     x0, y0, x1, y1 = r.x0, r.y0, r.x1, r.y1
@@ -90,9 +91,9 @@ def area_read(regions, mosaics, i, width, height, blocks):
         x0, y0 = np.int64(floor(_block_start(x0, left, side_x))), np.int64(floor(_block_start(y0, top, side_y)))
         x1 = np.int64(ceil(_block_start(x1 - 1, left, side_x) + side_x))
         y1 = np.int64(ceil(_block_start(y1 - 1, top, side_y) + side_y))
-    elif blocks >= 0:
-        x0, x1 = r.first_x - r.reach_x * r.step_x, r.first_x + (r.columns + r.reach_x) * r.step_x
-        y0, y1 = r.first_y - r.reach_y * r.step_y, r.first_y + (r.rows + r.reach_y) * r.step_y
+    elif mode != FILL:
+        x0, x1 = r.grid_x0 - r.radius_x * r.step_x, r.grid_x0 + (r.columns + r.radius_x) * r.step_x
+        y0, y1 = r.grid_y0 - r.radius_y * r.step_y, r.grid_y0 + (r.rows + r.radius_y) * r.step_y
     return max(0, x0), max(0, y0), min(width, x1), min(height, y1)
 
 
@@ -116,7 +117,7 @@ def _block_start(sample, low, side):
 
 
 @compiled
-def hide_plane(address, stride, plane_stride, planes, width, height, regions, mosaics, color, blocks):
+def hide_plane(address, stride, plane_stride, planes, width, height, regions, mosaics, color, mode):
     """Hide the regions in planes of float32 samples, in place.
 
     address: of the first plane's sample at (0, 0), which need not be in memory: only what `area_read` says is touched.
@@ -126,23 +127,19 @@ def hide_plane(address, stride, plane_stride, planes, width, height, regions, mo
     one = image[0]
     one.source, one.target, one.height, one.width, one.planes, one.channels = address, address, height, width, planes, 1
     one.source_plane, one.source_row, one.target_plane, one.target_row = plane_stride, stride, plane_stride, stride
-    n = len(regions)
-    order, bands = np.empty(n, np.int64), np.empty(2 * n + 8, BAND)
-    count, elements = plan_bands(image, regions, n, order, bands)
-    if count < 0:
-        bands = np.empty(-count, BAND)
-        count, elements = plan_bands(image, regions, n, order, bands)
+    order, bands, elements = plan_bands(image, regions)
     scratch = np.empty(elements, np.float32)
-    if blocks < 0:
+    if mode == FILL:
         for i in range(elements):
             scratch[i] = color[i % len(color)]
     elif len(mosaics) > 0:
-        for i in range(n):
+        for i in range(len(regions)):
             for p in range(planes):
                 _fill_mosaic(image[0], regions[i], mosaics[i], p, scratch)
     else:
-        make_grids(image, regions, 0, n, scratch, REPLICATE, blocks > 0, FLOATS)
-    blend_bands(image, regions, order, bands, 0, count, scratch, BOX, FLOATS, FLOATS)
+        border = INSIDE if mode == MOSAIC else REPLICATE
+        make_grids(image, regions, 0, len(regions), scratch, border, FLOATS)
+    blend_bands(image, regions, order, bands, 0, len(bands), scratch, mode, FLOATS, FLOATS)
 
 
 @compiled
@@ -153,7 +150,7 @@ def _fill_mosaic(image, r, mosaic, plane, scratch):
     """
     left, top, side_x, side_y = mosaic
     means = np.empty(r.columns, np.float32)
-    start = r.grid + plane * r.rows * r.columns
+    start = r.grid_offset + plane * r.rows * r.columns
     y = r.y0
     while y < r.y1:
         y_from = _block_start(y, top, side_y)

@@ -1,7 +1,6 @@
 """Faces hidden in the bytes of a JPEG file: of its blocks only those change that the operator changes."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +11,13 @@ from fastblur.codecs.jpeg_blocks.layout import APP14, DHT, DRI, Group, Layout, R
 from fastblur.codecs.jpeg_blocks.plan import mark, mark_coded
 from fastblur.codecs.jpeg_segments import DQT, SOS, Header, kept_segments, segment
 from fastblur.codecs.pillow_io import check_size
+from fastblur.kernels.parameters import KernelParameters
 
-Parameters = tuple[float, float, float, bool, bool, int]  # those of the kernel
 _ADOBE_BYTES = 12
 MOST_STEPS = 1 / 32  # coefficients a changed block that may go a step of the quantisation before tables are widened
 
 
-@dataclass(frozen=True)
-class Rewritten:
+class Rewritten(NamedTuple):
     """A file with regions hidden, and what it took.
 
     Attributes:
@@ -33,19 +31,19 @@ class Rewritten:
 
     data: bytes
     mcus: int
-    mcus_read: int
-    mcus_changed: int
-    mcus_coded: int
-    blocks_changed: int
-    new_codes: int
-    splits: int
-    left_out: int
+    mcus_read: int = 0
+    mcus_changed: int = 0
+    mcus_coded: int = 0
+    blocks_changed: int = 0
+    new_codes: int = 0
+    splits: int = 0
+    left_out: int = 0
 
 
 def hide(
     data: bytes,
     boxes: NDArray[np.float32],  # (n, 4) xyxy px, stored coordinates, finite
-    parameters: Parameters,
+    parameters: KernelParameters,
     levels: dict[str, list[float]] | None,
     max_pixels: int,
 ) -> Rewritten:
@@ -65,12 +63,12 @@ def hide(
     header = layout.header
     check_size(header.width, header.height, max_pixels)
     regions = planes.plan_regions(boxes, header.height, header.width, parameters)
-    blocks = parameters[-1]
+    mode = parameters.mode
     flags = np.zeros(layout.across * layout.down, np.uint8)
-    planned = [_planned(layout, group, regions, blocks, flags) for group in layout.groups]
+    planned = [_planned(layout, group, regions, mode, flags) for group in layout.groups]
     flagged, read, changed_mcus, coded, *window = mark_coded(flags, layout.across, layout.interval)
     if coded == 0:
-        return Rewritten(data, len(flags), 0, 0, 0, 0, 0, 0, 0)
+        return Rewritten(data, len(flags))
 
     tables = _Tables(layout)
     stream, ends = _unstuffed(data, layout)
@@ -96,7 +94,7 @@ def hide(
     for group, plane, (own, mosaics, changed) in zip(layout.groups, samples, planned, strict=True):
         planes.hide_plane(
             plane.origin(0), plane.stride // 4, plane.size, len(group.members), group.width, group.height, own, mosaics,
-            color[group.members] if len(color) else color, blocks,
+            color[group.members] if len(color) else color, mode,
         )  # fmt: skip
         for component in group.members:
             blocks_changed += encode.change_blocks(
@@ -104,41 +102,62 @@ def hide(
                 origins[component], strides[component], layout.inverse[component], coefficients,
             )  # fmt: skip
 
-    found_in = (flags, places, predictors, coefficients)
-    codes, size, target, steps = _written(layout, tables, address, ends, finish, found_in, False)
-    if size < 0 or steps.sum() > MOST_STEPS * blocks_changed:
-        codes, size, target, steps = _written(layout, tables, address, ends, finish, found_in, True)
-    if size < 0:
+    found_mcus = (flags, places, predictors, coefficients)
+    written = _written(layout, tables, address, ends, finish, found_mcus, widen=False)
+    if written is None or written.steps.sum() > MOST_STEPS * blocks_changed:
+        written = _written(layout, tables, address, ends, finish, found_mcus, widen=True)
+    if written is None:
         raise Refused("a difference of two DC coefficients that is too large for any code")
     return Rewritten(
-        b"".join((*_segments(layout, codes), target[:size].data, b"\xff\xd9")),
-        len(flags), read, changed_mcus, coded, blocks_changed, int(codes.counts.sum()) - int(layout.counts.sum()), int(steps[encode.SPLIT]), int(steps[encode.LEFT_OUT]),
-    )  # fmt: skip
+        data=b"".join((*_segments(layout, written.codes), written.scan, b"\xff\xd9")),
+        mcus=len(flags),
+        mcus_read=read,
+        mcus_changed=changed_mcus,
+        mcus_coded=coded,
+        blocks_changed=blocks_changed,
+        new_codes=int(written.codes.counts.sum()) - int(layout.counts.sum()),
+        splits=int(written.steps[encode.SPLIT]),
+        left_out=int(written.steps[encode.LEFT_OUT]),
+    )
 
 
-def _written(layout, tables, address, ends, finish, found, widen):
-    """Return the tables that a new scan is written with, its size, -1 for none, its bytes and its steps."""
-    flags, places, predictors, coefficients = found
-    codes = _Codes(layout, widen)
-    steps = np.zeros(2, np.int64)
-    room = (4 if widen else 2) * int(ends[-1]) + len(coefficients) * encode.BLOCK_BYTES + 4 * len(ends) + 64
+class _Written(NamedTuple):
+    """A new scan, the tables that it is written with, and `encode.write_scan`'s steps."""
+
+    codes: "_Codes"
+    scan: memoryview
+    steps: NDArray[np.int64]
+
+
+def _written(
+    layout: Layout,
+    tables: "_Tables",
+    stream: int,
+    ends: NDArray[np.int64],
+    finish: NDArray[np.int64],
+    found: tuple[Any, ...],  # flags, places, predictors and coefficients
+    widen: bool,
+) -> _Written | None:
+    """Write the new scan; None where a symbol can have no code."""
+    codes, steps = _Codes(layout, widen), np.zeros(2, np.int64)
+    room = (4 if widen else 2) * int(ends[-1]) + len(found[-1]) * encode.BLOCK_BYTES + 4 * len(ends) + 64
     target = np.empty(room, np.uint8)
     old = (tables.single, tables.longest, tables.offset, layout.values) if widen else None
     size = encode.write_scan(
-        address, ends, finish, layout.interval, layout.of_block, layout.selectors, flags, places, predictors, coefficients,
-        codes.codes, codes.counts, codes.values, codes.following, old, steps, target.ctypes.data,
+        stream, ends, finish, layout.interval, layout.of_block, layout.selectors, *found, codes.codes, codes.counts,
+        codes.values, codes.following, old, steps, target.ctypes.data,
     )  # fmt: skip
-    return codes, size, target, steps
+    return None if size < 0 else _Written(codes, target[:size].data, steps)
 
 
-def _planned(layout: Layout, group: Group, regions: Any, blocks: int, flags: NDArray[np.uint8]) -> tuple[Any, Any, Any]:
+def _planned(layout: Layout, group: Group, regions: Any, mode: int, flags: NDArray[np.uint8]) -> tuple[Any, Any, Any]:
     """Return a group's regions, mosaics, and which of its blocks change, (rows, columns) uint8; mark its MCUs."""
     header = layout.header
     own, mosaics = planes.plan_plane(
-        regions, group.unit_x, group.unit_y, group.width, group.height, header.width, header.height, blocks
+        regions, group.unit_x, group.unit_y, group.width, group.height, header.width, header.height, mode
     )
     changed = np.zeros((layout.down * group.blocks_y, layout.across * group.blocks_x), np.uint8)
-    mark(own, mosaics, blocks, group.width, group.height, group.blocks_x, group.blocks_y, layout.across, flags, changed)
+    mark(own, mosaics, mode, group.width, group.height, group.blocks_x, group.blocks_y, layout.across, flags, changed)
     return own, mosaics, changed
 
 

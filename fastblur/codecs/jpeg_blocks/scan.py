@@ -110,8 +110,8 @@ def read_scan(stream, ends, interval, of_block, selectors, single, packed, longe
         places: (mcus,) int64; becomes the bit at which every MCU begins.
         finish: (parts,) int64; becomes the bit after every restart interval.
         predictors: (flagged MCUs, components) int64; becomes the DC predictors before each.
-        origins, strides: (components,) int64, address of the sample at (0, 0) of each plane, and bytes between its rows,
-            for the MCUs that are READ.
+        origins, strides: (components,) int64, address of the sample at (0, 0) of each plane, and bytes between its
+            rows, for the MCUs that are READ.
         coefficients: (CODED MCUs * blocks, 64) int16; becomes their coefficients, in the file's order.
 
     Returns how many MCUs were right: all, unless the scan is broken, cut short or too long.

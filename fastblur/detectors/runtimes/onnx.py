@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fastblur._version import __version__
-from fastblur.files import cache_folder, replacing
+from fastblur.files import AtomicFile, cache_folder
 
 OPSET = 17
 
@@ -32,7 +32,7 @@ def exported(name: str, module: nn.Module, sha256: str) -> bytes:
     if path.is_file():
         return path.read_bytes()
     data = _export(module)
-    with suppress(OSError), replacing(path) as file:
+    with suppress(OSError), AtomicFile(path) as file:
         file.write(data)
     return data
 

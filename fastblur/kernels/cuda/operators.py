@@ -16,7 +16,7 @@ from torch import Tensor
 from fastblur.kernels.cuda.launch import launch
 from fastblur.kernels.cuda.plan import BLUR, CIRCULAR, COLOR, CONSTANT, INSIDE, MASK, MOSAIC, REFLECT, REPLICATE
 from fastblur.kernels.kernel import Batch
-from fastblur.recipes import Recipe
+from fastblur.recipes import BorderType, Recipe, Shape
 from fastblur.regions import Regions
 
 MODES = {"blur": BLUR.value, "pixelate": MOSAIC.value, "fill": COLOR.value}
@@ -37,14 +37,20 @@ def blur(images: Batch, regions: Regions, recipe: Recipe, out: Batch | None = No
 
 
 def pixelate(
-    images: Batch, regions: Regions, blocks: int, margin: float, shape: str, out: Batch | None = None
+    images: Batch, regions: Regions, blocks: int, margin: float, shape: Shape, out: Batch | None = None
 ) -> Batch:
     """Replace every region by a mosaic; see `fastblur.pixelate`."""
     return _hide(images, regions, out, "pixelate", margin=margin, blocks=blocks, ellipse=shape == "ellipse")
 
 
 def fill(
-    images: Batch, regions: Regions, color: Tensor, margin: float, feather: float, shape: str, out: Batch | None = None
+    images: Batch,
+    regions: Regions,
+    color: Tensor,
+    margin: float,
+    feather: float,
+    shape: Shape,
+    out: Batch | None = None,
 ) -> Batch:
     """Paint every region over; see `fastblur.fill`."""
     return _hide(
@@ -53,7 +59,7 @@ def fill(
 
 
 def masked_blur2d(
-    images: Batch, mask: Batch, sigma: Tensor, border_type: str = "replicate", out: Batch | None = None
+    images: Batch, mask: Batch, sigma: Tensor, border_type: BorderType = "replicate", out: Batch | None = None
 ) -> Batch:
     """Return images + mask * (gaussian(images, sigma) - images); see `fastblur.masked_blur2d`."""
     result = _empty_like(images) if out is None else out

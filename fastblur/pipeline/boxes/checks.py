@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fastblur.annotations.readers import Boxes
+from fastblur.annotations.rows import Boxes
 
 WITHIN_A_PIXEL = 1.5  # where boxes end that are parts of the image, 0..1, with some room
 

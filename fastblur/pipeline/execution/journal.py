@@ -4,15 +4,14 @@
 - `journal/`: a file for each finished shard, named by a hash of the shard's name and fingerprint. Its first line
   has the shard and its counts, then comes a line for each image: path, fate (hidden, copied, failed), boxes, scores,
   reason.
-- `failures.jsonl`: the images that failed, for people; put together anew from the journal when a run goes on.
+- `failures.jsonl`: the images that failed, for people; made again from the journal when a run goes on.
 - `lock`: held while a run writes here.
 
-A shard's file appears in one step, when the shard's images have reached the disk: this is the durable point. It is made
-only once: of two processes that did the same shard, the later one's is dropped, and both have written the same images.
+A shard's file appears in one step, when the shard's images are durable: this is the durable point. It is made only
+once: of two processes that did the same shard, the later one's is dropped, and both have written the same images.
 """
 
 import json
-import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,8 +21,7 @@ from typing import Any
 
 from fastblur.pipeline.images.task import FAILED, HIDDEN, Opened
 from fastblur.pipeline.shards.interfaces import Shard
-from fastblur.pipeline.storage.local import LocalSink
-from fastblur.pipeline.storage.remote import RemoteSink
+from fastblur.pipeline.storage.sink import Sink
 from fastblur.pipeline.summary import COUNTS
 
 FOLDER = ".fastblur"
@@ -35,13 +33,13 @@ FAILURES = f"{FOLDER}/failures.jsonl"
 class Journal:
     """The journal in a sink's folder `.fastblur`; safe to use from many threads, and processes on other machines."""
 
-    def __init__(self, sink: LocalSink | RemoteSink) -> None:
+    def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._finished: set[str] = set()  # the entries of earlier runs
         self._lock = threading.Lock()
 
     def begin(self, parameters: dict[str, Any], versions: dict[str, str], *, overwrite: bool) -> None:
-        """Start a run, or go on with the one that the journal tells of.
+        """Start a run, or go on with the one that the journal records.
 
         Raises ValueError where that run had other parameters, OSError where the journal cannot be read or written.
         """
@@ -63,7 +61,7 @@ class Journal:
         self._finished = {name.removesuffix(".jsonl") for name in names}
 
     def forget_failures(self) -> None:
-        """Begin the list of failures anew; those of finished shards come back as they are met."""
+        """Empty the list of failures; those of finished shards are added again as their shards are met."""
         self._sink.remove(FAILURES)
 
     def finished_counts(self, shard: Shard) -> dict[str, int] | None:
@@ -171,22 +169,19 @@ def _line(name: str, reason: str) -> bytes:
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Hold the lock of the folder's journal, which the system lets go when the process ends, however it ends.
+    """Hold the lock of the folder's journal, which the system releases when the process ends, however it ends.
 
     Raises ValueError where another run holds it.
     """
-    try:
-        from fcntl import LOCK_EX, LOCK_NB, flock
-    except ImportError:  # not POSIX: nothing is locked there
-        yield
-        return
+    from filelock import FileLock, Timeout  # 0.1 s to import, and only runs of a folder need it
+
     (root / FOLDER).mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(root / FOLDER / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+    lock = FileLock(root / FOLDER / "lock", timeout=0)
     try:
-        try:
-            flock(descriptor, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"another run is writing to DST {str(root)!r}, expected it to have ended") from None
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f"another run is writing to DST {str(root)!r}, expected it to have ended") from None
+    try:
         yield
     finally:
-        os.close(descriptor)
+        lock.release()

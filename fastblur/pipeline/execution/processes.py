@@ -12,7 +12,6 @@ from contextlib import suppress
 from functools import cache
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from fastblur.pipeline.config import Job
@@ -23,9 +22,7 @@ from fastblur.pipeline.execution.stages import Stage, Stages
 from fastblur.pipeline.images.task import Hand, Opened
 from fastblur.pipeline.shards.folder import FolderOutput
 from fastblur.pipeline.shards.interfaces import Batch
-from fastblur.pipeline.storage.local import LocalSink
-from fastblur.pipeline.storage.paths import is_url
-from fastblur.pipeline.storage.remote import RemoteSink
+from fastblur.pipeline.storage.sink import open_sink
 
 READY, END, LOST = -1, -2, -3  # what a process tells beside its answers
 AHEAD = 3  # batches that each process has in hand: one is read while another is worked on
@@ -203,7 +200,7 @@ def _main(pipe: Connection, job: Job, destination: str, readers: int) -> None:
 
         @cache  # made when the first batch is there, and with it the folder
         def output() -> FolderOutput:
-            return FolderOutput(RemoteSink(destination) if is_url(destination) else LocalSink(Path(destination)))
+            return FolderOutput(open_sink(destination))
 
         def answer(hand: Hand) -> None:
             if hand.anywhere:

@@ -12,17 +12,16 @@ from typing import Any
 
 import torch
 
-from fastblur.pipeline.boxes.box_file import BoxFile, SharedBoxes
-from fastblur.pipeline.boxes.lookup import with_boxes
+from fastblur.pipeline.boxes.assignment import BoxAssignment, Claim, SharedBoxes
+from fastblur.pipeline.boxes.box_index import BoxIndex
+from fastblur.pipeline.boxes.lookup import assign_boxes
 from fastblur.pipeline.config import Job
 from fastblur.pipeline.errors import RunStopped
 from fastblur.pipeline.execution.journal import Journal
 from fastblur.pipeline.execution.shard_flow import Flow
 from fastblur.pipeline.execution.workers import BATCH, readers
 from fastblur.pipeline.shards.interfaces import Shard
-from fastblur.pipeline.storage.local import LocalSink
-from fastblur.pipeline.storage.paths import is_url
-from fastblur.pipeline.storage.remote import RemoteSink
+from fastblur.pipeline.storage.sink import open_sink
 from fastblur.pipeline.summary import COUNTS, Tally
 
 try:
@@ -38,13 +37,15 @@ STARTS = 3  # workers that fail to start, one after the other, before the run gi
 class ShardWorker:
     """Does shards, one after the other, in a process of one CPU (and one GPU on CUDA)."""
 
-    def __init__(self, job: Job, box_file: BoxFile | None, source: str, destination: str, stop_on_error: bool) -> None:
+    def __init__(
+        self, job: Job, index: BoxIndex | None, root: Path, source: str, destination: str, stop_on_error: bool
+    ) -> None:
         torch.set_num_threads(1)
         self._job, self._stop_on_error, self._readers = job, stop_on_error, readers(source)
-        self._box_file = box_file
-        self._boxed = partial(with_boxes, box_file=box_file, unlisted=job.unlisted or "fail")
+        self._assignment = None if index is None else BoxAssignment(index, root, log=True)
+        self._boxed = partial(assign_boxes, assignment=self._assignment, unlisted=job.unlisted or "fail")
         self._work, _ = job.work()
-        self._sink = RemoteSink(destination) if is_url(destination) else LocalSink(Path(destination))
+        self._sink = open_sink(destination)
         self._journal = Journal(self._sink)
 
     def ready(self) -> None:
@@ -52,8 +53,8 @@ class ShardWorker:
 
     def do(
         self, shard: Shard
-    ) -> tuple[dict[str, int], list[tuple[str, str]], dict[str, dict[str, float]], list[tuple[int, int]]]:
-        """Do a shard; return its counts, its failures as (name, reason), what the stages took, and `BoxFile.drain`.
+    ) -> tuple[dict[str, int], list[tuple[str, str]], dict[str, dict[str, float]], list[Claim]]:
+        """Do a shard; return its counts, failures as (name, reason), what the stages took, and `BoxAssignment.drain`.
 
         Raises RunStopped where the run cannot go on.
         """
@@ -72,14 +73,15 @@ class ShardWorker:
             stop_on_error=self._stop_on_error,
         )
         flow.run(iter([shard]))
-        found = [] if self._box_file is None else self._box_file.drain()
+        found = [] if self._assignment is None else self._assignment.drain()
         return {name: getattr(tally, name) for name in (*COUNTS, "shards")}, failures, flow.line.report(), found
 
 
 def run_shards(
     shards: Iterator[Shard],
     job: Job,
-    box_file: BoxFile | None,
+    assignment: BoxAssignment | None,
+    root: Path,
     source: str,
     destination: str,
     tally: Tally,
@@ -98,7 +100,8 @@ def run_shards(
     Args:
         shards: those to do.
         job: what is done.
-        box_file: the boxes given, or None.
+        assignment: the boxes given, or None.
+        root: the folder that images' names are relative to.
         source: the source, as all machines name it.
         destination: the output folder, on a file system that all machines share, or its URL.
         tally: counts images.
@@ -116,8 +119,9 @@ def run_shards(
     kind = "GPU" if job.device == "cuda" else "CPU"
     count = workers or max(1, int(ray.cluster_resources().get(kind, 1)))
     actor = ray.remote(num_cpus=1, num_gpus=1 if job.device == "cuda" else 0, max_restarts=0)(ShardWorker)
-    arguments = (job, ray.put(box_file), source, destination, stop_on_error)
-    pool = _Pool(lambda: actor.remote(*arguments), count, stages, box_file)
+    index = ray.put(None if assignment is None else assignment.index)
+    arguments = (job, index, root, source, destination, stop_on_error)
+    pool = _Pool(lambda: actor.remote(*arguments), count, stages, assignment)
     try:
         pool.run(shards, tally, fail, tick)
     finally:
@@ -134,9 +138,9 @@ class _Pool:
         start: Callable[[], Any],
         count: int,
         stages: dict[str, dict[str, float]],
-        box_file: BoxFile | None,
+        assignment: BoxAssignment | None,
     ) -> None:
-        self._start, self._box_file = start, box_file
+        self._start, self._assignment = start, assignment
         self._in_hand: dict[Any, tuple[Any, Shard | None, int]] = {}  # reference -> worker, its shard, its try
         self._again: list[tuple[Shard, int]] = []
         self._workers: list[Any] = []
@@ -209,9 +213,9 @@ class _Pool:
         self._failed_starts = 0
         if shard is not None:
             counts, failures, stages, found = said
-            if self._box_file is not None:
+            if self._assignment is not None:
                 try:
-                    self._box_file.claim(found)
+                    self._assignment.claim(found)
                 except SharedBoxes as error:
                     raise RunStopped(f"the run stopped at {shard.name!r}: {error}") from error
             tally.add(counts)

@@ -9,8 +9,8 @@ from fastblur.pipeline.execution.journal import Journal, count, journal_line
 from fastblur.pipeline.execution.stages import Stage, Stages
 from fastblur.pipeline.images.task import FAILED, Hand
 from fastblur.pipeline.shards.interfaces import Batch, Item, Output, Shard
-from fastblur.pipeline.storage.local import LocalSink
-from fastblur.pipeline.storage.remote import RemoteSink
+from fastblur.pipeline.storage.paths import error_reason
+from fastblur.pipeline.storage.sink import Sink
 from fastblur.pipeline.summary import COUNTS, Tally
 
 
@@ -75,7 +75,7 @@ class ShardRun:
 
 def put_results(output: Output, hand: Hand) -> None:
     """Put a batch; images that cannot be written fail. Raises OSError where the sink fails."""
-    for place, reason in (output.put(hand.batch, [one.result for one in hand.images]) or {}).items():
+    for place, reason in (output.write(hand.batch, [one.result for one in hand.images]) or {}).items():
         hand.images[place].reason = reason
         hand.images[place].end(FAILED)
     hand.is_put = True
@@ -100,7 +100,7 @@ class Flow:
     """
 
     stages: Sequence[tuple[str, Callable[[Hand], None], int]]
-    sink: LocalSink | RemoteSink
+    sink: Sink
     journal: Journal | None
     tally: Tally
     fail: Callable[[str, str], None]
@@ -138,7 +138,7 @@ class Flow:
                 try:
                     batch = next(batches, None)
                 except (ValueError, OSError) as error:
-                    part.broken = getattr(error, "strerror", None) or str(error)
+                    part.broken = error_reason(error)
                     batch = None
                 if batch is None:
                     break

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from fastblur.annotations.readers import Boxes
+from fastblur.annotations.rows import Boxes
 from fastblur.codecs import Picture
-from fastblur.kernels.cpu.schedule import NO_COLOR, Parameters, hide_in_arrays, of_blur, of_fill, of_pixelate
+from fastblur.kernels.cpu.schedule import NO_COLOR, hide_in_arrays
+from fastblur.kernels.parameters import KernelParameters
 from fastblur.recipes import Shape, check_blocks, check_choice, check_fraction, resolve_recipe
 
 Hide = Callable[[list[Picture], list[Boxes]], None]
@@ -68,11 +69,12 @@ def in_arrays(method: str, arguments: dict[str, Any]) -> AtOnce:
     return hide
 
 
-def parameters_of(method: str, arguments: dict[str, Any]) -> Parameters:
+def parameters_of(method: str, arguments: dict[str, Any]) -> KernelParameters:
     """Return a method's arguments as the CPU kernel takes them."""
     if method == "blur":
-        return of_blur(arguments["recipe"])
-    return of_pixelate(**arguments) if method == "pixelate" else of_fill(**arguments)
+        return KernelParameters.for_blur(arguments["recipe"])
+    make = KernelParameters.for_pixelate if method == "pixelate" else KernelParameters.for_fill
+    return make(**arguments)
 
 
 def on_device(method: str, arguments: dict[str, Any], device: str) -> AtOnce:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fastblur.annotations.readers import Boxes
+from fastblur.annotations.rows import Boxes
 from fastblur.codecs import encode, size_of
 from fastblur.codecs.formats import format_of
 from fastblur.pipeline.boxes.checks import hiding_boxes, relative_boxes

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from fastblur.annotations.readers import Boxes
+from fastblur.annotations.rows import Boxes
 from fastblur.codecs import Picture
 from fastblur.pipeline.errors import Failure
 from fastblur.pipeline.shards.interfaces import Batch, Item

@@ -12,7 +12,7 @@ from fastblur.pipeline.shards.folder import IMAGES, FolderShard
 from fastblur.pipeline.shards.interfaces import Item, Shard
 from fastblur.pipeline.shards.table import shard as tables
 from fastblur.pipeline.shards.tar import shard as tars
-from fastblur.pipeline.storage.paths import filesystem, is_url, open_file, plain
+from fastblur.pipeline.storage.paths import filesystem, is_url, open_file, strip_file_scheme
 
 KINDS = {
     "images": SUFFIXES,
@@ -33,9 +33,9 @@ IMAGE_BYTES = 50_000  # what an image takes in a tar or table file, about
 class Source:
     """The images of a folder tree or of one file: image, tar, Parquet and Arrow files, told by their names.
 
-    Iterating lists the files anew, a folder at a time, sorted by name within each. Links to folders are not followed
-    and links that lead out of the tree are not read: both become items with a problem, as does a folder that cannot be
-    listed.
+    Each iteration lists the files again, a folder at a time, sorted by name within each. Links to folders are not
+    followed and links that lead out of the tree are not read: both become items with a problem, as does a folder that
+    cannot be listed.
 
     Args:
         path: the folder or file, or its URL.
@@ -56,7 +56,7 @@ class Source:
     ) -> None:
         if format not in (None, *KINDS):
             raise ValueError(f"format is {format!r}, expected {', '.join(KINDS)} or none to tell it from the names")
-        path = plain(path)
+        path = strip_file_scheme(path)
         self.format, self.others = format, 0
         self._column, self._boxes = column, boxes
         self.path = str(path) if is_url(path) else os.path.abspath(path)
@@ -176,7 +176,7 @@ class _Local:
         try:
             status = os.stat(self.path(name))
         except OSError as error:
-            return f"gone: {error.strerror}"  # which reading it will say again
+            return f"gone: {error.strerror}"  # reading it will fail with the same
         return f"{status.st_size} {status.st_mtime_ns}"
 
     def regular(self, name: str) -> Item:
@@ -246,7 +246,7 @@ class _Remote:
         try:
             info: dict[str, Any] = self._system.info(f"{self._path}/{name}")
         except OSError as error:
-            return f"gone: {error}"  # which reading it will say again
+            return f"gone: {error}"  # reading it will fail with the same
         changed = next((info[key] for key in ("ETag", "etag", "md5Hash", "LastModified", "created") if key in info), "")
         return f"{info.get('size')} {changed}"
 

@@ -16,7 +16,7 @@ from PIL import Image
 from scipy.fft import idctn
 
 from fastblur.codecs.jpeg_blocks import Rewritten, hide
-from fastblur.kernels.cpu.schedule import of_blur, of_fill, of_pixelate
+from fastblur.kernels.parameters import KernelParameters
 from fastblur.recipes import RECIPES, Recipe
 from tests.codecs.files import photo
 
@@ -26,13 +26,13 @@ SAMPLINGS = {"444": (1, 1), "422": (2, 1), "440": (1, 2), "420": (2, 2), "411": 
 
 RECIPE_ELLIPSE = Recipe(0.15, 0.15, 0.05, "ellipse", "region")
 METHODS = {
-    "default": of_blur(RECIPES["default"]),
-    "ilsvrc": of_blur(RECIPES["ilsvrc"]),
-    "ellipse": of_blur(RECIPE_ELLIPSE),
-    "pixelate": of_pixelate(8, 0.1, "box"),
-    "pixelate ellipse": of_pixelate(5, 0.1, "ellipse"),
-    "fill": of_fill(0.1, 0.0, "box"),
-    "fill ellipse": of_fill(0.1, 0.05, "ellipse"),
+    "default": KernelParameters.for_blur(RECIPES["default"]),
+    "ilsvrc": KernelParameters.for_blur(RECIPES["ilsvrc"]),
+    "ellipse": KernelParameters.for_blur(RECIPE_ELLIPSE),
+    "pixelate": KernelParameters.for_pixelate(8, 0.1, "box"),
+    "pixelate ellipse": KernelParameters.for_pixelate(5, 0.1, "ellipse"),
+    "fill": KernelParameters.for_fill(0.1, 0.0, "box"),
+    "fill ellipse": KernelParameters.for_fill(0.1, 0.05, "ellipse"),
 }
 LEVELS = {"L": [70.0], "RGB": [200.0, 90.0, 30.0], "CMYK": [55.0, 165.0, 225.0, 0.0]}
 

@@ -44,7 +44,7 @@ class RecordedOutput:
     _now: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def put(self, batch: Batch, results: list[bytes | None]) -> dict[int, str] | None:
+    def write(self, batch: Batch, results: list[bytes | None]) -> dict[int, str]:
         with self._lock:
             self._now += 1
             self.at_once = max(self.at_once, self._now)

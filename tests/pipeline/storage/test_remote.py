@@ -283,17 +283,58 @@ def test_a_folder_that_is_listed_in_itself_is_not_gone_into(
     assert [item.name for item in Source(url)] == expected
 
 
-def test_the_list_of_failures_is_sent_when_it_has_grown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    sink = RemoteSink(url)
-    sent: list[str] = []
-    real = sink.write
-    monkeypatch.setattr(sink, "write", lambda name, data: (sent.append(name), real(name, data)))
-    for _ in range(3):
-        sink.append("list", b"1\n")
-        for _ in range(5):
+class TestAppending:
+    """Objects cannot grow: what is appended to is written again, but not at every flush."""
+
+    @pytest.fixture
+    def sent(self, url: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RemoteSink, list[int]]:
+        """A sink, and the lengths of what it writes."""
+        sink, sent = RemoteSink(url), []
+        real = sink.write
+        monkeypatch.setattr(sink, "write", lambda name, data: (real(name, data), sent.append(len(data))))
+        return sink, sent
+
+    def test_it_is_written_when_it_has_doubled(self, sent: tuple[RemoteSink, list[int]]) -> None:
+        sink, lengths = sent
+        for _ in range(1000):
+            sink.append("list", b"1\n")
             sink.flush()
-    assert sent == ["list"] * 3
-    assert sink.read("list") == b"1\n" * 3
+            sink.flush()
+            assert 2 * len(sink.read("list")) > lengths[-1] + 1
+        assert lengths == [2 << power for power in range(10)]
+        sink.close()
+        sink.close()
+        assert lengths[10:] == [2000]
+        assert sink.read("list") == b"1\n" * 1000
+
+    def test_what_is_there_already_is_kept_and_counts(self, sent: tuple[RemoteSink, list[int]]) -> None:
+        sink, lengths = sent
+        sink.write("list", b"0\n" * 10)
+        sink.append("list", b"1\n")
+        sink.flush()
+        assert lengths == [20]
+        sink.close()
+        assert sink.read("list") == b"0\n" * 10 + b"1\n"
+
+    def test_a_write_that_fails_is_tried_again(
+        self, sent: tuple[RemoteSink, list[int]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sink, _ = sent
+        sink.append("list", b"1\n")
+        with monkeypatch.context() as patched:
+            patched.setattr(sink, "write", lambda name, data: (_ for _ in ()).throw(OSError("gone")))
+            with pytest.raises(OSError, match="gone"):
+                sink.flush()
+        sink.close()
+        assert sink.read("list") == b"1\n"
+
+    def test_objects_of_two_names_are_kept_apart_and_forgotten(self, sent: tuple[RemoteSink, list[int]]) -> None:
+        sink, _ = sent
+        sink.append("a", b"1\n")
+        sink.append("b", b"2\n")
+        sink.remove("a")
+        sink.close()
+        assert (sink.names(""), sink.read("b")) == (["b"], b"2\n")
 
 
 def test_detect_reads_from_a_url(url: str, face_jpeg: bytes, tmp_path: Path) -> None:
@@ -366,7 +407,7 @@ class TestSinks:
         assert sink.names("a") == ["b.tar"]
         assert sink.read("a/b.tar") == b"x" * 100_000
 
-    def test_what_is_added_is_there_after_a_flush(self, sink: LocalSink | RemoteSink) -> None:
+    def test_what_is_added_is_there_at_the_end(self, sink: LocalSink | RemoteSink) -> None:
         for part in (b"1\n", b"2\n"):
             sink.append("list", part)
             sink.flush()

@@ -20,15 +20,8 @@ from fastblur.pipeline.shards.interfaces import Batch, Item  # noqa: E402
 from fastblur.pipeline.shards.table import shard as tables  # noqa: E402
 from fastblur.pipeline.shards.table.shard import TableShard, is_table_name  # noqa: E402
 from fastblur.pipeline.storage.paths import open_file  # noqa: E402
-from tests.pipeline.shards.table.table_cases import (  # noqa: E402
-    MemorySink,
-    arrow,
-    group_rows,
-    marked,
-    parquet,
-    read,
-    run,
-)
+from tests.pipeline.shards.shard_cases import MemorySink, marked  # noqa: E402
+from tests.pipeline.shards.table.table_cases import arrow, group_rows, parquet, read, run  # noqa: E402
 
 ROWS = 23
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -245,7 +238,7 @@ def test_paths_that_repeat_or_are_empty_or_no_text() -> None:
 
 
 def test_boxes_come_with_the_rows(photographs: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastblur.pipeline.shards.table.files.PIECE_ROWS", 3)  # several pieces in a row group
+    monkeypatch.setattr("fastblur.pipeline.shards.table.parquet.PIECE_ROWS", 3)  # several pieces in a row group
     rows = [[[0.1, 0.2, 0.5, 0.75], [0.0, 0.0, 1.0, 1.0]], [], None, [[0.1, float("nan"), 0.5, 0.6]], [[0.1, 0.2, 0.3]]]
     rows += [
         [[0.1, 0.2, 0.3, float("inf")]],
@@ -317,7 +310,7 @@ class TestOutput:
         sink = MemorySink()
         output = self.shard().output(sink)
         for batch, _ in zip(self.shard().batches(4), range(batches), strict=False):
-            output.put(batch, [item.data for item in batch.items])
+            output.write(batch, [item.data for item in batch.items])
         output.abort()
         assert sink.aborted == ["a/x.parquet"]
         assert sink.files == {}
@@ -325,7 +318,7 @@ class TestOutput:
     def test_a_shard_of_which_nothing_was_read_leaves_no_older_file(self) -> None:
         sink = MemorySink({"a/x.parquet": b"older", "b": b"other"})
         output = self.shard().output(sink)
-        assert not output.put(Batch([]), [])
+        assert not output.write(Batch([]), [])
         output.commit()
         assert sink.files == {"b": b"other"}
 
@@ -341,7 +334,7 @@ class TestOutput:
         output = self.shard().output(sink)
         for batch in self.shard().batches(8):
             results = [None, *(item.data for item in batch.items[1:])]
-            assert output.put(batch, results) == dict.fromkeys(range(1, len(results)), "write: it leads out")
+            assert output.write(batch, results) == dict.fromkeys(range(1, len(results)), "write: it leads out")
         output.commit()
         assert sink.files == {}
 
@@ -364,10 +357,10 @@ class TestOutput:
 
         monkeypatch.setattr(sink, "create", create)
         batches = [(batch, [item.data for item in batch.items]) for batch in self.shard().batches(8)]
-        output.put(*batches[0])
-        output.put(*batches[1])
+        output.write(*batches[0])
+        output.write(*batches[1])
         with pytest.raises(OSError, match="No space left") as caught:
-            output.put(*batches[2])
+            output.write(*batches[2])
         assert caught.value.errno == errno.ENOSPC
         output.abort()
         assert sink.aborted == ["a/x.parquet"]
