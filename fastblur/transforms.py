@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastblur import ops
-from fastblur.annotations.rows import Boxes
+from fastblur.boxes import Boxes
 from fastblur.codecs import (
     OTHER_SUFFIXES,
     SUFFIXES,

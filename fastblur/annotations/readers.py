@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastblur.annotations.json_stream import entries, object_of
-from fastblur.annotations.rows import NO_BOXES, Boxes, Size, as_boxes, brief, checked_rows, is_row
+from fastblur.annotations.rows import NO_BOXES, as_boxes, brief, checked_rows, is_row
+from fastblur.boxes import Boxes, Size
 from fastblur.errors import UsageError
 
 _CORNERS = ("x0", "y0", "x1", "y1")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastblur.errors import UsageError
 from fastblur.method_options import METHOD_OPTIONS, operator_arguments
@@ -160,7 +160,7 @@ def check_workers(workers: int | None) -> None:
         raise UsageError(f"workers is {workers}, expected 1 to {MAX_WORKERS}")
 
 
-def resolve_device(device: str) -> str:
+def resolve_device(device: str) -> Literal["cpu", "cuda"]:
     """Return "cpu" or "cuda" for a device that the user asks for; raises UsageError where it is not there."""
     check_choice("device", device, Device)
     if device == "cpu" or (device == "auto" and not _may_have_cuda()):

@@ -95,8 +95,8 @@ def detect(
         out: the file; its name ends in .jsonl.
         overwrite: replace a file that is there.
 
-    The other arguments are those of `run`. Raises UsageError, FileError, MissingPackage or WeightsError where an argument
-    does not fit, the file cannot be written, or the detector cannot be loaded.
+    The other arguments are those of `run`. Raises UsageError, FileError, MissingPackage or WeightsError where an
+    argument does not fit, the file cannot be written, or the detector cannot be loaded.
 
     Example:
         >>> import tempfile

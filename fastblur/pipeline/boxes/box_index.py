@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastblur.annotations.readers import is_coco, read_coco, read_detections, read_ilsvrc
-from fastblur.annotations.rows import Boxes, Size
+from fastblur.boxes import Boxes, Size
 from fastblur.errors import FileError, UsageError
 from fastblur.pipeline.storage.paths import error_reason
 

@@ -137,7 +137,7 @@ def entry_name(shard: Shard) -> str:
 
 
 def count(images: Sequence[ImageTask]) -> dict[str, int]:
-    """Return the counts of images that are finished."""
+    """Return the counts of finished images."""
     hidden = [one for one in images if one.outcome is Outcome.HIDDEN]
     failed = sum(one.outcome is Outcome.FAILED for one in images)
     values = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastblur.annotations.rows import Boxes
+from fastblur.boxes import Boxes
 from fastblur.codecs import Picture, decode, decode_reduced, size_of, stored_boxes, upright_rgb
 from fastblur.errors import UsageError
 from fastblur.pipeline.errors import Failure

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastblur.annotations.rows import Boxes
+from fastblur.boxes import Boxes
 from fastblur.codecs import Picture
 from fastblur.errors import UsageError
 from fastblur.method_options import operator_arguments

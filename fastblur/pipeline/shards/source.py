@@ -27,12 +27,12 @@ KIND_NAMES = {
     "webdataset": "tar file",
     "table": "Parquet or Arrow file",
 }
-FEW = 400  # images that threads have done when processes have just started
+FEW = 400  # images that threads finish in the time that processes take to start
 IMAGE_BYTES = 50_000  # what an image takes in a tar or table file, about
 
 
 class Source:
-    """The images of a folder tree or of one file: image, tar, Parquet and Arrow files, told by their names.
+    """The images of a folder tree or of one file: image, tar, Parquet and Arrow files, by their names.
 
     Each iteration lists the files again, a folder at a time, sorted by name within each. Links to folders are not
     followed and links that lead out of the tree are not read: both become items with a problem, as does a folder that
@@ -99,7 +99,7 @@ class Source:
             folders += reversed(below)
 
     def shards(self) -> Iterator[Shard]:
-        """Yield the shards: each tar and table file, and image files by the hundred in the order of the listing."""
+        """Yield the shards in the order of the listing: each tar and table file, and images in groups of about 200."""
         images: list[Item] = []
         folder = ""
         for item in self:
