@@ -11,6 +11,7 @@ from fastblur._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from fastblur.detectors import load_detector
+    from fastblur.jpeg import hide_jpeg
     from fastblur.module import FaceBlur
     from fastblur.ops import MaskedGaussianBlur2d, blur, fill, masked_blur2d, pixelate
     from fastblur.recipes import RECIPES, Recipe
@@ -27,6 +28,7 @@ _HOME = {
     "MaskedGaussianBlur2d": "fastblur.ops",
     "load_detector": "fastblur.detectors",
     "FaceBlur": "fastblur.module",
+    "hide_jpeg": "fastblur.jpeg",
 }
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "Regions",
     "blur",
     "fill",
+    "hide_jpeg",
     "load_detector",
     "masked_blur2d",
     "pixelate",
