@@ -75,6 +75,8 @@ class Layout(NamedTuple):
 def read_layout(data: bytes) -> Layout:
     """Read a JPEG file up to its scan. Raises Refused, or CodecError where nobody could read it."""
     header = read_header(data)
+    if data[:2] != b"\xff\xd8" or header.scan != 2 + sum(4 + len(payload) for _, payload in header.segments):
+        raise Refused("bytes between its segments, expected none")
     components = header.components
     frames = [marker for marker, _ in header.segments if marker in _FRAMES]
     if len(frames) != 1 or header.frame not in (_BASELINE, _EXTENDED):
@@ -97,7 +99,9 @@ def read_layout(data: bytes) -> Layout:
         raise Refused("no Huffman table of its own, expected one before the scan")
     sizes = tuple((h, v) for _, h, v, _ in components) if len(components) > 1 else ((1, 1),)  # one component: one block
     units, of_block, h, v = _sampling(sizes)
-    groups = [Group(*unit, -(-header.width // unit[3]), -(-header.height // unit[4])) for unit in units]
+    groups = [
+        Group(members, cx, cy, x, y, -(-header.width // x), -(-header.height // y)) for members, cx, cy, x, y in units
+    ]
     quantisation, inverse = _quantisation(tuple(quantisation_tables(header)))
     return Layout(
         header, scan, interval, -(-header.width // (8 * h)), -(-header.height // (8 * v)), groups, of_block,
