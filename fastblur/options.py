@@ -31,6 +31,9 @@ OnRowError = Literal["drop", "raise"]
 DetectorEngine = Literal["torch", "onnx"]
 """What runs a detector's network."""
 
+MAX_PIXELS = 1 << 28
+"""Width times height above which an image is not decoded, unless the user says otherwise."""
+
 
 def choices(literal: Any) -> tuple[str, ...]:
     """Return the values of a `Literal` type, in its order.

@@ -20,12 +20,12 @@ from fastblur.codecs import (
     stored_boxes,
     upright_rgb,
 )  # fmt: skip
+from fastblur.codecs.exif import ORIENTATION
 from fastblur.detectors import DEFAULT_DETECTOR, load_detector
 from fastblur.pipeline.boxes.checks import hiding_boxes
 from fastblur.pipeline.images.methods import arguments_of, make_hide
 from fastblur.regions import Regions
 
-ORIENTATION = 0x0112  # EXIF's number for it
 MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
 
 
