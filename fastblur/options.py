@@ -10,7 +10,7 @@ from fastblur.errors import UsageError
 Method = Literal["blur", "pixelate", "fill"]
 """The operator that hides the faces."""
 
-Engine = Literal["auto", "processes", "threads", "ray"]
+EngineName = Literal["auto", "processes", "threads", "ray"]
 """Who does the work of a run."""
 
 Device = Literal["auto", "cpu", "cuda"]
