@@ -12,8 +12,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "fastblur"
 # The house, from the lowest floor up: a module belongs to the longest of these names that its own begins with. It may
 # import from lower floors, and from modules that belong to the same name; names of one floor do not know each other.
 FLOORS: list[list[str]] = [
-    ["fastblur._version", "fastblur.errors", "fastblur.files", "fastblur.boxes"],
-    ["fastblur.need", "fastblur.options", "fastblur.recipes", "fastblur.regions"],
+    ["fastblur._version", "fastblur.errors", "fastblur.boxes"],
+    ["fastblur.need", "fastblur.options"],
+    ["fastblur.files", "fastblur.recipes", "fastblur.regions"],
+    ["fastblur.method_options"],
     ["fastblur.kernels"],
     ["fastblur.codecs", "fastblur.annotations", "fastblur.detectors", "fastblur.ops"],
     ["fastblur.pipeline.errors", "fastblur.pipeline.summary", "fastblur.pipeline.execution.stages"],
@@ -25,8 +27,11 @@ FLOORS: list[list[str]] = [
     ["fastblur.pipeline.execution"],
     ["fastblur.pipeline.destination", "fastblur.pipeline.progress"],
     ["fastblur.pipeline"],
-    ["fastblur.module", "fastblur.transforms", "fastblur.demo"],
+    ["fastblur.module", "fastblur.demo"],
+    ["fastblur.transforms"],
     ["fastblur.integrations"],
+    ["fastblur.exits"],
+    ["fastblur.cli_weights"],
     ["fastblur.cli"],
     ["fastblur.__main__"],
 ]
@@ -152,7 +157,6 @@ def test_no_function_is_too_long() -> None:
 
 
 PUBLIC = {  # those with more parameters, which users name in the call
-    "fastblur.detectors.detector.Detector.__init__",
     "fastblur.detectors.load_detector",
     "fastblur.module.FaceBlur.__init__",
     "fastblur.ops.blur.blur",
@@ -166,6 +170,7 @@ def test_no_function_has_too_many_parameters() -> None:
     for module, name, function in functions():
         arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
         count = len([one for one in arguments if one.arg not in ("self", "cls")])
-        if count > PARAMETERS and f"{module}.{name}" not in PUBLIC:
+        if count > PARAMETERS:
             many[f"{module}.{name}"] = count
-    assert many == {}
+    assert {name: count for name, count in many.items() if name not in PUBLIC} == {}
+    assert many.keys() >= PUBLIC, "one that has fewer by now needs no exception"

@@ -13,9 +13,10 @@ import torch.nn.functional as F
 import fastblur
 from benchmarks.common.measure import cpus
 from benchmarks.common.workloads import SIZE, Workload, load
-from fastblur.detectors import NETWORKS
+from fastblur.detectors import DetectorName
 from fastblur.detectors.nms import nms
 from fastblur.detectors.preprocess import letterbox
+from fastblur.options import choices
 
 Timed = Callable[..., Any]
 
@@ -113,7 +114,7 @@ def photographs(workload: Workload) -> list[np.ndarray]:
     return [one.pixels for one in workload.photographs if one.pixels.shape[:2] == SIZE][:8]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", choices(DetectorName))
 def test_detector(timed: Timed, workload: Workload, device: str, name: str) -> None:
     try:
         detect = fastblur.load_detector(name, device=device)

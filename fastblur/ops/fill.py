@@ -9,6 +9,7 @@ from torch import Tensor
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.kernels.kernel import Batch
 from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like
+from fastblur.options import check_choice
 from fastblur.recipes import (
     DEFAULT_COLOR,
     DEFAULT_FEATHER,
@@ -16,7 +17,6 @@ from fastblur.recipes import (
     DEFAULT_SHAPE,
     Backend,
     Shape,
-    check_choice,
     check_fraction,
 )
 

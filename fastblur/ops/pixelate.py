@@ -4,6 +4,7 @@ from typing import Any
 
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like
+from fastblur.options import check_choice
 from fastblur.recipes import (
     DEFAULT_BLOCKS,
     DEFAULT_MARGIN,
@@ -11,7 +12,6 @@ from fastblur.recipes import (
     Backend,
     Shape,
     check_blocks,
-    check_choice,
     check_fraction,
 )
 

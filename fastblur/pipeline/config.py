@@ -6,18 +6,18 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastblur.errors import UsageError
-from fastblur.options import Device, Engine, Format, OnError, Unlisted, check_choice
+from fastblur.method_options import METHOD_OPTIONS, operator_arguments
+from fastblur.options import MAX_PIXELS, Device, EngineName, Format, OnError, Unlisted, check_choice
 from fastblur.pipeline.images.detection import DetectionStages, check_detector_options, make_detect
-from fastblur.pipeline.images.methods import OPTIONS, arguments_of, make_hide, parse_color
+from fastblur.pipeline.images.methods import make_hide, parse_color
 from fastblur.pipeline.images.processing import HidingStages
 from fastblur.pipeline.storage.paths import is_url, strip_file_scheme
 
-MAX_PIXELS = 2**28
 MAX_WORKERS = 1024
-METHOD_OPTIONS = tuple(dict.fromkeys(name for known in OPTIONS.values() for name in known))
+OPTION_NAMES = tuple(dict.fromkeys(name for known in METHOD_OPTIONS.values() for name in known))
 
 
 @dataclass(frozen=True)
@@ -73,17 +73,17 @@ class RunConfig:
 
         Raises UsageError as the class does, and where the device asked for is not there.
         """
-        values = {name: value for name, value in options.items() if name not in METHOD_OPTIONS}
+        values = {name: value for name, value in options.items() if name not in OPTION_NAMES}
         for name in ("source", "destination"):
             values[name] = strip_file_scheme(values[name])
         for name in ("boxes", "report"):
             values[name] = None if values[name] is None else os.fspath(values[name])
         values["device"] = resolve_device(values["device"])
-        given = {name: options[name] for name in METHOD_OPTIONS if options[name] is not None}
+        given = {name: options[name] for name in OPTION_NAMES if options[name] is not None}
         return cls(**values, method_options=given)
 
     def __post_init__(self) -> None:
-        check_choice("engine", self.engine, Engine)
+        check_choice("engine", self.engine, EngineName)
         check_choice("on-error", self.on_error, OnError)
         for name, value, literal in (("format", self.format, Format), ("unlisted", self.unlisted, Unlisted)):
             if value is not None:
@@ -92,7 +92,7 @@ class RunConfig:
         if self.max_pixels < 1:
             raise UsageError(f"max-pixels is {self.max_pixels}, expected at least 1")
         try:
-            arguments, _ = arguments_of(self.method, **self.method_options)
+            arguments, _ = operator_arguments(self.method, **self.method_options)
             parse_color(arguments.get("color", 0))
         except (ValueError, TypeError) as error:
             raise UsageError(str(error)) from error
@@ -160,7 +160,7 @@ def check_workers(workers: int | None) -> None:
         raise UsageError(f"workers is {workers}, expected 1 to {MAX_WORKERS}")
 
 
-def resolve_device(device: str) -> str:
+def resolve_device(device: str) -> Literal["cpu", "cuda"]:
     """Return "cpu" or "cuda" for a device that the user asks for; raises UsageError where it is not there."""
     check_choice("device", device, Device)
     if device == "cpu" or (device == "auto" and not _may_have_cuda()):

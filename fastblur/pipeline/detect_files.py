@@ -13,7 +13,8 @@ import torch
 
 from fastblur.errors import UsageError
 from fastblur.files import AtomicFile
-from fastblur.pipeline.config import MAX_PIXELS, check_workers, resolve_device
+from fastblur.options import MAX_PIXELS, Device
+from fastblur.pipeline.config import check_workers, resolve_device
 from fastblur.pipeline.errors import until_interrupted
 from fastblur.pipeline.execution.journal import count
 from fastblur.pipeline.execution.stages import Stage, Stages
@@ -75,7 +76,7 @@ def detect(
     detector: str | None = None,
     threshold: float | None = None,
     detect_size: int | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     workers: int | None = None,
     overwrite: bool = False,
     progress: Show | None = None,

@@ -6,10 +6,11 @@ from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 from fastblur.files import sha256
+from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Unlisted
 from fastblur.pipeline.boxes.assignment import BoxAssignment
 from fastblur.pipeline.boxes.box_index import BoxIndex
 from fastblur.pipeline.boxes.lookup import assign_boxes
-from fastblur.pipeline.config import MAX_PIXELS, RunConfig
+from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.destination import Destination, check_destination, check_remote_destination
 from fastblur.pipeline.errors import RunStopped, stopping_the_run, until_interrupted
 from fastblur.pipeline.execution.engine import Engine, RunContext
@@ -22,6 +23,7 @@ from fastblur.pipeline.shards.tar.shard import is_tar_name
 from fastblur.pipeline.storage.paths import is_url
 from fastblur.pipeline.storage.sink import open_sink
 from fastblur.pipeline.summary import COUNTS, Summary, installed_versions
+from fastblur.recipes import Scope, Shape
 
 
 def run(
@@ -32,24 +34,24 @@ def run(
     threshold: float | None = None,
     detect_size: int | None = None,
     boxes: str | Path | None = None,
-    unlisted: str | None = None,
-    method: str = "blur",
+    unlisted: Unlisted | None = None,
+    method: Method = "blur",
     recipe: str | None = None,
     strength: float | None = None,
     margin: float | None = None,
     feather: float | None = None,
-    shape: str | None = None,
-    scope: str | None = None,
+    shape: Shape | None = None,
+    scope: Scope | None = None,
     blocks: int | None = None,
     color: str | None = None,
-    format: str | None = None,
+    format: Format | None = None,
     image_column: str | None = None,
     box_column: str | None = None,
     max_pixels: int = MAX_PIXELS,
-    on_error: str = "continue",
-    device: str = "auto",
+    on_error: OnError = "continue",
+    device: Device = "auto",
     workers: int | None = None,
-    engine: str = "auto",
+    engine: EngineName = "auto",
     overwrite: bool = False,
     report: str | Path | None = None,
     progress: Show | None = None,

@@ -10,7 +10,7 @@ import pytest
 
 from fastblur.errors import UsageError
 from fastblur.pipeline import run
-from fastblur.pipeline.config import METHOD_OPTIONS, RunConfig, check_workers, resolve_device
+from fastblur.pipeline.config import OPTION_NAMES, RunConfig, check_workers, resolve_device
 
 DEFAULTS = {
     name: parameter.default
@@ -25,7 +25,7 @@ def config(**options: Any) -> RunConfig:
 
 def test_every_argument_of_run_has_its_place() -> None:
     fields = RunConfig.__dataclass_fields__
-    assert DEFAULTS.keys() - METHOD_OPTIONS | {"source", "destination", "method_options"} == fields.keys()
+    assert DEFAULTS.keys() - OPTION_NAMES | {"source", "destination", "method_options"} == fields.keys()
     for name, field in fields.items():
         if name in DEFAULTS and name != "device":  # which "auto" is resolved for
             assert field.default == DEFAULTS[name], name

@@ -19,6 +19,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from fastblur.errors import UsageError
 from fastblur.pipeline.images.task import ImageTask, Outcome
 from fastblur.pipeline.shards.interfaces import Shard
 from fastblur.pipeline.storage.sink import Sink
@@ -56,7 +57,7 @@ class Journal:
         differing = [name for name in sorted(before.keys() | content.keys()) if before.get(name) != content.get(name)]
         if differing:
             told = ", ".join(f"{name} was {before.get(name)!r} and is {content.get(name)!r}" for name in differing)
-            raise ValueError(f"DST holds a run with other parameters ({told}), expected the same, or --overwrite")
+            raise UsageError(f"DST holds a run with other parameters ({told}), expected the same, or --overwrite")
         self.forget_failures()
         self._finished = {name.removesuffix(".jsonl") for name in names}
 
@@ -123,7 +124,7 @@ class Journal:
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
-            raise ValueError(
+            raise UsageError(
                 f"{self._sink.path(RUN)} is not a run's record, expected --overwrite to start over"
             ) from None
         return parameters
@@ -136,7 +137,7 @@ def entry_name(shard: Shard) -> str:
 
 
 def count(images: Sequence[ImageTask]) -> dict[str, int]:
-    """Return the counts of images that are finished."""
+    """Return the counts of finished images."""
     hidden = [one for one in images if one.outcome is Outcome.HIDDEN]
     failed = sum(one.outcome is Outcome.FAILED for one in images)
     values = (
@@ -180,7 +181,7 @@ def locked(root: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise ValueError(f"another run is writing to DST {str(root)!r}, expected it to have ended") from None
+        raise UsageError(f"another run is writing to DST {str(root)!r}, expected it to have ended") from None
     try:
         yield
     finally:

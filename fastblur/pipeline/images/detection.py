@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastblur.annotations.rows import Boxes
+from fastblur.boxes import Boxes
 from fastblur.codecs import Picture, decode, decode_reduced, size_of, stored_boxes, upright_rgb
 from fastblur.errors import UsageError
 from fastblur.pipeline.errors import Failure
@@ -156,7 +156,7 @@ def make_detect(
     from fastblur.pipeline.images.cuda_stream import DeviceStream
 
     chosen: dict[str, Any] = {} if name is None else {"name": name}
-    detector = load_detector(**chosen, device=device, score_threshold=threshold, size=size, threads=1)
+    detector = load_detector(**chosen, device=device, threshold=threshold, detect_size=size, threads=1)
     stream = DeviceStream(device)
 
     def detect(images: "list[torch.Tensor]") -> "Regions":
@@ -165,7 +165,7 @@ def make_detect(
 
     return detect, {
         "detector": detector.name,
-        "threshold": detector.score_threshold,
-        "detect_size": detector.size,
+        "threshold": detector.threshold,
+        "detect_size": detector.detect_size,
         "weights_sha256": detector.weights_sha256,
     }

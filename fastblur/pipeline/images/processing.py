@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastblur.annotations.rows import Boxes
+from fastblur.boxes import Boxes
 from fastblur.codecs import encode, size_of
 from fastblur.codecs.formats import format_of
 from fastblur.pipeline.boxes.checks import hiding_boxes, relative_boxes

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
-from fastblur.annotations.rows import Boxes
+from fastblur.boxes import Boxes
 from fastblur.codecs import Picture
 from fastblur.pipeline.errors import Failure
 from fastblur.pipeline.shards.interfaces import Item

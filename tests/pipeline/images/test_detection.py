@@ -14,7 +14,7 @@ from tests.pipeline.helpers import failures, files_below
 class Detector:
     """A detector that finds the astronaut's face, and raises, or gives nonsense, for pictures of some widths."""
 
-    name, score_threshold, size, weights_sha256 = "test", 0.5, None, "0" * 64
+    name, threshold, detect_size, weights_sha256 = "test", 0.5, None, "0" * 64
 
     def __init__(self, answer: Callable[[torch.Tensor], object]) -> None:
         self.answer = answer

@@ -1,4 +1,3 @@
-import inspect
 import re
 from typing import Any
 
@@ -7,13 +6,11 @@ import pytest
 
 from fastblur.codecs import Picture
 from fastblur.ops import blur, fill, pixelate
-from fastblur.options import Method, choices
-from fastblur.pipeline.images.methods import OPTIONS, arguments_of, as_levels, make_hide, parse_color
+from fastblur.pipeline.images.methods import as_levels, make_hide, parse_color
 from fastblur.recipes import RECIPES
 from tests.pipeline.helpers import FACE
 
 BOXES = np.array([FACE], np.float32)
-OPERATORS = {"blur": blur, "pixelate": pixelate, "fill": fill}
 
 
 def picture(pixels: np.ndarray, color: str) -> Picture:
@@ -67,20 +64,6 @@ def test_fill_in_every_kind_of_picture(face_pixels: np.ndarray, color: str) -> N
     expected = {"L": [151], "LA": [151, 255], "RGBA": [255, 128, 0, 255], "CMYK": [0, 127, 255, 0]}[color]
     assert changed.pixels[125, 225].tolist() == expected
     assert np.array_equal(changed.pixels[:, :100], pixels[:, :100])
-
-
-def test_the_options_are_those_of_the_operators() -> None:
-    assert tuple(OPTIONS) == choices(Method)
-    for method, operator in OPERATORS.items():
-        parameters = dict(inspect.signature(operator).parameters)
-        for name in ("images", "regions", "out", "backend"):
-            del parameters[name]
-        defaults = {name: parameter.default for name, parameter in parameters.items()}
-        if method == "blur":  # whose other options stand for the recipe's
-            assert defaults.pop("recipe") == arguments_of("blur")[1]["recipe"]
-            defaults["recipe"] = None
-        assert OPTIONS[method] == defaults
-        assert make_hide(method, "cpu")[1].keys() == defaults.keys() | {"method"}
 
 
 def test_no_box_changes_nothing(face_pixels: np.ndarray) -> None:
