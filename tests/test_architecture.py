@@ -157,7 +157,6 @@ def test_no_function_is_too_long() -> None:
 
 
 PUBLIC = {  # those with more parameters, which users name in the call
-    "fastblur.detectors.detector.Detector.__init__",
     "fastblur.detectors.load_detector",
     "fastblur.module.FaceBlur.__init__",
     "fastblur.ops.blur.blur",
@@ -171,6 +170,7 @@ def test_no_function_has_too_many_parameters() -> None:
     for module, name, function in functions():
         arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
         count = len([one for one in arguments if one.arg not in ("self", "cls")])
-        if count > PARAMETERS and f"{module}.{name}" not in PUBLIC:
+        if count > PARAMETERS:
             many[f"{module}.{name}"] = count
-    assert many == {}
+    assert {name: count for name, count in many.items() if name not in PUBLIC} == {}
+    assert many.keys() >= PUBLIC, "one that has fewer by now needs no exception"
