@@ -10,7 +10,7 @@ from fastblur.errors import UsageError
 Method = Literal["blur", "pixelate", "fill"]
 """The operator that hides the faces."""
 
-Engine = Literal["auto", "processes", "threads", "ray"]
+EngineName = Literal["auto", "processes", "threads", "ray"]
 """Who does the work of a run."""
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -30,6 +30,9 @@ OnRowError = Literal["drop", "raise"]
 
 DetectorEngine = Literal["torch", "onnx"]
 """What runs a detector's network."""
+
+MAX_PIXELS = 1 << 28
+"""Width times height above which an image is not decoded, unless the user says otherwise."""
 
 
 def choices(literal: Any) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ LETTERBOX, NETWORK, REST = "letterbox", "network", "decode + NMS"
 def stages(detector: Detector, images: list[torch.Tensor]) -> dict[str, float]:
     """Return the seconds of each stage of one call, summed over the threads that it uses."""
     places = [(module, "letterbox", LETTERBOX), (detector, "_forward", NETWORK), (detector, "_forward_alone", NETWORK)]
-    places += [(detector, "_candidates", REST), (module, "_joined", REST), (detector, "_regions", REST)]
+    places += [(detector, "_candidates", REST), (module, "join_groups", REST), (detector, "_regions", REST)]
     spent: Counter[str] = Counter()
     lock, here = threading.Lock(), threading.local()
 

@@ -4,7 +4,7 @@ import posixpath
 import threading
 from pathlib import Path
 
-from fastblur.annotations.rows import Boxes, Size
+from fastblur.boxes import Boxes, Size
 from fastblur.pipeline.boxes.box_index import BoxIndex
 
 BY_NAME, BY_KEY = 1, 2

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fastblur.annotations.rows import Boxes, Size
+from fastblur.boxes import Boxes, Size
 from fastblur.pipeline.storage.sink import Sink
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fastblur.annotations.rows import Boxes
+from fastblur.boxes import Boxes
 from fastblur.pipeline.boxes import box_index as module
 from fastblur.pipeline.boxes.assignment import BY_KEY, BY_NAME, BoxAssignment, SharedBoxes
 from fastblur.pipeline.boxes.box_index import BoxIndex

@@ -36,7 +36,7 @@ class ArrowReader:
     def groups(self, column: str) -> Groups:
         """Yield the record batches; ValueError for a broken one, or where the stream has no end."""
         for batch, metadata in self._batches():
-            # Arrow files carry positions that nothing has checked yet: a wrong one would lead out of the memory.
+            # Arrow files hold offsets that nothing has checked yet: a wrong one would read outside the buffer.
             call_pyarrow("Arrow", batch.validate, full=True)
             columns = {name: pa.chunked_array([batch.column(name)]) for name in self.schema.names}
             yield split_group(self.schema, column, columns, metadata), iter([batch.column(column)])

@@ -5,7 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from fastblur.annotations.rows import Boxes, checked_rows, shortened
+from fastblur.annotations.rows import checked_rows, shortened
+from fastblur.boxes import Boxes
 from fastblur.pipeline.shards.interfaces import Item
 
 BYTES, PATH = "bytes", "path"  # the fields of an image as Hugging Face's datasets write it

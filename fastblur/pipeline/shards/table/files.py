@@ -9,7 +9,7 @@ from fastblur.pipeline.shards.table.parquet import ParquetReader
 
 
 def open_table(name: str, file: BinaryIO) -> ParquetReader | ArrowReader:
-    """Open a table file, told from its name; raises ValueError where it is cut short or broken."""
+    """Open a table file, whose name says of which kind it is; raises ValueError where it is cut short or broken."""
     reader = ParquetReader(file) if name.lower().endswith(".parquet") else ArrowReader(file)
     names = call_pyarrow("table", _names, reader.schema)
     for column in names:

@@ -108,13 +108,13 @@ def _take(column: Any, runs: list[tuple[int, int]]) -> Any:
 
 
 def call_pyarrow(kind: str, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
-    """Call a function of pyarrow's, and say whatever it makes of broken bytes in one sentence, as a ValueError."""
+    """Call a function of pyarrow's, and turn any error about broken bytes into a ValueError of one sentence."""
     try:
         return function(*arguments, **named)
     except StopIteration:
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the file could not be read; what pyarrow says of broken bytes has no number
+            raise  # the file could not be read; pyarrow's errors about broken bytes have no number
         said = shortened(" ".join(str(error).split()) or type(error).__name__, 160)
         raise ValueError(f"the {kind} file is cut short or broken ({said})") from None

@@ -92,8 +92,8 @@ def _options(source: Any) -> dict[str, Any]:
     metadata = source.metadata
     options: dict[str, Any] = {"store_schema": b"ARROW:schema" in (metadata.metadata or {})}
     if metadata.num_row_groups:
-        # What is wrong with a column's metadata ends the process where Python asks for it, and is an error where the
-        # column is read: so read a row first.
+        # Broken metadata of a column ends the process when it is asked for, but raises an error when the column is
+        # read: so read a row first.
         next(source.iter_batches(1, row_groups=[0], use_threads=False), None)
         group = metadata.row_group(0)
         leaves = [group.column(index) for index in range(group.num_columns)]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from fastblur.need import need
 from fastblur.pipeline.shards.file_output import FileOutput
 from fastblur.pipeline.shards.interfaces import Batch
 from fastblur.pipeline.storage.sink import Sink
@@ -85,15 +86,12 @@ class TableShard:
         record batch: see `ParquetReader` and `ArrowReader`. A table without rows gives one batch without images.
 
         Raises ValueError where the file is cut short or broken, has no image column or several, or its boxes are of
-        another type; OSError where it cannot be read; ImportError without pyarrow. What was yielded before is good.
+        another type; OSError where it cannot be read; MissingPackage without pyarrow. What was yielded before is good.
         """
-        try:
-            from fastblur.pipeline.shards.table.columns import check_box_column, image_column, items
-            from fastblur.pipeline.shards.table.files import open_table
-        except ImportError:
-            raise ImportError(
-                f"{self.name} needs the package pyarrow, expected it installed (fastblur[tables])"
-            ) from None
+        need("pyarrow", "tables")
+        from fastblur.pipeline.shards.table.columns import check_box_column, image_column, items
+        from fastblur.pipeline.shards.table.files import open_table
+
         with self.open() as file:
             table = open_table(self.name, file)
             column = image_column(table.schema, self.column)

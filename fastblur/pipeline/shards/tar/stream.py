@@ -50,7 +50,7 @@ class Member:
 
 
 class TarReader:
-    """Reads a tar from its first byte to its last, once; compressed by gzip or not, told by its first bytes.
+    """Reads a tar from its first byte to its last, once; its first bytes say whether it is compressed by gzip.
 
     Iterating yields the members in their order; `read` gives the data of the one that was yielded last. Both raise
     ValueError where the tar is damaged or ends too early. A tar is whole only with its end mark, a block of zeros.
@@ -91,7 +91,7 @@ class TarReader:
         """Return the member's data."""
         pieces = [self._take(size) for size in _pieces(self._left)]
         self._left = 0
-        self._take(self._padding)  # so that a member is not taken for whole where the tar ends in its padding
+        self._take(self._padding)  # a member is not whole where the tar ends in its padding
         self._padding = 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -214,7 +214,7 @@ def _pieces(size: int) -> Iterator[int]:
 
 
 def _for_all(head: bytes) -> Member:
-    """Return the pax records for all members that follow; those that are let through do not tell how to read them."""
+    """Return the pax records for all members that follow; those that say how to read them are refused."""
     if re.search(rb"\d+ (path|size|linkpath|GNU\.sparse\.[a-z]+)=", head):
         raise ValueError("the tar has a header that makes no sense: one name or size for all members")
     return Member(head, "", 0, False, "")
