@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
+from fastblur.detectors import DetectorName
 from fastblur.files import sha256
 from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Unlisted
 from fastblur.pipeline.boxes.assignment import BoxAssignment
@@ -30,7 +31,7 @@ def run(
     source: str | Path,
     destination: str | Path,
     *,
-    detector: str | None = None,
+    detector: DetectorName | None = None,
     threshold: float | None = None,
     detect_size: int | None = None,
     boxes: str | Path | None = None,
@@ -93,13 +94,15 @@ def run(
         progress: called several times a second with the counters and the number of images. To count them, folders of
             this machine are listed a second time.
 
-    Raises UsageError (a ValueError), TypeError, ImportError or OSError before anything is written where an argument
-    does not fit, and RunStopped where the run cannot go on, as on a full disk; it can be resumed then.
+    Raises UsageError (a ValueError), FileError (an OSError), MissingPackage (an ImportError) or WeightsError before
+    anything is written where an argument, file or package does not fit, and RunStopped where the run cannot go on, as
+    on a full disk; it can be resumed then.
 
     Example:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from PIL import Image
+        >>> from fastblur.pipeline import run
         >>> folder = Path(tempfile.mkdtemp())
         >>> (folder / "photos").mkdir()
         >>> Image.new("RGB", (80, 60), "white").save(folder / "photos" / "wall.png")

@@ -152,11 +152,10 @@ def make_detect(
 
     Raises ValueError, ImportError or OSError as `load_detector` does.
     """
-    from fastblur.detectors import load_detector
+    from fastblur.detectors import DEFAULT_DETECTOR, load_detector
     from fastblur.pipeline.images.cuda_stream import DeviceStream
 
-    chosen: dict[str, Any] = {} if name is None else {"name": name}
-    detector = load_detector(**chosen, device=device, threshold=threshold, detect_size=size, threads=1)
+    detector = load_detector(name or DEFAULT_DETECTOR, device=device, threshold=threshold, detect_size=size, threads=1)
     stream = DeviceStream(device)
 
     def detect(images: "list[torch.Tensor]") -> "Regions":
