@@ -135,7 +135,7 @@ def run(
 
 @contextmanager
 def begun(config: RunConfig, source: Source, destination: Destination, engine: Engine) -> Iterator[RunContext]:
-    """Begin a run: read the boxes, open the output, and begin or resume its journal; give it up at the end.
+    """Begin a run: read the boxes, open and lock the output, and begin or resume its journal; unlock it at the end.
 
     Raises UsageError or ValueError, ImportError and OSError where something does not fit, and as `Engine.parameters`.
     """

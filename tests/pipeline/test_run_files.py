@@ -231,7 +231,7 @@ class TestOverwrite:
 
 
 def stats(folder: Path) -> dict[Path, tuple[int, int, int]]:
-    """The files below a folder, the journal's too, as they would not be if they had been written anew."""
+    """The files below a folder, the journal's too: what changes where a file is written again."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
     return {path: (path.stat().st_ino, path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
@@ -257,7 +257,7 @@ def test_failures_that_cannot_be_recorded_stop_the_run(
 def test_stopping_at_the_first_error_writes_no_journal_for_its_shard(numbered: Path, tmp_path: Path) -> None:
     (numbered / "44.png").write_bytes(b"no image")
     boxes = all_empty(numbered, tmp_path)
-    for _ in range(2):  # going on comes to the same image again
+    for _ in range(2):  # when it goes on it meets the same image again
         with pytest.raises(RuntimeError, match=r"the run stopped at '44.png': decode: "):
             run(numbered, tmp_path / "out", boxes=boxes, on_error="stop")
         assert "44.png" not in files_below(tmp_path / "out")
