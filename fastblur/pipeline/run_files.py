@@ -22,7 +22,7 @@ from fastblur.pipeline.execution.workers import BATCH, check_workers, default_wo
 from fastblur.pipeline.progress import Show, ticking
 from fastblur.pipeline.shards.interfaces import Item, Shard
 from fastblur.pipeline.shards.source import Source
-from fastblur.pipeline.shards.tar.shard import is_tar_name
+from fastblur.pipeline.shards.tar.names import is_tar_name
 from fastblur.pipeline.storage.paths import is_url, strip_file_scheme
 from fastblur.pipeline.storage.sink import open_sink
 from fastblur.pipeline.summary import COUNTS, Summary, Tally, installed_versions
@@ -100,7 +100,7 @@ def run(
         raise ValueError(f"on-error is {on_error!r}, expected 'continue' or 'stop'")
     check_workers(workers)
     device = check_device(device)
-    opened = Source(os.fspath(source), format, image_column, box_column)
+    opened = Source(os.fspath(source), format, (image_column,) if image_column else (), box_column)
     destination = strip_file_scheme(destination)
     engine, count = _chosen(engine, opened, destination, device, workers)
     root: Path | None = None
@@ -180,7 +180,7 @@ def run(
         unused = None if assignment is None or interrupted or tally.resumed else assignment.unused
         summary = Summary(
             **{name: getattr(tally, name) for name in (*COUNTS, "resumed", "shards")},
-            other_files=opened.others,
+            other_files=opened.passed,
             unused_boxes=unused,
             seconds=time.perf_counter() - start,
             interrupted=interrupted,

@@ -71,8 +71,9 @@ class TableShard:
     name: str
     open: Callable[[], BinaryIO]
     stamp: str
-    column: str | None = None
+    columns: tuple[str, ...] = ()
     boxes: str | None = None
+    others: str = "fail"
 
     def fingerprint(self) -> str:
         """Return the stamp."""
