@@ -10,6 +10,7 @@ import re
 
 from fastblur.codecs import OTHER_SUFFIXES, is_image
 
+MIN_IMAGE_BYTES = 64  # of an image without any header: 8 x 8 pixels; hashes and numbers have fewer
 HEAD_BYTES = 1 << 16  # of a file: as much as is looked at where it is not read whole
 
 TEXT_SUFFIXES = (
@@ -51,17 +52,17 @@ _SIGNATURES = (
     (0, b"\x80\x05\x95", "a Python pickle"),
 )
 
-_IN_TEXT = re.compile(
-    # A picture in base64 begins so: JPEG, PNG, GIF, WebP, TIFF, BMP; as a value or in a data URL.
-    rb"data:(image|video|application/octet)|"
-    rb"(?<![A-Za-z0-9+/])(/9j/[24]|iVBORw0KGgo|R0lGODlh|R0lGODdh|UklGR|SUkqA|TU0AK)|"
-    rb'"Qk[0-3][A-Za-z0-9+/]{40}'
-)
+# A picture in base64 begins so: JPEG, PNG, GIF, WebP and other RIFF, TIFF; in a data URL or as a value of its own.
+_BASE64 = r"[/_]9j[/_][A-Za-z0-9+/_-]|iVBORw0KGgo|R0lGODlh|R0lGODdh|UklGR|SUkqA|TU0AK"
+IN_TEXT = rf"data:(image|video|application/octet)|(^|[^A-Za-z0-9+/])({_BASE64})"
+"""A regular expression, also of RE2, that finds images in a text."""
+_IN_TEXT = re.compile(IN_TEXT.encode())
 _DRAWN = re.compile(rb"\s*(/\* XPM \*/|#define \w+_width\b|%!PS|P[1-3]\s)")
 
 
 def unsearched_kind(data: bytes, *, whole: bool = True) -> str | None:
-    """Return what a file is that holds or may hold images, for a message as "is a ZIP archive"; None for plain text.
+    """Return what a file is that holds or may hold images, for a message as "is a ZIP archive"; None for plain text, and for a
+    few bytes that are no image.
 
     Args:
         data: its content, which is no image that can be decoded.
@@ -74,7 +75,7 @@ def unsearched_kind(data: bytes, *, whole: bool = True) -> str | None:
         return "an image"
     text = _text(data, whole)
     if text is None:
-        return "of a kind that is not known"
+        return "of a kind that is not known" if len(data) >= MIN_IMAGE_BYTES else None
     if _DRAWN.match(text):
         return "a picture written as text"
     return "text with an image in it" if _IN_TEXT.search(text) else None
@@ -83,11 +84,6 @@ def unsearched_kind(data: bytes, *, whole: bool = True) -> str | None:
 def unsearched_problem(kind: str) -> str:
     """Return why a file of such a kind fails."""
     return f"is {kind}, which is not searched, expected --others copy or skip to go on without that"
-
-
-def holds_image_text(text: str) -> bool:
-    """Return whether a text has an image in base64 in it."""
-    return _IN_TEXT.search(text.encode("utf-8", "replace")) is not None
 
 
 def is_named_as_text(name: str) -> bool:
