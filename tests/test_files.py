@@ -30,13 +30,13 @@ class TestAtomicFile:
         path = tmp_path / "a.bin"
         path.write_bytes(b"old")
 
-        def fail() -> None:
+        def write_half() -> None:
             with AtomicFile(path) as file:
                 file.write(b"new")
                 raise RuntimeError("half way")
 
         with pytest.raises(RuntimeError, match="half way"):
-            fail()
+            write_half()
         assert path.read_bytes() == b"old"
         assert left_over(tmp_path) == {"a.bin"}
 

@@ -29,9 +29,10 @@ from typing import Any
 import torch
 
 import fastblur
-from benchmarks.common.measure import ROOT, write_json
-from benchmarks.common.workloads import SIZES, faces, profile
-from benchmarks.gpu.cases import random_images, support_pixels
+from benchmarks.common.command import write_json
+from benchmarks.common.measure import ROOT
+from benchmarks.common.workloads import SIZES, draw_faces, draw_profile
+from benchmarks.gpu.cases import batch_support, random_images
 from benchmarks.gpu.peers import peers
 from benchmarks.gpu.timing import Bench, graphed, launches
 
@@ -52,13 +53,13 @@ def by_profile(bench: Bench, ceiling: float) -> list[dict[str, Any]]:
     print(f"profile: {'batch':>5} {'dtype':>8} {'':12} {'images/s':>10} {'graph':>10} {'of copy':>8}")
     for batch in (2,) if bench.dry else (1, 8, 64, 256, 512):
         sizes = [bench.size] * batch
-        rows = profile(bench.rng, sizes)
+        rows = draw_profile(bench.rng, sizes)
         if not any(len(boxes) for boxes in rows):
-            rows[0] = faces(bench.rng, *bench.size, 1)
+            rows[0] = draw_faces(bench.rng, *bench.size, 1)
         regions = bench.regions(rows)
         for dtype in (torch.uint8, torch.float16):
             images = random_images(batch, *bench.size, dtype, bench.device)
-            touched = 2 * 3 * images.element_size() * support_pixels(rows, sizes, DEFAULT)
+            touched = 2 * 3 * images.element_size() * batch_support(rows, sizes)
             for title, out, moved in (
                 ("in place", images, touched),
                 ("not in place", torch.empty_like(images), 2 * images.nbytes),
@@ -77,7 +78,7 @@ def by_profile(bench: Bench, ceiling: float) -> list[dict[str, Any]]:
                     f"{row['share_of_copy']:8.3f}"
                 )
     sizes = (SIZES if not bench.dry else [(20, 30), (30, 20)]) * (1 if bench.dry else 6)
-    rows = profile(bench.rng, sizes)
+    rows = draw_profile(bench.rng, sizes)
     ragged = [random_images(1, *size, torch.uint8, bench.device)[0] for size in sizes]
     regions = bench.regions(rows)
     seconds = bench.time(lambda: bench.blur(ragged, regions, ragged))
@@ -98,9 +99,9 @@ def cost(bench: Bench, ceiling: float) -> dict[str, Any]:
     for title, row in cases.items():
         results[title] = {}
         for name, count, number, d, strength in row:
-            rows = [faces(bench.rng, height, width, number, d) for _ in range(count)]
+            rows = [draw_faces(bench.rng, height, width, number, d) for _ in range(count)]
             images, regions = random_images(count, height, width, torch.uint8, bench.device), bench.regions(rows)
-            pixels = support_pixels(rows, [(height, width)] * count, DEFAULT)
+            pixels = batch_support(rows, [(height, width)] * count)
 
             def call(images: Any = images, regions: Any = regions, strength: float = strength) -> Any:
                 return bench.blur(images, regions, images, strength=strength)
@@ -120,9 +121,9 @@ def cost(bench: Bench, ceiling: float) -> dict[str, Any]:
 def floor(bench: Bench, ceiling: float) -> dict[str, Any]:
     """Give each launch's operations and bytes, the floor that they give, and what the profiler measured."""
     batch, side = (2, 9.0) if bench.dry else (256, 200.0)
-    rows = [faces(bench.rng, *bench.size, 1, side) for _ in range(batch)]
+    rows = [draw_faces(bench.rng, *bench.size, 1, side) for _ in range(batch)]
     images, regions = random_images(batch, *bench.size, torch.uint8, bench.device), bench.regions(rows)
-    pixels = support_pixels(rows, [bench.size] * batch, DEFAULT)
+    pixels = batch_support(rows, [bench.size] * batch)
     sigma = DEFAULT.strength * side
     step = max(1, int(sigma / 2.25))
     reach = ceil(3.5 * sigma / step)
@@ -155,8 +156,8 @@ def million(bench: Bench) -> dict[str, float]:
     batch, held, total = (2, 2, 4) if bench.dry else (512, 4, 1_500_000)
     batches = []
     for _ in range(held):  # several, so that no cache holds them
-        rows = profile(bench.rng, [bench.size] * batch)
-        rows[0] = rows[0] if len(rows[0]) else faces(bench.rng, *bench.size, 1)
+        rows = draw_profile(bench.rng, [bench.size] * batch)
+        rows[0] = rows[0] if len(rows[0]) else draw_faces(bench.rng, *bench.size, 1)
         batches.append((random_images(batch, *bench.size, torch.uint8, bench.device), bench.regions(rows)))
     calls = [graphed(bench, lambda i=i, r=r: bench.blur(i, r, i)) for i, r in batches]
     plain = [lambda i=i, r=r: bench.blur(i, r, i) for i, r in batches]
@@ -180,9 +181,9 @@ def against_peers(bench: Bench) -> dict[str, Any]:
     batch = 2 if bench.dry else 64
     for title in ("profile", "one face an image"):
         sizes = [bench.size] * batch
-        rows = [faces(bench.rng, *bench.size, 1) for _ in sizes]
+        rows = [draw_faces(bench.rng, *bench.size, 1) for _ in sizes]
         if title == "profile":
-            rows = [*profile(bench.rng, sizes)[1:], rows[0]]
+            rows = [*draw_profile(bench.rng, sizes)[1:], rows[0]]
         images, regions = random_images(batch, *bench.size, torch.uint8, bench.device), bench.regions(rows)
         sides, absent = peers(images.clone(), rows)
         sides = {

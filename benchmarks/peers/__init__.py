@@ -13,13 +13,14 @@ Its imports stand at its top: where one is missing the peer is named as absent, 
 """
 
 import pkgutil
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
 
-from benchmarks.common.measure import versions
+from benchmarks.common.command import versions
 
 
 class Peer(Protocol):
@@ -49,6 +50,18 @@ def found() -> tuple[dict[str, Any], dict[str, str]]:
         else:
             peers[peer.NAME] = peer
     return dict(sorted(peers.items(), key=lambda pair: (pair[1].PACKAGE != "fastblur", pair[0]))), absent
+
+
+def side(peer: Any, pixels: list[np.ndarray], boxes: list[np.ndarray]) -> Callable[[], None]:
+    """Return a function that has the peer hide boxes (n, 4) in one (H, W, 3) image after the other, on one thread."""
+    images = [peer.image(one) for one in pixels]
+
+    def hide_all() -> None:
+        peer.threads(1)
+        for image, rows in zip(images, boxes, strict=True):
+            peer.hide(image, rows)  # the result is dropped, so that the next one finds its memory warm
+
+    return hide_all
 
 
 def described(peer: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastblur.boxes import MAX_COORDINATE, Boxes
+from fastblur.errors import UsageError
 
 NO_BOXES: Boxes = np.zeros((0, 4), np.float32)
 NO_BOXES.setflags(write=False)  # one empty array stands for every image without a face
@@ -36,10 +37,10 @@ def checked_rows(
     Raises ValueError where that is no list, or a row is not four finite numbers.
     """
     if not isinstance(rows, list):
-        raise ValueError(f"{where} has the boxes {brief(rows)}, expected a list")
+        raise UsageError(f"{where} has the boxes {brief(rows)}, expected a list")
     for row in rows:
         if not is_row(row):
-            raise ValueError(f"{where} has the box {brief(row)}, expected four finite numbers")
+            raise UsageError(f"{where} has the box {brief(row)}, expected four finite numbers")
     return as_boxes(rows)
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from fastblur.codecs import SUFFIXES
+from fastblur.errors import UsageError
 from fastblur.pipeline.shards.content import (
     HEAD_BYTES,
     is_named_as_other_image,
@@ -72,7 +73,7 @@ class Source:
         members: tuple[str, ...] = (),
     ) -> None:
         if format not in (None, *KINDS):
-            raise ValueError(f"format is {format!r}, expected {', '.join(KINDS)} or none to tell it from the names")
+            raise UsageError(f"format is {format!r}, expected {', '.join(KINDS)} or none to tell it from the names")
         path = strip_file_scheme(path)
         self.format, self.passed = format, 0
         self._columns, self._boxes, self._others, self._members = columns, boxes, others, members
@@ -80,7 +81,7 @@ class Source:
         self._tree: LocalTree | RemoteTree = RemoteTree(str(path)) if is_url(path) else LocalTree(Path(path))
         self.is_file, self.root = self._tree.file is not None, self._tree.root
         if self._tree.file is not None and not self.takes(self._tree.file):
-            raise ValueError(
+            raise UsageError(
                 f"SRC {str(path)!r} is no {KIND_NAMES[format]}, expected a name ending in "
                 + ", ".join(end for kind, ends in KINDS.items() if format in (None, kind) for end in ends)
             )
@@ -97,6 +98,14 @@ class Source:
     def __iter__(self) -> Iterator[Item]:
         """Yield every file that is worked on, and those that fail or are copied because they are not."""
         self.passed = 0
+        for item in self._listed():
+            if item is None:
+                self.passed += 1
+            else:
+                yield item
+
+    def _listed(self) -> Iterator[Item | None]:
+        """Yield as iterating does, and None for a file that is passed."""
         if self._tree.file is not None:
             yield self._tree.regular(self._tree.file)
             return
@@ -110,10 +119,8 @@ class Source:
                     yield Item(name, self._tree.path(name), str(problem))
                 elif self.takes(name):
                     yield Item(name, self._tree.path(name))
-                elif (item := self._other(name, problem)) is not None:
-                    yield item
                 else:
-                    self.passed += 1
+                    yield self._other(name, problem)
             folders += reversed(below)
 
     def shards(self) -> Iterator[Shard]:
@@ -154,8 +161,8 @@ class Source:
     def images(self) -> int | None:
         """Count the images, listing the files once more; None where some are in tar or table files."""
         count = 0
-        for item in self:
-            if item.unsearched is not None:
+        for item in self._listed():  # which leaves the count of those passed alone: others may be iterating
+            if item is None or item.unsearched is not None:
                 continue
             if item.problem is None and not is_image_name(item.name):
                 return None

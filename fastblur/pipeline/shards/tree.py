@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fastblur.errors import FileError, UsageError
 from fastblur.pipeline.shards.interfaces import Item
-from fastblur.pipeline.storage.paths import filesystem
+from fastblur.pipeline.storage.paths import error_reason, filesystem
 
 
 class Problem(str):
@@ -30,7 +31,7 @@ class LocalTree:
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
-            raise ValueError(f"SRC {str(path)!r} does not exist, expected a folder or a file")
+            raise UsageError(f"SRC {str(path)!r} does not exist, expected a folder or a file")
         absolute = Path(os.path.abspath(path))
         self.file = None if path.is_dir() else path.name
         self.root = absolute if path.is_dir() else absolute.parent
@@ -105,7 +106,9 @@ class RemoteTree:
         try:
             kind = self._system.info(path)["type"]
         except FileNotFoundError:
-            raise ValueError(f"SRC {url!r} does not exist, expected a folder or a file") from None
+            raise UsageError(f"SRC {url!r} does not exist, expected a folder or a file") from None
+        except OSError as error:
+            raise FileError(f"SRC {url!r} cannot be read: {error_reason(error)}") from error
         folder, _, name = path.rpartition("/")
         self.file = name if kind == "file" else None
         self._path = folder if kind == "file" else path

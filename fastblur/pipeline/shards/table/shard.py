@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from fastblur.need import need
 from fastblur.pipeline.shards.file_output import FileOutput
 from fastblur.pipeline.shards.interfaces import Batch
 from fastblur.pipeline.storage.sink import Sink
@@ -61,16 +62,13 @@ class TableShard:
         record batch: see `ParquetReader` and `ArrowReader`. A table without rows gives one batch without images.
 
         Raises ValueError where the file is cut short or broken, has no image column, or its boxes are of another type;
-        OSError where it cannot be read; ImportError without pyarrow. What was yielded before is good.
+        OSError where it cannot be read; MissingPackage without pyarrow. What was yielded before is good.
         """
-        try:
-            from fastblur.pipeline.shards.table.files import open_table
-            from fastblur.pipeline.shards.table.group import TableBatchInfo
-            from fastblur.pipeline.shards.table.rows import read_rows
-        except ImportError:
-            raise ImportError(
-                f"{self.name} needs the package pyarrow, expected it installed (fastblur[tables])"
-            ) from None
+        need("pyarrow", "tables")
+        from fastblur.pipeline.shards.table.files import open_table
+        from fastblur.pipeline.shards.table.group import TableBatchInfo
+        from fastblur.pipeline.shards.table.rows import read_rows
+
         with self.open() as file:
             table = open_table(self.name, file)
             batch, held = Batch([], TableBatchInfo(table.begin)), 0
