@@ -1,4 +1,4 @@
-"""Broken, cut and hostile JPEG files: what is rewritten block by block must be a file that libjpeg finds nothing wrong with.
+"""Broken, cut and hostile JPEG files: libjpeg must find nothing wrong with what is rewritten block by block.
 
     python -m benchmarks.fuzz_jpeg [--cases N] [--seed N] [--processes N]
 
