@@ -40,8 +40,13 @@ CASES = {
     "two scans": (HEAD[:-10] + b"\x00\x08\x01\x01\x00\x00\x3f\x00" + SCAN + b"\xff\xd9", "several scans"),
     "spectral selection": (HEAD[:-2] + b"\x3e\x00" + SCAN + b"\xff\xd9", "a part of the coefficients"),
     "same identifiers": (changed(PLAIN, 0xC0, 9, 1), "same identifier"),
-    "sampling of a third": (changed(PLAIN, 0xC0, 7, 0x31), "expected a whole, a half or a quarter"),
-    "too many blocks": (changed(PLAIN, 0xC0, 7, 0x44), "blocks in an MCU"),
+    "sampling of a third": (changed(PLAIN, 0xC0, 7, 0x31), "expected 4:4:4"),
+    "chroma sampled finer": (changed(PLAIN, 0xC0, 10, 0x21), "no usual kind"),
+    "JFIF 2": (changed(PLAIN, 0xE0, 5, 2), "JFIF of version 2"),
+    "too many blocks": (
+        changed(changed(changed(PLAIN, 0xC0, 7, 0x22), 0xC0, 10, 0x22), 0xC0, 13, 0x22),
+        "blocks in an MCU",
+    ),
     "Adobe 2": (with_segments(PLAIN, segment(0xEE, b"Adobe\0d\0\0\0\0\x02")), "Adobe"),
     "the wrong table": (HEAD[:-8] + b"\x11" + HEAD[-7:] + SCAN + b"\xff\xd9", "broken in MCU"),
     "a missing table": (PLAIN.replace(b"\xff\xc4\x00\x1f\x01", b"\xff\xc4\x00\x1f\x02"), "no Huffman table"),
@@ -68,7 +73,7 @@ def test_refused_with_a_reason(name):
 
 
 def test_what_lies_between_and_after_is_dropped():
-    """Fill before a marker is allowed; bytes after the end may be another picture and do not get into the result."""
+    """Fill before a marker is allowed; bytes after the end, which may be another picture, are not in the result."""
     plain = rewritten(PLAIN, BOX).data
     assert rewritten(HEAD + SCAN + b"\xff\xff\xff\xd9", BOX).data == plain
     assert rewritten(PLAIN + PLAIN, BOX).data == plain
