@@ -27,7 +27,7 @@ from benchmarks.common.baselines import checked
 from benchmarks.common.command import parser, write_json
 from benchmarks.common.measure import in_turns, medians, values_in_turns
 from benchmarks.common.workloads import Photograph, load
-from benchmarks.peers.kornia_full_frame import filtered, soft_mask
+from benchmarks.peers.kornia_full_frame import filtered, mask_of
 from tests import formula
 
 
@@ -56,7 +56,7 @@ def peers(faces: list[Photograph], repeat: int) -> dict[str, Any]:
     planar = [torch.from_numpy(one.pixels).permute(2, 0, 1).contiguous() for one in faces]
     sigmas = [float(0.1 * max(map(formula.longer_side, rows))) for rows in boxes]
     floats = [image[None].float() / 255 for image in planar]
-    masks = [soft_mask(*each) for each in zip(planar, boxes, sigmas, strict=True)]
+    masks = [filtered(mask_of(*each[:2]), each[2]) for each in zip(planar, boxes, sigmas, strict=True)]
 
     def fastblur_planar() -> None:
         for image, rows in zip(planar, boxes, strict=True):

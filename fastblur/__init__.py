@@ -13,6 +13,7 @@ from fastblur._version import __version__ as __version__
 if TYPE_CHECKING:
     from fastblur.detectors import load_detector
     from fastblur.errors import FastblurError, FileError, UsageError
+    from fastblur.jpeg import hide_jpeg
     from fastblur.module import FaceBlur
     from fastblur.need import MissingPackage
     from fastblur.ops.blur import blur
@@ -37,6 +38,7 @@ _HOME = {
     "FileError": "fastblur.errors",
     "UsageError": "fastblur.errors",
     "MissingPackage": "fastblur.need",
+    "hide_jpeg": "fastblur.jpeg",
 }
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "UsageError",
     "blur",
     "fill",
+    "hide_jpeg",
     "load_detector",
     "masked_blur2d",
     "pixelate",

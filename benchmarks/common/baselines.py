@@ -19,7 +19,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
@@ -118,32 +117,23 @@ def make_folders(out: Path, entries: list[Entry]) -> None:
 
 def main() -> None:
     side, folder, images, processes = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    make_worker, entries = SIDES[side], read_entries(folder, images)
-    out = folder / "out"
+    entries, out = read_entries(folder, images), folder / "out"
     make_folders(out, entries)
-    context = multiprocessing.get_context("fork")
-    ready, go = context.Barrier(processes + 1), context.Barrier(processes + 1)
-
-    def part(number: int) -> None:
-        do = make_worker(folder / "images", out, entries[number::processes])
-        ready.wait()
-        go.wait()
-        for entry in entries[number::processes]:
-            do(entry)
-
-    workers = [context.Process(target=part, args=(number,)) for number in range(processes)]
-    for worker in workers:
-        worker.start()
-    ready.wait()
-    begin = time.perf_counter()
-    go.wait()
-    for worker in workers:
-        worker.join()
-    taken = time.perf_counter() - begin
+    do = SIDES[side](folder / "images", out, entries)
+    parts.extend((do, entries[i::processes]) for i in range(processes))
+    with multiprocessing.get_context("fork").Pool(processes) as pool:  # the workers have `parts`
+        pool.map(abs, range(processes), chunksize=1)  # they have started
+        print(seconds_of(lambda: pool.map(do_part, range(processes), chunksize=1)))
     shutil.rmtree(out)
-    if any(worker.exitcode for worker in workers):
-        raise SystemExit(f"a process of {side} failed")
-    print(taken)
+
+
+parts: list[tuple[Callable[[Entry], object], list[Entry]]] = []
+
+
+def do_part(number: int) -> None:
+    do, entries = parts[number]
+    for entry in entries:
+        do(entry)
 
 
 def every(images: Path, out: Path, entries: list[Entry]) -> Callable[[Entry], object]:

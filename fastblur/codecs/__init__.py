@@ -2,12 +2,15 @@
 
 from fastblur.need import need
 
-for package in ("PIL", "simplejpeg"):
-    need(package, "run")
-
-from fastblur.codecs.formats import OTHER_SUFFIXES, SUFFIXES, decode, decode_reduced, encode, is_image, size_of  # noqa: E402
-from fastblur.codecs.orientation import stored_boxes, upright_rgb  # noqa: E402
-from fastblur.codecs.picture import CodecError, Picture  # noqa: E402
+try:
+    from fastblur.codecs.codec import decode, decode_reduced, encode, size_of
+    from fastblur.codecs.formats import OTHER_SUFFIXES, SUFFIXES, is_image
+    from fastblur.codecs.orientation import stored_boxes, upright_rgb
+    from fastblur.codecs.picture import CodecError, Picture
+except ModuleNotFoundError:
+    for package in ("PIL", "simplejpeg"):
+        need(package, "run")
+    raise
 
 __all__ = [
     "OTHER_SUFFIXES", "SUFFIXES", "CodecError", "Picture", "decode", "decode_reduced", "encode", "is_image", "size_of",

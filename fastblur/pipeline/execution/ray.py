@@ -59,7 +59,7 @@ class RayEngine:
         return dict(self._parameters)
 
     def process(self, shards: Iterator[Shard], context: RunContext) -> None:
-        """Do the shards; raises as `Engine.process`, but an interrupt gives up the shards in flight."""
+        """Do the shards; raises as `Engine.process`, but an interrupt abandons the shards in flight."""
         if not ray.is_initialized():
             ray.init(log_to_driver=False, configure_logging=False, include_dashboard=False)
             self._started_here = True
