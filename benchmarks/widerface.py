@@ -31,8 +31,9 @@ import torch
 from PIL import Image
 from scipy.io import loadmat
 
-from benchmarks.measure import write_json
-from fastblur.detectors import NETWORKS, Detector, load_detector
+from benchmarks.common.measure import write_json
+from fastblur.detectors import DEFAULT_DETECTOR, Detector, DetectorName, load_detector
+from fastblur.options import choices
 
 SETTINGS = ("easy", "medium", "hard")
 MATCHED = 0.5  # the least IoU of a region and the face that it is matched to
@@ -44,7 +45,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--split", default="val")
-    parser.add_argument("--detector", nargs="+", choices=tuple(NETWORKS), default=["centerface"], metavar="NAME")
+    names = choices(DetectorName)
+    parser.add_argument("--detector", nargs="+", choices=names, default=[DEFAULT_DETECTOR], metavar="NAME")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--size", type=int, help="the longest side that the network sees; else each detector's own")
     parser.add_argument("--threshold", type=float, default=0.02, help="the least score of a region")
@@ -58,7 +60,7 @@ def main() -> None:
         }
         images = the_file(arguments.folder, f"WIDER_{arguments.split}/images")
         detectors = [
-            load_detector(name, device=arguments.device, size=arguments.size, score_threshold=arguments.threshold)
+            load_detector(name, device=arguments.device, detect_size=arguments.size, threshold=arguments.threshold)
             for name in arguments.detector
         ]
     except (OSError, ValueError) as error:
@@ -71,9 +73,9 @@ def main() -> None:
     for detector in detectors:
         found = detect(detector, images, list(faces))
         values = {setting: average_precision(found, faces, kept[setting]) for setting in SETTINGS}
-        size = "native" if detector.size is None else detector.size
+        size = "native" if detector.detect_size is None else detector.detect_size
         print(f"{detector.name} at {size}".ljust(28), " ".join(f"{values[setting]:8.4f}" for setting in SETTINGS))
-        results[detector.name] = {"size": detector.size, "weights_sha256": detector.weights_sha256, "ap": values}
+        results[detector.name] = {"size": detector.detect_size, "weights_sha256": detector.weights_sha256, "ap": values}
     write_json(arguments.json, "benchmarks.widerface", {"threshold": arguments.threshold, "detectors": results})
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from fastblur.pipeline import Summary, run
+from fastblur.pipeline.errors import RunStopped
 from fastblur.pipeline.progress import Show
 
 HEIGHT = 480  # of each photograph in the picture of both, in pixels
@@ -17,7 +18,7 @@ def demo(out: Path, *, progress: Show | None = None) -> Summary:
 
     The photographs are scikit-image's astronaut and matplotlib's grace_hopper.jpg, one face each.
 
-    Raises RuntimeError where no face is found in one of them, ImportError where one of the packages is missing.
+    Raises RunStopped where no face is found in one of them, ImportError where one of the packages is missing.
     """
     photos, blurred = out / "photos", out / "blurred"
     photos.mkdir(parents=True, exist_ok=True)
@@ -27,7 +28,7 @@ def demo(out: Path, *, progress: Show | None = None) -> Summary:
         return summary
     untouched = [name for name in names if (photos / name).read_bytes() == (blurred / name).read_bytes()]
     if untouched:
-        raise RuntimeError(f"no face was found in {' and '.join(untouched)}, expected one in each photograph")
+        raise RunStopped(f"no face was found in {' and '.join(untouched)}, expected one in each photograph")
     _side_by_side([(photos / name, blurred / name) for name in names]).save(out / "before_after.png")
     return summary
 

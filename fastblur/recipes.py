@@ -1,12 +1,22 @@
 """Recipe: a named set of blur parameters; and the values that the operators' options may have."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
+
+from fastblur.errors import UsageError
+from fastblur.options import check_choice, listed
 
 Shape = Literal["box", "ellipse"]
 Scope = Literal["region", "image"]
 BorderType = Literal["replicate", "reflect", "constant", "circular"]
 Backend = Literal["cpu", "cuda", "reference"]
+
+# Defaults of `pixelate` and `fill`; those of `blur` are its recipe's.
+DEFAULT_BLOCKS = 8
+DEFAULT_COLOR = 0
+DEFAULT_MARGIN = 0.1
+DEFAULT_FEATHER = 0.0
+DEFAULT_SHAPE: Shape = "box"
 
 MAX_BLOCKS = 1 << 16
 MAX_FRACTION = 100  # of d: a larger blur looks the same everywhere, and takes more work
@@ -46,19 +56,13 @@ class Recipe:
 def check_fraction(name: str, value: Any) -> None:
     """Raise ValueError unless `value` is a number from 0 to `MAX_FRACTION`."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_FRACTION:
-        raise ValueError(f"{name} is {value!r}, expected a number from 0 to {MAX_FRACTION}")
-
-
-def check_choice(name: str, value: Any, choices: Any) -> None:
-    """Raise ValueError unless `value` is one of those of the Literal type `choices`."""
-    if value not in get_args(choices):
-        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, get_args(choices)))}")
+        raise UsageError(f"{name} is {value!r}, expected a number from 0 to {MAX_FRACTION}")
 
 
 def check_blocks(blocks: int) -> None:
     """Raise ValueError unless `blocks` is an int from 1 to `MAX_BLOCKS`."""
     if isinstance(blocks, bool) or not isinstance(blocks, int) or not 1 <= blocks <= MAX_BLOCKS:
-        raise ValueError(f"blocks is {blocks!r}, expected an int from 1 to {MAX_BLOCKS}")
+        raise UsageError(f"blocks is {blocks!r}, expected an int from 1 to {MAX_BLOCKS}")
 
 
 RECIPES: dict[str, Recipe] = {
@@ -77,7 +81,7 @@ def resolve_recipe(recipe: "str | Recipe", **overrides: "float | str | None") ->
     """
     if isinstance(recipe, str):
         if recipe not in RECIPES:
-            raise ValueError(f"recipe is {recipe!r}, expected {' or '.join(map(repr, RECIPES))}")
+            raise UsageError(f"recipe is {recipe!r}, expected {listed(tuple(RECIPES))}")
         recipe = RECIPES[recipe]
     if not isinstance(recipe, Recipe):
         raise TypeError(f"recipe is a {type(recipe).__name__}, expected a name or a Recipe")

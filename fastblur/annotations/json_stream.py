@@ -1,4 +1,8 @@
-"""JSON files larger than memory should be asked for: the entries of their long lists, one by one."""
+"""JSON files too large to load: the entries of their long lists, one at a time.
+
+Why not ijson: it is no faster with the checks that are made here (an object that names something twice, a byte order
+mark), and an exception raised in them does not come through its C backend.
+"""
 
 import json
 from codecs import getincrementaldecoder
@@ -22,8 +26,8 @@ def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def entries(path: str | Path) -> Iterator[tuple[str | None, Any]]:
     """Yield (name, entry) for every entry of the lists at the top of a JSON file.
 
-    The file is a list, then the name is None, or an object, then the name is that of the list in it; what is beside
-    the lists comes as (name, value). At most one entry and some MiB of text are held.
+    The file is a list, then the name is None, or an object, then the name is that of the list in it; other
+    values come as (name, value). At most one entry and some MiB of text are held.
 
     Raises OSError for a file that cannot be read, ValueError for one that is not JSON, or no list or object, or nested
     too deeply.

@@ -9,17 +9,26 @@ from torch import Tensor
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.kernels.kernel import Batch
 from fastblur.ops.arguments import AnyImages, as_batch, as_input_container, as_out, as_regions
-from fastblur.recipes import Backend, Shape, check_choice, check_fraction
+from fastblur.options import check_choice
+from fastblur.recipes import (
+    DEFAULT_COLOR,
+    DEFAULT_FEATHER,
+    DEFAULT_MARGIN,
+    DEFAULT_SHAPE,
+    Backend,
+    Shape,
+    check_fraction,
+)
 
 
 def fill(
     images: AnyImages,
     regions: Any,
     *,
-    color: float | Sequence[float] | Tensor = 0,
-    margin: float = 0.1,
-    feather: float = 0.0,
-    shape: Shape = "box",
+    color: float | Sequence[float] | Tensor = DEFAULT_COLOR,
+    margin: float = DEFAULT_MARGIN,
+    feather: float = DEFAULT_FEATHER,
+    shape: Shape = DEFAULT_SHAPE,
     out: AnyImages | None = None,
     backend: Backend | None = None,
 ) -> AnyImages:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.kernels.kernel import Batch, Images, device_of
 from fastblur.ops.arguments import AnyImages, as_batch, as_input_container, as_out
-from fastblur.recipes import Backend, BorderType, check_choice
+from fastblur.options import check_choice
+from fastblur.recipes import Backend, BorderType
 
 
 def masked_blur2d(

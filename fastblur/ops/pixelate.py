@@ -4,16 +4,25 @@ from typing import Any
 
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.ops.arguments import AnyImages, as_batch, as_input_container, as_out, as_regions
-from fastblur.recipes import Backend, Shape, check_blocks, check_choice, check_fraction
+from fastblur.options import check_choice
+from fastblur.recipes import (
+    DEFAULT_BLOCKS,
+    DEFAULT_MARGIN,
+    DEFAULT_SHAPE,
+    Backend,
+    Shape,
+    check_blocks,
+    check_fraction,
+)
 
 
 def pixelate(
     images: AnyImages,
     regions: Any,
     *,
-    blocks: int = 8,
-    margin: float = 0.1,
-    shape: Shape = "box",
+    blocks: int = DEFAULT_BLOCKS,
+    margin: float = DEFAULT_MARGIN,
+    shape: Shape = DEFAULT_SHAPE,
     out: AnyImages | None = None,
     backend: Backend | None = None,
 ) -> AnyImages:

@@ -1,4 +1,4 @@
-"""What a run has done: counters while it goes on, a summary at its end."""
+"""What was done: counters while a run goes on, a summary at the end of `run` and of `detect`."""
 
 import json
 import platform
@@ -29,7 +29,7 @@ class Tally:
     """Counters that several threads add to.
 
     Attributes:
-        images: images done, whatever their fate: `with_regions` + `copied` + `failed`.
+        images: images done: `with_regions` + `copied` + `failed`.
         with_regions: images written with something hidden.
         regions: regions hidden in them.
         degenerate_regions: boxes without an area, which hide nothing, in images that were written.
@@ -91,8 +91,8 @@ class Summary:
 
     @property
     def exit_status(self) -> int:
-        """The exit status of a command: 130 or 143 interrupted, 1 some image failed, 0 none."""
-        return 128 + self.interrupted if self.interrupted else 1 if self.failed else 0
+        """The exit status of the command, as `exit_status` gives it."""
+        return exit_status(self.interrupted, self.failed)
 
     def text(self) -> str:
         """Return the summary for a reader; bytes of a path that are not UTF-8 are escaped."""
@@ -119,3 +119,44 @@ class Summary:
         """Write the summary as JSON."""
         content = {**asdict(self), "images_a_second": self.images_a_second}
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="ascii")
+
+
+@dataclass(frozen=True)
+class DetectSummary:
+    """The end of a search.
+
+    Attributes:
+        images: looked at, `failed` included.
+        with_regions: images in which something was found.
+        regions: found in them.
+        failed: images that could not be searched; their lines say why.
+        seconds: from the first image listed to the last one searched.
+        interrupted: the number of the signal that stopped it before its end, or 0; the file is not written then.
+    """
+
+    images: int
+    with_regions: int
+    regions: int
+    failed: int
+    seconds: float
+    interrupted: int
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status of the command, as `exit_status` gives it."""
+        return exit_status(self.interrupted, self.failed)
+
+    def text(self) -> str:
+        """Return the counts for a reader."""
+        lines = [
+            f"images        {self.images}",
+            f"with regions  {self.with_regions}, {self.regions} regions",
+            f"failed        {self.failed}" + (", their lines say why" if self.failed else ""),
+            f"time          {self.seconds:.1f} s, {self.images / max(self.seconds, 1e-9):.1f} images a second",
+        ]
+        return "\n".join([*lines, "interrupted   nothing was written"] if self.interrupted else lines)
+
+
+def exit_status(interrupted: int, failed: int) -> int:
+    """Return a command's exit status: 128 + the signal that interrupted it, 1 if some image failed, 0 if none."""
+    return 128 + interrupted if interrupted else int(failed > 0)

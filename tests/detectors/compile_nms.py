@@ -7,14 +7,13 @@ with sums. Triton must not be in its interpreter, so a test runs this in a proce
 """
 
 import json
-from pathlib import Path
 
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from fastblur.detectors.nms_triton import keep_best, options
-from tests.kernels.cuda.compile_cuda import usage
+from tests.kernels.cuda.machine_code import usage
 
 SIGNATURE = {
     "boxes": "*fp32", "scores": "*fp32", "valid": "*u8", "keep": "*u8", "count": "i32", "threshold": "fp32",
@@ -23,12 +22,11 @@ SIGNATURE = {
 
 
 def main() -> None:
-    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     results = {}
     for rows in (32, 1024, 4096, 8192):
         source = ASTSource(keep_best, SIGNATURE, {(list(SIGNATURE).index("ROWS"),): rows})
         done = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options(rows))
-        taken = usage(done.asm["cubin"], tool)
+        taken = usage(done.asm["cubin"])
         results[rows] = {**taken, "warps": done.metadata.num_warps, "fused": "fma" in done.asm["ptx"]}
     print(json.dumps(results, indent=1))
 

@@ -14,8 +14,7 @@ import pytest
 import torch
 
 from fastblur.ops import blur, fill, pixelate
-from fastblur.pipeline import run
-from fastblur.pipeline.images import methods as hiding
+from fastblur.pipeline import config, run
 from fastblur.pipeline.summary import Summary, Tally
 from fastblur.regions import Regions
 from tests.pipeline.helpers import FACE, decoded, detail, encoded, failures, files_below, outside
@@ -255,7 +254,7 @@ def stats(folder: Path) -> dict[Path, tuple[int, int, int]]:
 class Detector:
     """A detector that finds the astronaut's face, and raises, or gives nonsense, for pictures of some widths."""
 
-    name, score_threshold, size, weights_sha256 = "test", 0.5, None, "0" * 64
+    name, threshold, detect_size, weights_sha256 = "test", 0.5, None, "0" * 64
 
     def __init__(self, answer: Callable[[torch.Tensor], object]) -> None:
         self.answer = answer
@@ -350,7 +349,7 @@ class TestDetectorTrouble:
 def test_an_image_that_stops_the_operator_fails_alone(
     numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = hiding.make_hide
+    real = config.make_hide
 
     def make_hide(*args: object, **options: object) -> object:
         hide, parameters = real(*args, **options)
@@ -368,7 +367,7 @@ def test_an_image_that_stops_the_operator_fails_alone(
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps([{"url": f"{width}.png", "bboxes": [corners]} for width in range(40, 48)]))
     run(numbered, tmp_path / "undisturbed", boxes=boxes)
-    monkeypatch.setattr(hiding, "make_hide", make_hide)
+    monkeypatch.setattr(config, "make_hide", make_hide)
     run(numbered, tmp_path / "out", boxes=boxes, workers=1)
     assert failures(tmp_path / "out") == {"44.png": "hide: MemoryError: no more"}
     names = {f"{width}.png" for width in range(40, 48) if width != 44}
@@ -388,7 +387,7 @@ def test_a_step_that_fails_leaves_no_file(
 
     real = os.replace
     if step == "hide":
-        monkeypatch.setattr(hiding, "make_hide", lambda *args, **options: (broken, {}))
+        monkeypatch.setattr(config, "make_hide", lambda *args, **options: (broken, {}))
     elif step == "encode":
         monkeypatch.setattr("fastblur.pipeline.images.processing.encode", broken)
     else:
@@ -444,7 +443,7 @@ def test_ctrl_c_ends_the_run_with_whole_files_only(
     for number in range(200):
         (tmp_path / "src" / f"{number}.png").write_bytes(face_png)
     boxes = write_boxes({f"{number}.png": [FACE] for number in range(200)})
-    real = hiding.make_hide
+    real = config.make_hide
 
     def slow(*args: object, **options: object) -> object:
         hide, parameters = real(*args, **options)
@@ -459,7 +458,7 @@ def test_ctrl_c_ends_the_run_with_whole_files_only(
         if tally.images >= 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(hiding, "make_hide", slow)
+    monkeypatch.setattr(config, "make_hide", slow)
     before = threading.active_count()
     summary: Summary = run(tmp_path / "src", tmp_path / "out", boxes=boxes, workers=2, progress=press)
     assert (summary.interrupted, summary.exit_status) == (signal.SIGINT, 130)
@@ -470,7 +469,7 @@ def test_ctrl_c_ends_the_run_with_whole_files_only(
     for name in names:
         assert detail(decoded(tmp_path / "out" / name)) < 0.3 * detail(decoded(face_png))
     assert threading.active_count() <= before + 1  # the counting of images may still be at work
-    monkeypatch.setattr(hiding, "make_hide", real)
+    monkeypatch.setattr(config, "make_hide", real)
     summary = run(tmp_path / "src", tmp_path / "out", boxes=boxes)
     assert (summary.images, summary.with_regions, summary.exit_status) == (200, 200, 0)
 

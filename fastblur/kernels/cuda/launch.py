@@ -12,11 +12,15 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+import triton
 from torch import Tensor
 
 from fastblur.kernels.cuda.average import COLUMNS, average
 from fastblur.kernels.cuda.blend import blend
 from fastblur.kernels.cuda.plan import BLUR, FLOATS, INTS, MASK, MOSAIC, most_cells
+
+if tuple(int(part) for part in triton.__version__.split(".")[:2]) < (3, 3):
+    raise RuntimeError(f"triton is {triton.__version__}, expected 3.3 or newer: the compiler of older ones aborts")
 
 SCRATCH = 1 << 29  # bytes
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"

@@ -1,34 +1,31 @@
-"""Boxes that are given for images, in a file."""
+"""An image's boxes from a boxes file, or what is wrong about them."""
 
 from dataclasses import replace
 
-import numpy as np
-
-from fastblur.annotations.readers import Boxes
-from fastblur.pipeline.boxes.box_file import BY_KEY, BoxFile, SharedBoxes
+from fastblur.annotations.rows import NO_BOXES
+from fastblur.pipeline.boxes.assignment import BY_KEY, BoxAssignment, SharedBoxes
 from fastblur.pipeline.errors import RunStopped
 from fastblur.pipeline.shards.interfaces import Item
 
 UNLISTED = ("fail", "copy", "detect")
-NO_BOXES: Boxes = np.zeros((0, 4), np.float32)
 
 
-def with_boxes(item: Item, box_file: BoxFile | None, unlisted: str) -> Item:
+def assign_boxes(item: Item, assignment: BoxAssignment | None, unlisted: str) -> Item:
     """Return the image with its boxes from the file, or with what is wrong about them; as it is without a file.
 
     Args:
         item: an image.
-        box_file: the boxes given, or None.
+        assignment: the boxes given, or None.
         unlisted: what becomes of an image that the file does not name: "fail", "copy" or "detect".
 
     Raises RunStopped where the boxes would go to several images.
     """
-    if box_file is None or item.problem is not None:
+    if assignment is None or item.problem is not None:
         return item
     try:
-        found = box_file.lookup(item.name)
+        found = assignment.lookup(item.name)
         if found is None and item.key is not None:
-            found = box_file.lookup(item.key, BY_KEY)
+            found = assignment.lookup(item.key, BY_KEY)
     except ValueError as error:
         return replace(item, problem=f"boxes: {error}")
     except SharedBoxes as error:  # the image before this one may have got wrong boxes too

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from fastblur.codecs import SUFFIXES
+from fastblur.errors import FileError, UsageError
 from fastblur.pipeline.shards.folder import IMAGES, FolderShard
 from fastblur.pipeline.shards.interfaces import Item, Shard
 from fastblur.pipeline.shards.table import shard as tables
 from fastblur.pipeline.shards.tar import shard as tars
-from fastblur.pipeline.storage.paths import filesystem, is_url, open_file, plain
+from fastblur.pipeline.storage.paths import error_reason, filesystem, is_url, open_file, strip_file_scheme
 
 KINDS = {
     "images": SUFFIXES,
@@ -26,16 +27,16 @@ KIND_NAMES = {
     "webdataset": "tar file",
     "table": "Parquet or Arrow file",
 }
-FEW = 400  # images that threads have done when processes have just started
+FEW = 400  # images that threads finish in the time that processes take to start
 IMAGE_BYTES = 50_000  # what an image takes in a tar or table file, about
 
 
 class Source:
-    """The images of a folder tree or of one file: image, tar, Parquet and Arrow files, told by their names.
+    """The images of a folder tree or of one file: image, tar, Parquet and Arrow files, by their names.
 
-    Iterating lists the files anew, a folder at a time, sorted by name within each. Links to folders are not followed
-    and links that lead out of the tree are not read: both become items with a problem, as does a folder that cannot be
-    listed.
+    Each iteration lists the files again, a folder at a time, sorted by name within each. Links to folders are not
+    followed and links that lead out of the tree are not read: both become items with a problem, as does a folder that
+    cannot be listed.
 
     Args:
         path: the folder or file, or its URL.
@@ -55,15 +56,15 @@ class Source:
         self, path: Path | str, format: str | None = None, column: str | None = None, boxes: str | None = None
     ) -> None:
         if format not in (None, *KINDS):
-            raise ValueError(f"format is {format!r}, expected {', '.join(KINDS)} or none to tell it from the names")
-        path = plain(path)
+            raise UsageError(f"format is {format!r}, expected {', '.join(KINDS)} or none to tell it from the names")
+        path = strip_file_scheme(path)
         self.format, self.others = format, 0
         self._column, self._boxes = column, boxes
         self.path = str(path) if is_url(path) else os.path.abspath(path)
         self._tree: _Local | _Remote = _Remote(str(path)) if is_url(path) else _Local(Path(path))
         self.is_file, self.root = self._tree.file is not None, self._tree.root
         if self._tree.file is not None and not self.takes(self._tree.file):
-            raise ValueError(
+            raise UsageError(
                 f"SRC {str(path)!r} is no {KIND_NAMES[format]}, expected a name ending in "
                 + ", ".join(end for kind, ends in KINDS.items() if format in (None, kind) for end in ends)
             )
@@ -98,7 +99,7 @@ class Source:
             folders += reversed(below)
 
     def shards(self) -> Iterator[Shard]:
-        """Yield the shards: each tar and table file, and image files by the hundred in the order of the listing."""
+        """Yield the shards in the order of the listing: each tar and table file, and images in groups of about 200."""
         images: list[Item] = []
         folder = ""
         for item in self:
@@ -157,7 +158,7 @@ class _Local:
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
-            raise ValueError(f"SRC {str(path)!r} does not exist, expected a folder or a file")
+            raise UsageError(f"SRC {str(path)!r} does not exist, expected a folder or a file")
         absolute = Path(os.path.abspath(path))
         self.file = None if path.is_dir() else path.name
         self.root = absolute if path.is_dir() else absolute.parent
@@ -176,7 +177,7 @@ class _Local:
         try:
             status = os.stat(self.path(name))
         except OSError as error:
-            return f"gone: {error.strerror}"  # which reading it will say again
+            return f"gone: {error.strerror}"  # reading it will fail with the same
         return f"{status.st_size} {status.st_mtime_ns}"
 
     def regular(self, name: str) -> Item:
@@ -227,7 +228,9 @@ class _Remote:
         try:
             kind = self._system.info(path)["type"]
         except FileNotFoundError:
-            raise ValueError(f"SRC {url!r} does not exist, expected a folder or a file") from None
+            raise UsageError(f"SRC {url!r} does not exist, expected a folder or a file") from None
+        except OSError as error:
+            raise FileError(f"SRC {url!r} cannot be read: {error_reason(error)}") from error
         folder, _, name = path.rpartition("/")
         self.file = name if kind == "file" else None
         self._path = folder if kind == "file" else path
@@ -246,7 +249,7 @@ class _Remote:
         try:
             info: dict[str, Any] = self._system.info(f"{self._path}/{name}")
         except OSError as error:
-            return f"gone: {error}"  # which reading it will say again
+            return f"gone: {error}"  # reading it will fail with the same
         changed = next((info[key] for key in ("ETag", "etag", "md5Hash", "LastModified", "created") if key in info), "")
         return f"{info.get('size')} {changed}"
 

@@ -14,15 +14,32 @@ import torch
 from tests.conftest import ROOT
 from tests.kernels.backends import INTERPRETED
 
-pytest.importorskip("triton", reason="triton is absent (the extra fastblur[cuda])")
+triton = pytest.importorskip("triton", reason="triton is absent (the extra fastblur[cuda])")
 
 
-def run(*arguments, interpret):
+OTHERS = [path for path in os.environ.get("FASTBLUR_OTHER_TRITONS", "").split(os.pathsep) if path]
+"""Folders with other versions of Triton, made with `pip install --no-deps --target FOLDER triton==VERSION`."""
+
+ARCHITECTURES = (75, 80, 89, 90)
+
+
+def run(*arguments, interpret, first_path=None):
     environment = {**os.environ, "TRITON_INTERPRET": interpret, "OMP_NUM_THREADS": "1", "PYTEST_ADDOPTS": ""}
     environment = {name: value for name, value in environment.items() if not name.startswith("PYTEST_XDIST")}
+    if first_path is not None:
+        environment["PYTHONPATH"] = os.pathsep.join((first_path, environment.get("PYTHONPATH", "")))
     return subprocess.run(
         [sys.executable, "-m", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=420
     )
+
+
+def compiled(architecture, *arguments, first_path=None):
+    """What compile_cuda prints for a GPU of this architecture."""
+    pytest.importorskip("triton.backends.nvidia", reason="this triton has no NVIDIA compiler")
+    command = ("tests.kernels.cuda.compile_cuda", "--architecture", str(architecture), *arguments)
+    done = run(*command, interpret="0", first_path=first_path)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout)
 
 
 @pytest.mark.skipif(INTERPRETED, reason="the interpreter is on: the tests run by themselves")
@@ -34,17 +51,23 @@ def test_in_the_interpreter(name):
     assert " passed" in done.stdout
 
 
-def test_compiles_for_a_hopper_gpu():
-    """Every mode reaches machine code for sm_90, within 128 registers and spilling little."""
-    pytest.importorskip("triton.backends.nvidia", reason="this triton has no NVIDIA compiler")
-    done = run("tests.kernels.cuda.compile_cuda", "--few", interpret="0")
-    assert done.returncode == 0, done.stderr[-4000:]
-    usage = json.loads(done.stdout)
-    assert len(usage) >= 10
-    for name, taken in usage.items():
-        assert taken["registers"] <= 128, name
-        assert taken["spilled"] <= 256, (name, taken)
-        assert taken["shared"] <= 100_000, name
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_compiles_for_gpus_that_need_not_be_there(architecture):
+    """Every operator goes from a call to machine code, the way that a user's call goes."""
+    programs = compiled(architecture, "--few")["programs"]
+    assert len(programs) >= 10
+    for name, taken in programs.items():
+        assert taken["registers"] <= 255, name
+        assert taken["shared"] <= (100_000 if architecture >= 80 else 64_000), name
+
+
+@pytest.mark.skipif(not OTHERS, reason="FASTBLUR_OTHER_TRITONS names no folder with another Triton")
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("folder", OTHERS)
+def test_compiles_with_another_triton(folder, architecture):
+    printed = compiled(architecture, "--few", first_path=folder)
+    assert printed["triton"] != triton.__version__
+    assert len(printed["programs"]) >= 10
 
 
 def test_the_gpu_benchmark_runs_dry(tmp_path):

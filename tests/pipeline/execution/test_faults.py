@@ -31,6 +31,7 @@ from fastblur.pipeline.errors import RunStopped
 from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.summary import Summary, Tally
 from tests.pipeline.helpers import decoded, detail, encoded
+from tests.signals import default_signals
 
 RUNS = int(os.environ.get("FASTBLUR_FAULT_RUNS", "5"))
 COMMAND = [sys.executable, "-c", "from fastblur.cli import main; main()"]
@@ -180,6 +181,7 @@ def started(command: Sequence[str | bytes]) -> Iterator["subprocess.Popen[str]"]
     """A process in a group of its own, of which nothing is left at the end."""
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, encoding="utf-8",
+        preexec_fn=default_signals,
         errors="surrogateescape", env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8:strict"},
     )  # fmt: skip
     try:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from fastblur.annotations.readers import Boxes
+from fastblur.annotations.rows import checked_rows, shortened
+from fastblur.boxes import Boxes
 from fastblur.pipeline.shards.interfaces import Item
 
 BYTES, PATH = "bytes", "path"  # the fields of an image as Hugging Face's datasets write it
@@ -28,14 +28,15 @@ def image_column(schema: Any, given: str | None) -> str:
 
     Raises ValueError where there is none, or none such, or more than one.
     """
-    has = f"the table has the columns {', '.join(f'{field.name!r} ({_brief(field.type)})' for field in schema)}"
+    has = f"the table has the columns {', '.join(f'{field.name!r} ({shortened(str(field.type))})' for field in schema)}"
     if given is not None:
         if given not in schema.names:
             raise ValueError(f"no column is called {given!r}, {has}, expected one of them for --image-column")
         type = schema.field(given).type
         if not _is_binary(type) and not _is_image_struct(type):
             raise ValueError(
-                f"the image column {given!r} is of the type {_brief(type)}, expected binary or struct<bytes, path>"
+                f"the image column {given!r} is of the type {shortened(str(type))}, "
+                "expected binary or struct<bytes, path>"
             )
         return given
     found = [
@@ -54,7 +55,7 @@ def image_column(schema: Any, given: str | None) -> str:
     return str(found[0])
 
 
-def check_boxes(schema: Any, name: str) -> None:
+def check_box_column(schema: Any, name: str) -> None:
     """Raise ValueError where no column of this name has lists of boxes."""
     if name not in schema.names:
         raise ValueError(f"no column is called {name!r}, expected one of {', '.join(schema.names)} for the boxes")
@@ -68,7 +69,7 @@ def check_boxes(schema: Any, name: str) -> None:
             break
     if inner is None or not (pa.types.is_floating(inner) or pa.types.is_null(inner)):
         raise ValueError(
-            f"the boxes column {name!r} is of the type {_brief(type)}, expected list<list<double>> with "
+            f"the boxes column {name!r} is of the type {shortened(str(type))}, expected list<list<double>> with "
             "[x_min, y_min, x_max, y_max] relative to the image's sides"
         )
 
@@ -108,19 +109,13 @@ def items(prefix: str, first: int, images: Any, boxes: Any) -> Iterator[Item]:
         yield Item(name, data=data[place].as_py(), key=key, boxes=found, relative=boxes is not None)
 
 
-def _checked_boxes(boxes: list[list[float] | None] | None) -> Boxes:
+def _checked_boxes(boxes: list[list[float | None] | None] | None) -> Boxes:  # n rows of 4
     """Return a row's boxes, (n, 4) float32; raises ValueError."""
     if boxes is None:
         raise ValueError("the row has no boxes")
-    for box in boxes:
-        if box is None or len(box) != 4 or not all(_is_coordinate(value) for value in box):
-            raise ValueError(f"the row has the box {_brief(box)}, expected four finite numbers")
-    return np.array(boxes, np.float32).reshape(-1, 4)
-
-
-def _is_coordinate(value: float | None) -> bool:
-    # The bound keeps out NaN, infinity, and what float32 would make infinite.
-    return value is not None and abs(float(value)) < 1e9
+    # Half floats come as a type of NumPy's.
+    rows = [box and [None if value is None else float(value) for value in box] for box in boxes]
+    return checked_rows(rows, "the row")
 
 
 def _is_binary(type: Any) -> bool:
@@ -138,8 +133,3 @@ def _is_list(type: Any) -> bool:
 
 def _is_image_struct(type: Any) -> bool:
     return is_struct(type) and type.get_field_index(BYTES) >= 0 and _is_binary(type.field(BYTES).type)
-
-
-def _brief(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,4 +1,9 @@
-"""Tar files as streams of members: every header is kept as it was read, so that it can be written again unchanged."""
+"""Tar files as streams of members: every header is kept as it was read, so that it can be written again unchanged.
+
+Why not the standard library's tarfile: after the first member it takes a damaged or cut header for the end of the
+archive, and does not ask for the end mark, so that samples would be lost without a word; and it writes headers of its
+own. Single headers are parsed by it.
+"""
 
 import gzip
 import io
@@ -45,7 +50,7 @@ class Member:
 
 
 class TarReader:
-    """Reads a tar from its first byte to its last, once; compressed by gzip or not, told by its first bytes.
+    """Reads a tar from its first byte to its last, once; its first bytes say whether it is compressed by gzip.
 
     Iterating yields the members in their order; `read` gives the data of the one that was yielded last. Both raise
     ValueError where the tar is damaged or ends too early. A tar is whole only with its end mark, a block of zeros.
@@ -86,7 +91,7 @@ class TarReader:
         """Return the member's data."""
         pieces = [self._take(size) for size in _pieces(self._left)]
         self._left = 0
-        self._take(self._padding)  # lest the member should be called whole where the tar ends
+        self._take(self._padding)  # a member is not whole where the tar ends in its padding
         self._padding = 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -115,7 +120,7 @@ class TarReader:
                 more = head[-8]
         try:
             return _member(head, info)
-        except Exception as error:  # of the many kinds that senseless headers bring about
+        except Exception as error:  # of many kinds, for headers that make no sense
             raise ValueError(f"the tar has a header that makes no sense: {self._where} ({error})") from None
 
     def _payload(self, size: int, most: int) -> bytes:
@@ -157,7 +162,7 @@ class TarWriter:
         self._size = 0
 
     def write(self, head: bytes, size: int, data: bytes) -> None:
-        """Write a member whose headers say that it has `size` bytes; of another length, they are told the new one."""
+        """Write a member whose headers say that it has `size` bytes; data of another length is stated in them."""
         if len(data) != size:
             head = _resized(head, len(data))
         self._write(head)
@@ -172,10 +177,10 @@ class TarWriter:
             self._zip.close()
 
     def abandon(self) -> None:
-        """Let go of the file, which will not be whole."""
+        """Close the compressor; the file will not be whole."""
         with suppress(Exception):
             if self._zip is not None:
-                self._zip.close()  # lest it should try later
+                self._zip.close()  # so that it does not try when it is garbage collected
 
     def _write(self, data: bytes) -> None:
         self._file.write(data)
@@ -209,7 +214,7 @@ def _pieces(size: int) -> Iterator[int]:
 
 
 def _for_all(head: bytes) -> Member:
-    """Return the pax records for all members that follow; those that are let through do not tell how to read them."""
+    """Return the pax records for all members that follow; those that say how to read them are refused."""
     if re.search(rb"\d+ (path|size|linkpath|GNU\.sparse\.[a-z]+)=", head):
         raise ValueError("the tar has a header that makes no sense: one name or size for all members")
     return Member(head, "", 0, False, "")

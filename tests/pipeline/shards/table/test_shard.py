@@ -2,7 +2,6 @@
 
 import datetime
 import decimal
-import errno
 import io
 import json
 import pickle
@@ -16,19 +15,12 @@ import pytest
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 import pyarrow.parquet as pq  # noqa: E402
 
-from fastblur.pipeline.shards.interfaces import Batch, Item  # noqa: E402
+from fastblur.pipeline.shards.interfaces import Item  # noqa: E402
 from fastblur.pipeline.shards.table import shard as tables  # noqa: E402
 from fastblur.pipeline.shards.table.shard import TableShard, is_table_name  # noqa: E402
 from fastblur.pipeline.storage.paths import open_file  # noqa: E402
-from tests.pipeline.shards.table.table_cases import (  # noqa: E402
-    MemorySink,
-    arrow,
-    group_rows,
-    marked,
-    parquet,
-    read,
-    run,
-)
+from tests.pipeline.shards.shard_cases import marked  # noqa: E402
+from tests.pipeline.shards.table.table_cases import arrow, group_rows, parquet, read, run  # noqa: E402
 
 ROWS = 23
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -245,7 +237,7 @@ def test_paths_that_repeat_or_are_empty_or_no_text() -> None:
 
 
 def test_boxes_come_with_the_rows(photographs: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastblur.pipeline.shards.table.files.PIECE_ROWS", 3)  # several pieces in a row group
+    monkeypatch.setattr("fastblur.pipeline.shards.table.parquet.PIECE_ROWS", 3)  # several pieces in a row group
     rows = [[[0.1, 0.2, 0.5, 0.75], [0.0, 0.0, 1.0, 1.0]], [], None, [[0.1, float("nan"), 0.5, 0.6]], [[0.1, 0.2, 0.3]]]
     rows += [
         [[0.1, 0.2, 0.3, float("inf")]],
@@ -295,79 +287,3 @@ def test_a_shard_is_the_file(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(FileNotFoundError):
         next(shard.batches(8))
-
-
-class TestOutput:
-    """What the output makes of the sink."""
-
-    data = parquet(pa.table({"image": pa.array([bytes([n]) * 2000 for n in range(20)])}), row_group_size=5)
-
-    def shard(self) -> TableShard:
-        return TableShard("a/x.parquet", lambda: io.BytesIO(self.data), "")
-
-    def test_nothing_is_made_before_the_first_batch(self) -> None:
-        sink = MemorySink()
-        output = self.shard().output(sink)
-        assert sink.begun == []
-        output.abort()
-        assert sink.begun == sink.aborted == []
-
-    @pytest.mark.parametrize("batches", [1, 3])
-    def test_an_abort_leaves_nothing(self, batches: int) -> None:
-        sink = MemorySink()
-        output = self.shard().output(sink)
-        for batch, _ in zip(self.shard().batches(4), range(batches), strict=False):
-            output.put(batch, [item.data for item in batch.items])
-        output.abort()
-        assert sink.aborted == ["a/x.parquet"]
-        assert sink.files == {}
-
-    def test_a_shard_of_which_nothing_was_read_leaves_no_older_file(self) -> None:
-        sink = MemorySink({"a/x.parquet": b"older", "b": b"other"})
-        output = self.shard().output(sink)
-        assert not output.put(Batch([]), [])
-        output.commit()
-        assert sink.files == {"b": b"other"}
-
-    @pytest.mark.parametrize("error", [ValueError("it leads out"), OSError(errno.ENAMETOOLONG, "it leads out")])
-    def test_a_name_that_is_refused(self, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-        sink = MemorySink()
-
-        def refuse(name: str) -> None:
-            raise error
-
-        monkeypatch.setattr(sink, "create", refuse)
-        monkeypatch.setattr(sink, "remove", refuse)
-        output = self.shard().output(sink)
-        for batch in self.shard().batches(8):
-            results = [None, *(item.data for item in batch.items[1:])]
-            assert output.put(batch, results) == dict.fromkeys(range(1, len(results)), "write: it leads out")
-        output.commit()
-        assert sink.files == {}
-
-    def test_a_full_disk_is_an_error_of_the_system(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        sink = MemorySink()
-        output = self.shard().output(sink)
-
-        class Full(io.BytesIO):
-            def write(self, data: Any) -> int:
-                if self.tell() + len(data) > 15_000:
-                    raise OSError(errno.ENOSPC, "No space left on device")
-                return super().write(data)
-
-        real = sink.create
-
-        def create(name: str) -> Any:
-            new = real(name)
-            new.file = Full()
-            return new
-
-        monkeypatch.setattr(sink, "create", create)
-        batches = [(batch, [item.data for item in batch.items]) for batch in self.shard().batches(8)]
-        output.put(*batches[0])
-        output.put(*batches[1])
-        with pytest.raises(OSError, match="No space left") as caught:
-            output.put(*batches[2])
-        assert caught.value.errno == errno.ENOSPC
-        output.abort()
-        assert sink.aborted == ["a/x.parquet"]
