@@ -20,6 +20,7 @@ from fastblur.codecs import (
     stored_boxes,
     upright_rgb,
 )  # fmt: skip
+from fastblur.codecs.exif import ORIENTATION
 from fastblur.detectors import DEFAULT_DETECTOR, DetectorSettings, load_detector
 from fastblur.detectors.registry import network_of
 from fastblur.errors import UsageError
@@ -32,7 +33,6 @@ from fastblur.regions import Regions
 
 __all__ = ["HideFaces"]
 
-ORIENTATION = 0x0112  # EXIF's number for it
 MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
 
 

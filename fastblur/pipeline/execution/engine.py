@@ -65,14 +65,14 @@ class Engine(Protocol):
         """Return the parameters that decide the result, once it is known that the work can be done.
 
         Raises ValueError, TypeError, ImportError or OSError where the detector cannot be loaded, RunStopped where
-        nobody can start to work.
+        no worker starts.
         """
 
     def process(self, shards: Iterator[Shard], context: RunContext) -> None:
         """Do the shards; what the stages took is added to `context.stages` however this ends.
 
-        Raises RunStopped where the run cannot go on, KeyboardInterrupt after an interrupt, with whole files only
-        written.
+        Raises RunStopped where the run cannot go on, and KeyboardInterrupt after an interrupt. Either way every file
+        that was written is whole.
         """
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from fastblur.boxes import Boxes
 from fastblur.codecs import Picture, decode, decode_reduced, size_of, stored_boxes, upright_rgb
 from fastblur.errors import UsageError
 from fastblur.pipeline.errors import Failure
-from fastblur.pipeline.images.task import Decoded, Images, ImageTask, all_together, each_alone, guarded
+from fastblur.pipeline.images.task import Decoded, Images, ImageTask, Outcome, all_together, each_alone, guarded
 from fastblur.pipeline.storage.paths import read_file
 
 if TYPE_CHECKING:
@@ -71,8 +71,13 @@ class DetectionStages:
         item = image.item
         if item.problem is not None:
             raise Failure(item.problem)
+        if item.unsearched == "skip":
+            image.finish(Outcome.SKIPPED)
+            return
         most = 4 * self._max_pixels + HEADER_BYTES
         image.data = guarded("read", read_file, item.path, most) if item.data is None else item.data
+        if item.unsearched == "copy":
+            image.finish(Outcome.UNSEARCHED, image.data)
 
     def _decode(self, image: ImageTask) -> None:
         """Decode an image, no larger than needed where only the detector has to see it."""
@@ -152,11 +157,10 @@ def make_detect(
 
     Raises ValueError, ImportError or OSError as `load_detector` does.
     """
-    from fastblur.detectors import load_detector
+    from fastblur.detectors import DEFAULT_DETECTOR, load_detector
     from fastblur.pipeline.images.cuda_stream import DeviceStream
 
-    chosen: dict[str, Any] = {} if name is None else {"name": name}
-    detector = load_detector(**chosen, device=device, threshold=threshold, detect_size=size, threads=1)
+    detector = load_detector(name or DEFAULT_DETECTOR, device=device, threshold=threshold, detect_size=size, threads=1)
     stream = DeviceStream(device)
 
     def detect(images: "list[torch.Tensor]") -> "Regions":

@@ -25,7 +25,7 @@ def assigned(path: Path, root: Path, log: bool = False) -> BoxAssignment:
 
 def found_by(file: BoxAssignment, name: str, how: int = BY_NAME) -> Boxes | None:
     """Return an image's boxes."""
-    found = file.lookup(name, how)
+    found = file.lookup(name, how=how)
     return None if found is None else found[0]
 
 
