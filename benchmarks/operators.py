@@ -12,7 +12,6 @@
 How speed follows from sigma, threads and sizes: benchmarks.scaling.
 """
 
-import os
 import sys
 import tempfile
 from typing import Any
@@ -107,7 +106,7 @@ def start(repeat: int) -> dict[str, Any]:
 
     def fresh(code: str, **environment: str) -> float:
         program = f"import time; start = time.perf_counter(); {code}; print(time.perf_counter() - start)"
-        return float(checked([sys.executable, "-c", program], {**os.environ, **environment}))
+        return float(checked([sys.executable, "-c", program], **environment))
 
     imports = {"fastblur": "import fastblur; fastblur.blur", "torch, kornia": "import torch, kornia"}
     seconds = medians(values_in_turns({name: lambda code=code: fresh(code) for name, code in imports.items()}, repeat))
