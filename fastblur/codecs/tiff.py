@@ -25,7 +25,7 @@ from fastblur.codecs.exif import (
 )
 from fastblur.codecs.further_pictures import is_reduced
 from fastblur.codecs.picture import CodecError, DeepPixels, Picture, Pixels
-from fastblur.codecs.pillow_io import check_size, save, to_image, to_pixels
+from fastblur.codecs.pillow_io import check_size, let_decode, save, to_image, to_pixels
 
 _COLORS = {"1": "L", "L": "L", "P": "RGB", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK"}
 _COMPRESSIONS = {1: None, 5: "tiff_lzw", 32773: "packbits", 50000: "zstd", 34925: "lzma"}
@@ -81,6 +81,7 @@ def decode(data: bytes, max_pixels: int) -> Picture:
     patched = _patched(data, tags, order, deep)
     image = TiffImageFile(io.BytesIO(patched))
     check_size(image.width // 2 if deep else image.width, image.height, max_pixels)
+    let_decode(image.width, image.height)
     if image.mode not in _COLORS:
         raise CodecError(f"TIFF of mode {image.mode} is not supported, expected grey, palette, RGB or CMYK")
     color = _COLORS[image.mode]

@@ -12,7 +12,7 @@ from fastblur.codecs.embedded_images import xmp_mentions_image
 from fastblur.codecs.exif import clean_exif, orientation
 from fastblur.codecs.further_pictures import check_rest
 from fastblur.codecs.picture import CodecError, Picture, Pixels
-from fastblur.codecs.pillow_io import check_size, save, to_image, to_pixels
+from fastblur.codecs.pillow_io import check_size, let_decode, save, to_image, to_pixels
 
 _ANIMATION = 0x02  # among the flags of the chunk VP8X
 
@@ -28,6 +28,7 @@ def decode(data: bytes, max_pixels: int) -> Picture:
     """Decode a WebP of one frame."""
     check(data)
     check_size(*size(data), max_pixels)  # before Pillow, which takes memory for the canvas as it opens the file
+    let_decode(*size(data))
     image = WebPImageFile(io.BytesIO(data))
     if image.n_frames > 1:
         raise CodecError(f"an animated WebP of {image.n_frames} frames is not supported, expected one frame")
