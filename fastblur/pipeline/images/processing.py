@@ -3,8 +3,7 @@
 from typing import Any
 
 from fastblur.boxes import Boxes
-from fastblur.codecs import encode, size_of
-from fastblur.codecs.formats import format_of
+from fastblur.codecs import check, encode, size_of
 from fastblur.pipeline.boxes.checks import hiding_boxes, relative_boxes
 from fastblur.pipeline.errors import Failure
 from fastblur.pipeline.images.detection import DetectionStages
@@ -67,7 +66,7 @@ class HidingStages:
             given = " x ".join(map(str, item.size))
             raise Failure(f"boxes: they are of an image of {given} pixels, this one has {size[0]} x {size[1]}")
         if image.boxes is not None and len(image.boxes) == 0:
-            guarded("decode", format_of, image.data)  # raises for what is no image
+            guarded("decode", check, image.data)
             image.finish(Outcome.COPIED, image.data)
 
     def _relative(self, image: ImageTask) -> Boxes:
