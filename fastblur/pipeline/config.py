@@ -74,7 +74,7 @@ class RunConfig:
         """Return the configuration of a run.
 
         Args:
-            options: the arguments of `run` by their names, but `progress`.
+            options: arguments of `run` by their names, but `progress`.
 
         Raises UsageError as the class does, and where the device asked for is not there.
         """
@@ -82,12 +82,12 @@ class RunConfig:
         for name in ("source", "destination"):
             values[name] = strip_file_scheme(values[name])
         for name in ("boxes", "report"):
-            values[name] = None if values[name] is None else os.fspath(values[name])
-        values["image_columns"] = _several(values.pop("image_column"))
-        members = values["members"]
+            values[name] = None if values.get(name) is None else os.fspath(values[name])
+        values["image_columns"] = _several(values.pop("image_column", None))
+        members = values.get("members")
         values["members"] = _several(members.split(",") if isinstance(members, str) else members)
-        values["device"] = resolve_device(values["device"])
-        given = {name: options[name] for name in OPTION_NAMES if options[name] is not None}
+        values["device"] = resolve_device(values.get("device", "cpu"))
+        given = {name: options[name] for name in OPTION_NAMES if options.get(name) is not None}
         return cls(**values, method_options=given)
 
     def __post_init__(self) -> None:

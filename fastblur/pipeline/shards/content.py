@@ -61,8 +61,9 @@ _DRAWN = re.compile(rb"\s*(/\* XPM \*/|#define \w+_width\b|%!PS|P[1-3]\s)")
 
 
 def unsearched_kind(data: bytes, *, whole: bool = True) -> str | None:
-    """Return what a file is that holds or may hold images, for a message as "is a ZIP archive"; None for plain text, and for a
-    few bytes that are no image.
+    """Return what a file is that holds or may hold images, for a message as "is a ZIP archive".
+
+    None for plain text, and for fewer bytes than an image has.
 
     Args:
         data: its content, which is no image that can be decoded.
