@@ -68,8 +68,7 @@ DeviceOption = Annotated[
 ImageColumn = Annotated[
     list[str] | None,
     _option(
-        "Of Parquet and Arrow files, a column of images; may be given several times. Default: all columns that look like "
-        "images.",
+        "Of Parquet and Arrow files, a column of images; may be given several times. Default: all that look like it.",
         WORK,
     ),
 ]
@@ -85,8 +84,9 @@ Members = Annotated[
 OthersOption = Annotated[
     Others,
     _option(
-        "What happens to what may hold images and is not searched: archives, videos, arrays, other columns, images of "
-        "other formats. fail lists it as a failure, copy writes it as it is (also texts in folders), skip leaves it out.",
+        "What happens to what may hold images and is not searched: archives, videos, arrays, other columns, images "
+        "of other formats. fail lists it as a failure, copy writes it as it is (also texts in folders), skip leaves it "
+        "out.",
         WORK,
     ),
 ]
@@ -142,6 +142,14 @@ def run_command(
         _option(
             "Of Parquet and Arrow files, hide the boxes in this column, as \\[x_min, y_min, x_max, y_max] relative to "
             "the image's sides.",
+            WHAT,
+        ),
+    ] = None,
+    box_category: Annotated[
+        list[str] | None,
+        _option(
+            "With --boxes of COCO, a category whose boxes are hidden, by name or id; may be given several times. "
+            "Default: all.",
             WHAT,
         ),
     ] = None,
@@ -243,8 +251,9 @@ def run_command(
 
     A run that was stopped or killed continues when the same command is given again: DST/.fastblur keeps a journal.
 
-    Exit status: 0, 1 when an image failed, there was none or the run had to stop, 2 for wrong usage, 70 for a bug, 130 after Ctrl-C,
-    143 after SIGTERM. Where SIGINT was ignored when the command started, as in a script's background, it stays ignored.
+    Exit status: 0, 1 when an image failed, there was none or the run had to stop, 2 for wrong usage, 70 for a bug, 130
+    after Ctrl-C, 143 after SIGTERM. Where SIGINT was ignored when the command started, as in a script's background, it
+    stays ignored.
 
     A detector misses faces, and a blurred face can still be recognised by its surroundings: look at the result.
     """
@@ -263,6 +272,7 @@ def run_command(
                 threshold=threshold,
                 detect_size=detect_size,
                 boxes=boxes,
+                box_category=box_category,
                 box_column=box_column,
                 unlisted=unlisted,
                 method=method,

@@ -29,6 +29,7 @@ class RunConfig:
         source, destination: paths as the user gave them, or URLs.
         detector, threshold, detect_size: of the detector; None for its own.
         boxes: path of the boxes file, or None.
+        box_categories: of `boxes`, if that is COCO, the categories whose boxes are hidden; none for all.
         box_column: the column of tables with the boxes to hide, or None.
         unlisted: what happens to an image that `boxes` does not list; None for "fail".
         method: "blur", "pixelate" or "fill".
@@ -53,6 +54,7 @@ class RunConfig:
     threshold: float | None = None
     detect_size: int | None = None
     boxes: str | None = None
+    box_categories: tuple[str, ...] = ()
     box_column: str | None = None
     unlisted: str | None = None
     method: str = "blur"
@@ -83,6 +85,7 @@ class RunConfig:
             values[name] = strip_file_scheme(values[name])
         for name in ("boxes", "report"):
             values[name] = None if values.get(name) is None else os.fspath(values[name])
+        values["box_categories"] = _several(values.pop("box_category", None))
         values["image_columns"] = _several(values.pop("image_column", None))
         members = values.get("members")
         values["members"] = _several(members.split(",") if isinstance(members, str) else members)
@@ -119,6 +122,8 @@ class RunConfig:
     def _check_where_boxes_come_from(self) -> None:
         if self.boxes is not None and self.box_column is not None:
             raise UsageError("--boxes and --box-column were given, expected one of them")
+        if self.box_categories and self.boxes is None:
+            raise UsageError("--box-category has no effect without --boxes, expected it left out")
         if self.unlisted is not None and self.boxes is None:
             raise UsageError("--unlisted has no effect without --boxes, expected it left out")
         if not self.detects:
