@@ -32,12 +32,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.common.measure import DATA, ROOT, cpus, write_json
+from benchmarks.common.command import write_json
+from benchmarks.common.measure import DATA, ROOT
 from benchmarks.common.workloads import Photograph, load
 from fastblur.codecs import decode, encode
 from fastblur.codecs.jpeg_blocks import Refused, Rewritten, hide
 from fastblur.kernels.cpu.schedule import hide_in_arrays
 from fastblur.kernels.parameters import KernelParameters
+from fastblur.pipeline.execution.workers import default_workers
 from fastblur.recipes import RECIPES
 from tests import formula
 
@@ -199,7 +201,7 @@ def threads(faces: list[Photograph]) -> dict[str, Any]:
     """Return files a second of both routes, best of three."""
     work = faces * 4
     found: dict[str, Any] = {}
-    for count in sorted({1, 2, cpus()}):
+    for count in sorted({1, 2, default_workers()}):
         for name, route in (("rewritten", rewritten), ("encoded", encoded)):
             best = 0.0
             with ThreadPoolExecutor(count) as pool:

@@ -1,7 +1,8 @@
 """Hide faces in image tensors and image files at data-set scale.
 
-The names below are the whole public library. Each is imported when it is first used, so that `import fastblur` costs
-little more than `import torch`.
+Public is what docs/reference.md lists: the names below, and those in `__all__` of `fastblur.detectors`,
+`fastblur.transforms`, `fastblur.integrations.ray_data` and `fastblur.pipeline`. Each name below is imported when it is
+first used, so that `import fastblur` loads nothing else.
 """
 
 from importlib import import_module
@@ -11,8 +12,10 @@ from fastblur._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from fastblur.detectors import load_detector
+    from fastblur.errors import FastblurError, FileError, UsageError
     from fastblur.jpeg import hide_jpeg
     from fastblur.module import FaceBlur
+    from fastblur.need import MissingPackage
     from fastblur.ops import MaskedGaussianBlur2d, blur, fill, masked_blur2d, pixelate
     from fastblur.recipes import RECIPES, Recipe
     from fastblur.regions import Regions
@@ -28,15 +31,23 @@ _HOME = {
     "MaskedGaussianBlur2d": "fastblur.ops",
     "load_detector": "fastblur.detectors",
     "FaceBlur": "fastblur.module",
+    "FastblurError": "fastblur.errors",
+    "FileError": "fastblur.errors",
+    "UsageError": "fastblur.errors",
+    "MissingPackage": "fastblur.need",
     "hide_jpeg": "fastblur.jpeg",
 }
 
 __all__ = [
     "RECIPES",
     "FaceBlur",
+    "FastblurError",
+    "FileError",
     "MaskedGaussianBlur2d",
+    "MissingPackage",
     "Recipe",
     "Regions",
+    "UsageError",
     "blur",
     "fill",
     "hide_jpeg",

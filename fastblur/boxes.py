@@ -5,6 +5,9 @@ import numpy as np
 Boxes = np.ndarray
 """An image's boxes: (n, 4) float32, xyxy in pixels."""
 
+Size = tuple[int, int]
+"""An image's width and height in pixels."""
+
 MAX_COORDINATE = 1 << 24  # pixels; float32 holds every whole number up to here
 
 

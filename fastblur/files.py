@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from fastblur.need import need
+
 CHUNK = 1 << 20  # bytes read at a time
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 MODE = 0o666  # of a new file, from which the system takes the user's umask
@@ -18,9 +20,8 @@ Place = Callable[[str, str], None]
 
 def cache_folder() -> Path:
     """Return the user's cache folder of fastblur (it need not exist)."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("fastblur", appauthor=False)
+    path: Path = need("platformdirs", "run").user_cache_path("fastblur", appauthor=False)
+    return path
 
 
 def sha256(path: str | Path) -> str:

@@ -8,9 +8,11 @@ from numpy.typing import ArrayLike
 from fastblur.codecs import CodecError, decode, encode
 from fastblur.codecs.formats import format_of
 from fastblur.codecs.jpeg_blocks import Refused, hide
-from fastblur.options import Method
+from fastblur.kernels.parameters import KernelParameters
+from fastblur.method_options import operator_arguments
+from fastblur.options import MAX_PIXELS, Method
 from fastblur.pipeline.boxes.checks import hiding_boxes
-from fastblur.pipeline.images.methods import arguments_of, as_levels, in_arrays, parameters_of, parse_color
+from fastblur.pipeline.images.methods import as_levels, hide_on_cpu, parse_color
 
 COLORS = "L", "RGB", "CMYK"
 
@@ -21,7 +23,7 @@ def hide_jpeg(
     method: Method = "blur",
     *,
     blocks_only: bool = False,
-    max_pixels: int = 2**28,
+    max_pixels: int = MAX_PIXELS,
     **options: Any,
 ) -> bytes:
     """Hide boxes in a JPEG file: only the 8 x 8 blocks that the operator touches change.
@@ -69,7 +71,7 @@ def hide_jpeg(
     rows = rows.reshape(0, 4) if rows.size == 0 else rows
     if rows.ndim != 2 or rows.shape[1] != 4:
         raise ValueError(f"boxes have shape {rows.shape}, expected (n, 4)")
-    arguments, _ = arguments_of(method, **options)
+    arguments, _ = operator_arguments(method, **options)
     color = parse_color(arguments.pop("color")) if method == "fill" else None
     if not len(rows):
         return data
@@ -79,12 +81,13 @@ def hide_jpeg(
         return hiding_boxes(rows, height, width)
 
     try:
-        return hide(data, hiding, parameters_of(method, arguments), levels, max_pixels).data
+        return hide(data, hiding, KernelParameters.for_method(method, arguments), levels, max_pixels).data
     except Refused as reason:
         if blocks_only:
             raise CodecError(f"the JPEG cannot be rewritten block by block: it has {reason}") from None
     picture = decode(data, max_pixels=max_pixels)
     boxes_here = hiding(*picture.pixels.shape[:2])
-    levels_here = None if color is None else as_levels(color, picture.color)
-    in_arrays(method, arguments)([picture.pixels], [boxes_here], levels_here)
+    hide_on_cpu(method, arguments)(
+        [picture.pixels], [boxes_here], None if color is None else as_levels(color, picture.color)
+    )
     return encode(picture, picture.pixels)

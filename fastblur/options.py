@@ -10,7 +10,7 @@ from fastblur.errors import UsageError
 Method = Literal["blur", "pixelate", "fill"]
 """The operator that hides the faces."""
 
-Engine = Literal["auto", "processes", "threads", "ray"]
+EngineName = Literal["auto", "processes", "threads", "ray"]
 """Who does the work of a run."""
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -22,6 +22,9 @@ Format = Literal["images", "webdataset", "table"]
 Unlisted = Literal["fail", "copy", "detect"]
 """What happens to an image that the boxes file does not list; the first is the default."""
 
+Others = Literal["fail", "copy", "skip"]
+"""What happens to files that hold or may hold images and are not searched; the first is the default."""
+
 OnError = Literal["continue", "stop"]
 """What a failed image does to a run."""
 
@@ -30,6 +33,9 @@ OnRowError = Literal["drop", "raise"]
 
 DetectorEngine = Literal["torch", "onnx"]
 """What runs a detector's network."""
+
+MAX_PIXELS = 1 << 28
+"""Width times height above which an image is not decoded, unless the user says otherwise."""
 
 
 def choices(literal: Any) -> tuple[str, ...]:

@@ -29,9 +29,14 @@ class TestAtomicFile:
     def test_an_exception_leaves_what_was_there(self, tmp_path: Path) -> None:
         path = tmp_path / "a.bin"
         path.write_bytes(b"old")
-        with pytest.raises(RuntimeError, match="half way"), AtomicFile(path) as file:
-            file.write(b"new")
-            raise RuntimeError("half way")
+
+        def write_half() -> None:
+            with AtomicFile(path) as file:
+                file.write(b"new")
+                raise RuntimeError("half way")
+
+        with pytest.raises(RuntimeError, match="half way"):
+            write_half()
         assert path.read_bytes() == b"old"
         assert left_over(tmp_path) == {"a.bin"}
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from fastblur.annotations.json_stream import entries, object_of
-from fastblur.annotations.rows import NO_BOXES, Boxes, Size, as_boxes, brief, checked_rows, is_row
+from fastblur.annotations.rows import NO_BOXES, as_boxes, brief, checked_rows, is_row
+from fastblur.boxes import Boxes, Size
+from fastblur.errors import UsageError
 
 _CORNERS = ("x0", "y0", "x1", "y1")
 
@@ -29,11 +31,11 @@ def read_ilsvrc(path: str | Path) -> Iterator[tuple[str, Boxes]]:
     contains "..", or with a coordinate that is not a finite number.
     """
     if is_coco(path):
-        raise ValueError(f"boxes file {path} holds an object, expected a list of entries")
+        raise UsageError(f"boxes file {path} holds an object, expected a list of entries")
     for number, (_, entry) in enumerate(_stream(path, "the ILSVRC face annotations")):
         where = f"entry {number} of boxes file {path}"
         if not isinstance(entry, dict) or not {"url", "bboxes"} <= entry.keys():
-            raise ValueError(f'{where} is {brief(entry)}, expected {{"url": .., "bboxes": [..]}}')
+            raise UsageError(f'{where} is {brief(entry)}, expected {{"url": .., "bboxes": [..]}}')
         yield _checked_key(entry["url"], where), _checked_boxes(entry["bboxes"], where)
 
 
@@ -61,28 +63,28 @@ def read_coco(path: str | Path) -> Iterator[tuple[str, Boxes, Size | None]]:
         numbers[name] += 1
         if name == "images":
             if not isinstance(entry, dict) or not {"id", "file_name"} <= entry.keys():
-                raise ValueError(f'{where} is {brief(entry)}, expected {{"id": .., "file_name": ..}}')
+                raise UsageError(f'{where} is {brief(entry)}, expected {{"id": .., "file_name": ..}}')
             if not isinstance(entry["id"], (int, str)) or entry["id"] in keys:
-                raise ValueError(f"{where} has the id {brief(entry['id'])}, expected a number of its own")
+                raise UsageError(f"{where} has the id {brief(entry['id'])}, expected a number of its own")
             keys[entry["id"]] = _checked_key(entry["file_name"], where), _size(entry, where)
         else:
             if not isinstance(entry, dict) or not {"image_id", "bbox"} <= entry.keys():
-                raise ValueError(f'{where} is {brief(entry)}, expected {{"image_id": .., "bbox": [..]}}')
+                raise UsageError(f'{where} is {brief(entry)}, expected {{"image_id": .., "bbox": [..]}}')
             box = entry["bbox"]
             if not is_row(box):
-                raise ValueError(f"{where} has the bbox {brief(box)}, expected x, y, width and height")
+                raise UsageError(f"{where} has the bbox {brief(box)}, expected x, y, width and height")
             if not isinstance(entry["image_id"], (int, str)):
-                raise ValueError(f"{where} has the image_id {brief(entry['image_id'])}, expected an image's id")
+                raise UsageError(f"{where} has the image_id {brief(entry['image_id'])}, expected an image's id")
             x, y, width, height = box
             if width < 0 or height < 0:
-                raise ValueError(f"{where} has the bbox {brief(box)}, expected a width and height of 0 or more")
+                raise UsageError(f"{where} has the bbox {brief(box)}, expected a width and height of 0 or more")
             rows.setdefault(entry["image_id"], array("f")).extend((x, y, x + width, y + height))
     if not keys:
-        raise ValueError(f'boxes file {path} lists no images, expected {{"images": [..], "annotations": [..]}}')
+        raise UsageError(f'boxes file {path} lists no images, expected {{"images": [..], "annotations": [..]}}')
     if not numbers["annotations"]:
-        raise ValueError(f"boxes file {path} lists images but no annotations, expected those of all its images")
+        raise UsageError(f"boxes file {path} lists images but no annotations, expected those of all its images")
     for image in rows.keys() - keys.keys():
-        raise ValueError(f"boxes file {path} has annotations of the image {image!r}, expected it among the images")
+        raise UsageError(f"boxes file {path} has annotations of the image {image!r}, expected it among the images")
     for image in list(keys):  # what has been yielded is not kept
         (key, size), row = keys.pop(image), rows.pop(image, None)
         yield key, NO_BOXES if row is None else np.array(row, np.float32).reshape(-1, 4), size
@@ -101,7 +103,7 @@ def _stream(path: str | Path, expected: str) -> Iterator[tuple[str | None, Any]]
             yield entry
             number += 1
     except ValueError as error:  # UnicodeDecodeError among them
-        raise ValueError(
+        raise UsageError(
             f"boxes file {path} is not JSON or of another form at entry {number} ({error}), expected {expected}"
         ) from None
 
@@ -124,11 +126,11 @@ def read_detections(path: str | Path) -> Iterator[tuple[str, Boxes | None, Size 
             try:
                 entry = json.loads(line, object_pairs_hook=object_of)
             except (ValueError, RecursionError) as error:
-                raise ValueError(
+                raise UsageError(
                     f"{where} is not JSON ({str(error)[:80]}), expected the lines that fastblur detect writes"
                 ) from None
             if not isinstance(entry, dict) or "path" not in entry or not {"boxes", "error"} & entry.keys():
-                raise ValueError(f'{where} is {brief(entry)}, expected {{"path": .., "boxes": [..]}}')
+                raise UsageError(f'{where} is {brief(entry)}, expected {{"path": .., "boxes": [..]}}')
             key = _checked_key(entry["path"], where)
             boxes = None if "error" in entry else checked_rows(entry["boxes"], where)
             yield key, boxes, _size(entry, where)
@@ -140,27 +142,27 @@ def _size(entry: dict[str, Any], where: str) -> Size | None:
         return None
     for side in (width, height):
         if not isinstance(side, int) or isinstance(side, bool) or not 0 < side < 2**31:
-            raise ValueError(f"{where} has the width {brief(width)} and height {brief(height)}, expected pixels")
+            raise UsageError(f"{where} has the width {brief(width)} and height {brief(height)}, expected pixels")
     return width, height
 
 
 def _checked_key(key: Any, where: str) -> str:
     if not isinstance(key, str) or not key:
-        raise ValueError(f"{where} has the path {brief(key)}, expected a relative path")
+        raise UsageError(f"{where} has the path {brief(key)}, expected a relative path")
     if key.startswith(("/", "\\")) or key[1:2] == ":" or ".." in key.replace("\\", "/").split("/"):
-        raise ValueError(f'{where} has the path {brief(key)}, expected a relative path without ".."')
+        raise UsageError(f'{where} has the path {brief(key)}, expected a relative path without ".."')
     return key
 
 
 def _checked_boxes(boxes: Any, where: str) -> Boxes:
     if not isinstance(boxes, list):
-        raise ValueError(f"{where} has the bboxes {brief(boxes)}, expected a list")
+        raise UsageError(f"{where} has the bboxes {brief(boxes)}, expected a list")
     rows = []
     for box in boxes:
         if not isinstance(box, dict) or not box.keys() >= set(_CORNERS):
-            raise ValueError(f"{where} has the box {brief(box)}, expected x0, y0, x1 and y1")
+            raise UsageError(f"{where} has the box {brief(box)}, expected x0, y0, x1 and y1")
         row = [box[corner] for corner in _CORNERS]
         if not is_row(row):
-            raise ValueError(f"{where} has the box {brief(row)}, expected four finite numbers")
+            raise UsageError(f"{where} has the box {brief(row)}, expected four finite numbers")
         rows.append(row)
     return as_boxes(rows)

@@ -1,24 +1,22 @@
-"""Rows of box coordinates, checked; and names for the arrays that they become. Needs no torch, unlike Regions."""
+"""Rows of box coordinates as files and tables hold them: checked, and made into arrays."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Boxes = npt.NDArray[np.float32]
-"""(n, 4), xyxy, mostly in pixels of the stored image."""
-Size = tuple[int, int]
-"""Width and height in pixels."""
+from fastblur.boxes import MAX_COORDINATE, Boxes
+from fastblur.errors import UsageError
 
-MAX_COORDINATE = 1e9  # keeps out NaN, infinity, and what float32 would make infinite
 NO_BOXES: Boxes = np.zeros((0, 4), np.float32)
 NO_BOXES.setflags(write=False)  # one empty array stands for every image without a face
 
 
 def is_coordinate(value: Any) -> bool:
-    """Return whether a value is a number that can be a coordinate: finite, and no truth value."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < MAX_COORDINATE
+    """Return whether a value is a number that can be a coordinate, up to `MAX_COORDINATE`, and no truth value."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= MAX_COORDINATE  # NaN fails too
 
 
 def is_row(row: Any) -> bool:
@@ -39,10 +37,10 @@ def checked_rows(
     Raises ValueError where that is no list, or a row is not four finite numbers.
     """
     if not isinstance(rows, list):
-        raise ValueError(f"{where} has the boxes {brief(rows)}, expected a list")
+        raise UsageError(f"{where} has the boxes {brief(rows)}, expected a list")
     for row in rows:
         if not is_row(row):
-            raise ValueError(f"{where} has the box {brief(row)}, expected four finite numbers")
+            raise UsageError(f"{where} has the box {brief(row)}, expected four finite numbers")
     return as_boxes(rows)
 
 

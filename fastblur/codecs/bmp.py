@@ -1,4 +1,7 @@
-"""BMP files: no metadata but the resolution."""
+"""BMP files: no metadata but the resolution.
+
+The header of version 4 is written by hand, because Pillow writes none that makes the alpha channel count.
+"""
 
 import io
 import struct

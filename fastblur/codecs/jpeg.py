@@ -5,13 +5,12 @@ from functools import cache
 
 import numpy as np
 import simplejpeg
-from PIL import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from fastblur.codecs.exif import orientation
 from fastblur.codecs.jpeg_segments import APP14, Header, exif, kept_segments, quantisation_tables, read_header, segment
 from fastblur.codecs.picture import CodecError, Picture, Pixels
-from fastblur.codecs.pillow_io import check_size, save, to_image, to_pixels
+from fastblur.codecs.pillow_io import check_size, let_encode_at_least, save, to_image, to_pixels
 
 _PROGRESSIVE = (0xC2, 0xCA)
 _HUFFMAN_CODED = (0xC0, 0xC1, 0xC2)
@@ -66,7 +65,7 @@ def _decode_fast(data: bytes, color: str) -> Pixels | None:
     """Decode into an array without a copy; None if Pillow has to.
 
     simplejpeg gives the same pixels as Pillow but refuses a file at the first irregularity. Many such files are read
-    without harm by everyone else, and Pillow tells them from those that are cut short.
+    without harm by everyone else, and Pillow distinguishes them from those that are cut short.
     """
     if color not in _SIMPLEJPEG_COLORS:
         return None
@@ -123,9 +122,7 @@ def _encode_any(header: Header, pixels: Pixels, color: str) -> bytes:
     except OSError:
         if not progressive:
             raise
-        # libjpeg wants the whole of a progressive file in one buffer, whose size Pillow guesses from the pixels; fine
-        # tables make more. This is Pillow's own setting for it, and a larger buffer does no harm to later calls.
-        ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, 8 * pixels.size)
+        let_encode_at_least(8 * pixels.size)
         return save(image, "JPEG", **options)
 
 

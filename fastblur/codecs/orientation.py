@@ -21,12 +21,12 @@ _TO_UPRIGHT = {
 }
 
 
-def upright_rgb(picture: Picture) -> Pixels:
+def upright_rgb(picture: Picture) -> Pixels:  # (h, w, 3)
     """Return the picture as it is meant to be seen, (h, w, 3) uint8 RGB, C-contiguous, for a detector.
 
     The EXIF orientation is applied, grey and CMYK become RGB, and alpha is left out: what lies under transparent pixels
     is seen too, since whoever drops the alpha channel would see it. An upright RGB picture gives its own pixels, not
-    a copy: look at them, do not write.
+    a copy: they must not be written to.
     """
     pixels, color = picture.pixels, picture.color
     if color in ("L", "LA"):
@@ -51,6 +51,15 @@ def stored_boxes(boxes: Any, picture: Picture) -> NDArray[np.float32]:
 
     Returns: (n, 4) float32 xyxy, rows in the same order, always a new array.
     Raises ValueError for another shape.
+
+    Example:
+        >>> import numpy as np
+        >>> from fastblur.codecs import Picture, stored_boxes, upright_rgb
+        >>> picture = Picture(np.zeros((20, 30, 3), np.uint8), "JPEG", "RGB", 6, b"")
+        >>> upright_rgb(picture).shape
+        (30, 20, 3)
+        >>> stored_boxes([[0, 0, 5, 10]], picture)
+        array([[ 0., 15., 10., 20.]], dtype=float32)
     """
     upright = np.asarray(boxes, np.float32)
     if upright.ndim != 2 or upright.shape[1] != 4:

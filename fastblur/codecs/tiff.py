@@ -1,4 +1,7 @@
-"""TIFF files of one page: the pixels by Pillow, the metadata tag by tag from the source's directories (TIFF 6.0)."""
+"""TIFF files of one page: the pixels by Pillow, the metadata tag by tag from the source's directories (TIFF 6.0).
+
+Tags are copied by hand: Pillow turns their types into its own, and tifffile writes files in a layout of its own.
+"""
 
 import io
 import struct
@@ -6,7 +9,7 @@ import struct
 import numpy as np
 from PIL.TiffImagePlugin import TiffImageFile
 
-from fastblur.codecs.embedded_images import clean_photoshop, holds_image, shows_image
+from fastblur.codecs.embedded_images import clean_photoshop, contains_image, xmp_mentions_image
 from fastblur.codecs.exif import (
     CHILDREN,
     EXIF_IFD,
@@ -49,7 +52,7 @@ def decode(data: bytes, max_pixels: int) -> Picture:
         raise CodecError(f"{max(bits)}-bit TIFF is not supported, expected 8 bits a channel, unsigned")
     if 338 in tags and 1 in _numbers(tags[338], order, 0):
         raise CodecError("TIFF with premultiplied alpha is not supported, expected plain alpha")
-    image = TiffImageFile(io.BytesIO(_unturned(data, tags.get(ORIENTATION), order)))
+    image = TiffImageFile(io.BytesIO(_without_orientation(data, tags.get(ORIENTATION), order)))
     check_size(image.width, image.height, max_pixels)
     if image.mode not in _COLORS:
         raise CodecError(f"TIFF of mode {image.mode} is not supported, expected grey, palette, RGB or CMYK")
@@ -76,7 +79,7 @@ def encode(picture: Picture, pixels: Pixels) -> bytes:
     out = bytearray(coded)
     out[:4] = source[:4]
     layout = [_reordered(entry, byte_order(coded), order) for entry in written if entry.tag not in _KEPT]
-    kept = [entry for entry in map(_cleaned, entries) if entry.tag in _KEPT and _stays(entry)]
+    kept = [entry for entry in map(_cleaned, entries) if entry.tag in _KEPT and _keep_tag(entry)]
     struct.pack_into(order + "I", out, 4, _append_ifd(out, layout + kept, source, order, 0))
     return bytes(out)
 
@@ -94,7 +97,7 @@ def _append_ifd(out: bytearray, entries: list[Entry], source: bytes, order: str,
             except ValueError:
                 continue
             kind, length = 4, 1
-            offset = _append_ifd(out, [child for child in children if _stays(child)], source, order, entry.tag)
+            offset = _append_ifd(out, [child for child in children if _keep_tag(child)], source, order, entry.tag)
             value = struct.pack(order + "I", offset)
         elif len(value) > 4:
             value = struct.pack(order + "I", _append(out, value))
@@ -116,11 +119,11 @@ def _cleaned(entry: Entry) -> Entry:
     return entry._replace(kind=7 if entry.kind != 1 else 1, length=len(value), value=value)
 
 
-def _stays(entry: Entry) -> bool:
+def _keep_tag(entry: Entry) -> bool:
     if entry.tag == _XMP:
-        return not shows_image(entry.value)
+        return not xmp_mentions_image(entry.value)
     # A MakerNote points into itself from the start of the file, and it would lie elsewhere.
-    return entry.tag != MAKER_NOTE and bool(entry.value) and (entry.tag == _ICC or not holds_image(entry.value))
+    return entry.tag != MAKER_NOTE and bool(entry.value) and (entry.tag == _ICC or not contains_image(entry.value))
 
 
 def _reordered(entry: Entry, order: str, wanted: str) -> Entry:
@@ -137,7 +140,7 @@ def _numbers(entry: Entry | None, order: str, default: int) -> tuple[int, ...]:
     return struct.unpack(f"{order}{entry.length}{letter}", entry.value)
 
 
-def _unturned(data: bytes, entry: Entry | None, order: str) -> bytes:
+def _without_orientation(data: bytes, entry: Entry | None, order: str) -> bytes:
     """Return the file with orientation 1, for Pillow turns TIFF upright as it loads."""
     if entry is None:
         return data

@@ -1,11 +1,14 @@
-"""WebP files: read whichever way they were coded, written lossless."""
+"""WebP files: read whichever way they were coded, written lossless.
+
+Only the size is read by hand: Pillow takes memory for the canvas before it gives the size.
+"""
 
 import io
 import struct
 
 from PIL.WebPImagePlugin import WebPImageFile
 
-from fastblur.codecs import embedded_images as metadata
+from fastblur.codecs.embedded_images import xmp_mentions_image
 from fastblur.codecs.exif import clean_exif, orientation
 from fastblur.codecs.picture import CodecError, Picture, Pixels
 from fastblur.codecs.pillow_io import check_size, save, to_image, to_pixels
@@ -37,7 +40,7 @@ def encode(picture: Picture, pixels: Pixels) -> bytes:
         method=0,
         icc_profile=info.get("icc_profile", b""),
         exif=clean_exif(info.get("exif", b"")),
-        xmp=b"" if metadata.shows_image(xmp) else xmp,
+        xmp=b"" if xmp_mentions_image(xmp) else xmp,
     )
 
 

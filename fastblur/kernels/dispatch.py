@@ -14,7 +14,8 @@ from torch import Tensor
 from fastblur.kernels.cpu import refusal as cpu
 from fastblur.kernels.cuda import refusal as cuda
 from fastblur.kernels.kernel import Batch, Kernel
-from fastblur.recipes import Backend, check_choice
+from fastblur.options import check_choice
+from fastblur.recipes import Backend
 
 LOGGER = logging.getLogger("fastblur")
 

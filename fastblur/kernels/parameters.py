@@ -1,6 +1,6 @@
 """What blur, pixelate and fill come to, for kernels that do all three by the same steps."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastblur.kernels.constants import BLUR, FILL, MOSAIC
 from fastblur.recipes import Recipe, Shape
@@ -26,6 +26,13 @@ class KernelParameters(NamedTuple):
     ellipse: bool
     whole_image: bool
     blocks: int
+
+    @classmethod
+    def for_method(cls, method: str, arguments: dict[str, Any]) -> "KernelParameters":
+        """Return the parameters of a method by name, from the arguments of its operator without a color."""
+        if method == "blur":
+            return cls.for_blur(arguments["recipe"])
+        return (cls.for_pixelate if method == "pixelate" else cls.for_fill)(**arguments)
 
     @classmethod
     def for_blur(cls, recipe: Recipe) -> "KernelParameters":

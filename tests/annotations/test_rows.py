@@ -9,12 +9,12 @@ import pytest
 from fastblur.annotations.rows import NO_BOXES, as_boxes, brief, checked_rows, is_coordinate, is_row, shortened
 
 
-@pytest.mark.parametrize("value", [0, 1, -3, 0.5, 999_999_999, -1e8])
+@pytest.mark.parametrize("value", [0, 1, -3, 0.5, 1 << 24, -1.6e7])
 def test_numbers_are_coordinates(value: Any) -> None:
     assert is_coordinate(value)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e9, -(10**400), True, None, "1", [1], b"1"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 16_777_217, -(10**400), True, None, "1", [1]])
 def test_what_is_no_coordinate(value: Any) -> None:
     assert not is_coordinate(value)
 
@@ -27,9 +27,9 @@ def test_what_is_no_row(row: Any) -> None:
 
 
 def test_rows_become_an_array() -> None:
-    boxes = checked_rows([[1, 2, 3, 4.5], [-1, 0, 1e8, 2]], "x")
+    boxes = checked_rows([[1, 2, 3, 4.5], [-1, 0, 1e7, 2]], "x")
     assert boxes.dtype == np.float32
-    assert boxes.tolist() == [[1, 2, 3, 4.5], [-1, 0, 1e8, 2]]
+    assert boxes.tolist() == [[1, 2, 3, 4.5], [-1, 0, 1e7, 2]]
     assert checked_rows([], "x") is NO_BOXES
     assert as_boxes([]).shape == (0, 4)
     assert not NO_BOXES.flags.writeable

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastblur.annotations.readers import is_coco, read_coco, read_detections, read_ilsvrc
-from fastblur.annotations.rows import Boxes, Size
+from fastblur.boxes import Boxes, Size
+from fastblur.errors import FileError, UsageError
+from fastblur.pipeline.storage.paths import error_reason
 
 MANY = 10_000  # first folders of keys that are worth remembering
 
@@ -51,12 +53,13 @@ class BoxIndex:
         """Read a file as a stream.
 
         A name that ends in .jsonl is read as what `fastblur detect` writes, any other as ILSVRC face annotations or
-        COCO. Raises OSError and ValueError as the readers do, and ValueError for a key that comes twice.
+        COCO. Raises UsageError for content that does not fit or a key that comes twice, FileError where the system
+        refuses to read it.
         """
         names, name_ends, hashes, values = bytearray(), array("q", [0]), array("Q"), array("f")
         box_ends, unsearched, sizes = array("q", [0]), array("b"), array("i")
         folders: set[str] = set()
-        for key, boxes, size in _read(path):
+        for key, boxes, size in _readable(path):
             key = posixpath.normpath(key)
             first, slash, _ = key.partition("/")
             if slash and len(folders) <= MANY:
@@ -134,8 +137,15 @@ class BoxIndex:
         for at in np.flatnonzero(np.append(same, False) | np.append(False, same)):  # hardly any
             key = self.key(int(self.entries[at]))
             if key in keys:
-                raise ValueError(f"boxes file {path} names {key!r} twice, expected one entry an image")
+                raise UsageError(f"boxes file {path} names {key!r} twice, expected one entry an image")
             keys.add(key)
+
+
+def _readable(path: Path) -> Iterator[tuple[str, Boxes | None, Size | None]]:
+    try:
+        yield from _read(path)
+    except OSError as error:
+        raise FileError(f"boxes file {path} cannot be read: {error_reason(error)}") from error
 
 
 def _read(path: Path) -> Iterator[tuple[str, Boxes | None, Size | None]]:

@@ -19,7 +19,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from fastblur.pipeline.images.task import FAILED, HIDDEN, Opened
+from fastblur.errors import UsageError
+from fastblur.pipeline.images.task import ImageTask, Outcome
 from fastblur.pipeline.shards.interfaces import Shard
 from fastblur.pipeline.storage.sink import Sink
 from fastblur.pipeline.summary import COUNTS
@@ -56,7 +57,7 @@ class Journal:
         differing = [name for name in sorted(before.keys() | content.keys()) if before.get(name) != content.get(name)]
         if differing:
             told = ", ".join(f"{name} was {before.get(name)!r} and is {content.get(name)!r}" for name in differing)
-            raise ValueError(f"DST holds a run with other parameters ({told}), expected the same, or --overwrite")
+            raise UsageError(f"DST holds a run with other parameters ({told}), expected the same, or --overwrite")
         self.forget_failures()
         self._finished = {name.removesuffix(".jsonl") for name in names}
 
@@ -79,7 +80,7 @@ class Journal:
             if min(counts.values()) < 0:
                 raise ValueError
             images = map(json.loads, lines[1:] if head["failed"] else ())
-            failed = [(told["path"], told["reason"]) for told in images if told["fate"] == FAILED]
+            failed = [(told["path"], told["reason"]) for told in images if told["fate"] == Outcome.FAILED]
             failed += [(head["shard"], head["broken"])] if head["broken"] else []
         except (ValueError, KeyError, TypeError, OverflowError):
             self._sink.remove(f"{SHARDS}/{name}.jsonl")
@@ -91,7 +92,8 @@ class Journal:
     def finished_images(self, shard: Shard) -> list[str]:
         """Return the names of the images that an earlier run wrote of a finished shard; raises OSError."""
         lines = self._sink.read(f"{SHARDS}/{entry_name(shard)}.jsonl").splitlines()[1:]
-        return [told["path"] for told in map(json.loads, lines) if told["fate"] != FAILED]
+        written = (Outcome.HIDDEN, Outcome.COPIED)
+        return [told["path"] for told in map(json.loads, lines) if told["fate"] in written]
 
     def finish(self, shard: Shard, counts: dict[str, int], broken: str, lines: Iterable[bytes]) -> None:
         """Record a shard whose result is durable; raises OSError.
@@ -123,7 +125,7 @@ class Journal:
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
-            raise ValueError(
+            raise UsageError(
                 f"{self._sink.path(RUN)} is not a run's record, expected --overwrite to start over"
             ) from None
         return parameters
@@ -135,25 +137,31 @@ def entry_name(shard: Shard) -> str:
     return blake2b(b"\0".join(parts), digest_size=16).hexdigest()
 
 
-def count(images: Sequence[Opened]) -> dict[str, int]:
-    """Return the counts of images whose fates are decided."""
-    hidden = [one for one in images if one.fate == HIDDEN]
-    failed = sum(one.fate == FAILED for one in images)
+def count(images: Sequence[ImageTask]) -> dict[str, int]:
+    """Return the counts of finished images."""
+    hidden = [one for one in images if one.outcome is Outcome.HIDDEN]
+    failed, unsearched, skipped = (
+        sum(one.outcome is outcome for one in images)
+        for outcome in (Outcome.FAILED, Outcome.UNSEARCHED, Outcome.SKIPPED)
+    )
+    searched = len(images) - unsearched - skipped
     values = (
-        len(images),
+        searched,
         len(hidden),
         sum(len(one.boxes) for one in hidden if one.boxes is not None),
         sum(one.degenerate for one in hidden),
-        len(images) - len(hidden) - failed,
+        searched - len(hidden) - failed,
         failed,
+        unsearched,
+        skipped,
     )
     return dict(zip(COUNTS, values, strict=True))
 
 
-def journal_line(one: Opened) -> bytes:
+def journal_line(one: ImageTask) -> bytes:
     """Return an image's line."""
-    line: dict[str, Any] = {"path": one.item.name, "fate": one.fate}
-    if one.fate == FAILED:
+    line: dict[str, Any] = {"path": one.item.name, "fate": one.outcome}
+    if one.outcome is Outcome.FAILED:
         line["reason"] = one.reason
     elif one.boxes is not None:
         line["boxes"] = one.boxes.tolist()
@@ -180,7 +188,7 @@ def locked(root: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise ValueError(f"another run is writing to DST {str(root)!r}, expected it to have ended") from None
+        raise UsageError(f"another run is writing to DST {str(root)!r}, expected it to have ended") from None
     try:
         yield
     finally:

@@ -1,24 +1,14 @@
-"""How many workers, readers and images at once."""
+"""How many workers, readers, images and batches at once."""
 
 import os
 
 from fastblur.pipeline.storage.paths import is_url
 
-# Images that go through the detector at once. On the CPU a batch of more makes it no faster; the operator's share of
-# Python is what is saved, and more would leave workers idle at the end of a small folder.
+# Images that go through the detector at once. On the CPU a larger batch makes it no faster: what is saved is the
+# operator's share of Python, and more would leave workers idle at the end of a small folder.
 BATCH = {"cpu": 8, "cuda": 32}
+AHEAD = 3  # batches for each worker at once: one is read while another is worked on
 READERS = {"local": 2, "remote": 16}  # threads that wait for files
-
-
-def readers(source: str) -> int:
-    """Return how many threads read files of a source."""
-    return READERS["remote" if is_url(source) else "local"]
-
-
-def check_workers(workers: int | None) -> None:
-    """Raise ValueError for a number of workers that no machine has."""
-    if workers is not None and not 1 <= workers <= 1024:
-        raise ValueError(f"workers is {workers}, expected 1 to 1024")
 
 
 def default_workers() -> int:
@@ -27,3 +17,13 @@ def default_workers() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
         return os.cpu_count() or 1
+
+
+def readers(source: str) -> int:
+    """Return how many threads read files of a source, a path or URL."""
+    return READERS["remote" if is_url(source) else "local"]
+
+
+def max_in_flight(workers: int) -> int:
+    """Return how many batches may be between listing and writing: no worker waits for one, and memory is bounded."""
+    return AHEAD * workers + 4

@@ -1,103 +1,106 @@
-"""What is done to every image of a run: find its regions, hide them, encode."""
+"""The stages of a run: regions are found or given, hidden, and the images encoded."""
 
-from collections.abc import Callable
 from typing import Any
 
-from fastblur.annotations.rows import Boxes
+from fastblur.boxes import Boxes
 from fastblur.codecs import encode, size_of
 from fastblur.codecs.formats import format_of
 from fastblur.pipeline.boxes.checks import hiding_boxes, relative_boxes
 from fastblur.pipeline.errors import Failure
-from fastblur.pipeline.images.detection import Batches, Detect
+from fastblur.pipeline.images.detection import DetectionStages
 from fastblur.pipeline.images.methods import Hide
-from fastblur.pipeline.images.task import COPIED, HIDDEN, Hand, Images, Opened, on_images, step
+from fastblur.pipeline.images.task import Images, ImageStage, ImageTask, Outcome, all_together, each_alone, guarded
 
 
-class Work(Batches):
+class HidingStages:
     """Hides the regions of images.
 
-    An image has a result only when every step that looks for regions or hides them has succeeded.
+    An image has a result only where every stage that looks for regions or hides them has succeeded.
 
     Args:
-        detect, size, max_pixels: as `Batches` takes them.
+        detection: reads, decodes and searches the images.
         hide: hides boxes in the pixels of pictures.
     """
 
-    def __init__(self, detect: Detect | None, size: int | None, max_pixels: int, hide: Hide) -> None:
-        super().__init__(detect, size, max_pixels)
+    def __init__(self, detection: DetectionStages, hide: Hide) -> None:
+        self._detection = detection
         self._hide = hide
 
-    def stages(self, readers: int, device: str) -> list[tuple[str, Callable[[Hand], None], int]]:
-        """Return the stages in their order, each with how many threads it has of its own, 0 for the workers'."""
+    def stages(self, readers: int, device: str) -> list[ImageStage]:
+        """Return the stages in their order.
+
+        Args:
+            readers: threads that read files.
+            device: "cpu" or "cuda".
+        """
         own = 1 if device == "cuda" else 0  # a device takes one batch after the other
-        stages: list[tuple[str, Callable[[Images], None], int]] = [
-            ("read", self.read, readers),
-            ("decode", self.decode, 0),
-            *([("detect", self.search, own)] if self.detect is not None else []),
-            ("hide", self.hide, own),
-            ("encode", self.encode, 0),
+        search = [ImageStage("detect", self._detection.search, own)] if self._detection.detects else []
+        return [
+            ImageStage("read", self._detection.read, readers),
+            ImageStage("decode", self.decode),
+            *search,
+            ImageStage("hide", self.hide, own),
+            ImageStage("encode", self.encode),
         ]
-        return [(name, on_images(function), threads) for name, function, threads in stages]
 
-    def after_decoding(self) -> list[Callable[[Images], None]]:
-        """Return the stages that an image goes through when it has been decoded."""
-        return [self.search, self.hide, self.encode]
-
-    def open(self, one: Opened) -> None:
-        """Decode the image, unless boxes are given and there are none: then it is copied."""
-        item = one.item
-        one.boxes = self._checked_relative(one) if item.boxes is not None and item.relative else item.boxes
-        if one.boxes is None and self.detect is None:
-            raise Failure("boxes: none are given for this image")
-        if item.size is not None and sorted(item.size) != sorted(size := size_of(one.data)):  # seen upright or not
-            told = " x ".join(map(str, item.size))
-            raise Failure(f"boxes: they are of an image of {told} pixels, this one has {size[0]} x {size[1]}")
-        if one.boxes is None or len(one.boxes) > 0:
-            super().open(one)
-        else:
-            step("decode", format_of, one.data)  # a look at the format is enough
-            one.end(COPIED, one.data)
+    def decode(self, images: Images) -> None:
+        """Decode the images, but for those whose given boxes are none: they are copied."""
+        each_alone(self._check_given, images)
+        self._detection.decode(images, then=[self._detection.search, self.hide, self.encode])
 
     def hide(self, images: Images) -> None:
         """Hide the boxes of the images; those that have none are copied."""
-        for one in images:
-            self.attempt(self._choose, one)
-        self.together("hide", self._hide_all, [one for one in images if not one.fate])
+        each_alone(self._prepare, images)
+        all_together("hide", self._hide_all, [one for one in images if one.outcome is None])
 
     def encode(self, images: Images) -> None:
         """Encode the images in which something was hidden."""
-        for one in images:
-            self.attempt(self._encode, one)
+        each_alone(self._encode, images)
 
-    def _checked_relative(self, one: Opened) -> Boxes:
-        width, height = size_of(one.data)
+    def _check_given(self, image: ImageTask) -> None:
+        """Take the boxes that the image came with, checked against its size."""
+        item = image.item
+        image.boxes = self._relative(image) if item.boxes is not None and item.relative else item.boxes
+        if image.boxes is None and not self._detection.detects:
+            raise Failure("boxes: none are given for this image")
+        if item.size is not None and sorted(item.size) != sorted(size := size_of(image.data)):  # upright or stored
+            given = " x ".join(map(str, item.size))
+            raise Failure(f"boxes: they are of an image of {given} pixels, this one has {size[0]} x {size[1]}")
+        if image.boxes is not None and len(image.boxes) == 0:
+            guarded("decode", format_of, image.data)  # raises for what is no image
+            image.finish(Outcome.COPIED, image.data)
+
+    def _relative(self, image: ImageTask) -> Boxes:
+        width, height = size_of(image.data)
         if width * height == 0:
-            step("decode", self.decoded, one.data)  # which says what is wrong with it
-            raise Failure("decode: the image's size cannot be told")
-        boxes: Boxes = step("boxes", relative_boxes, one.item.boxes, height, width)
+            self._detection.decoded(image.data)  # says what is wrong with it
+            raise Failure("decode: the image's size is unknown")
+        boxes: Boxes = guarded("boxes", relative_boxes, image.item.boxes, height, width)
         return boxes
 
-    def _choose(self, one: Opened) -> None:
-        assert one.boxes is not None
-        if len(one.boxes) == 0:
-            one.end(COPIED, one.data)
+    def _prepare(self, image: ImageTask) -> None:
+        assert image.boxes is not None
+        assert image.decoded is not None
+        if len(image.boxes) == 0:
+            image.finish(Outcome.COPIED, image.data)
             return
-        if one.reduced is not None:
-            one.picture = step("decode", self.decoded, one.data)
-        assert one.picture is not None
-        hiding = step("boxes", hiding_boxes, one.boxes, *one.picture.pixels.shape[:2])
-        one.boxes, one.degenerate = hiding, len(one.boxes) - len(hiding)
+        if image.decoded.scale is not None:
+            image.decoded.picture, image.decoded.scale = self._detection.decoded(image.data), None
+        hiding = guarded("boxes", hiding_boxes, image.boxes, *image.decoded.picture.pixels.shape[:2])
+        image.boxes, image.degenerate = hiding, len(image.boxes) - len(hiding)
 
-    def _hide_all(self, images: list[Opened]) -> None:
-        """Hide the boxes of every image in its pixels."""
-        for one in images:
-            if one.touched:  # by a call that failed half-way
-                one.picture = self.decoded(one.data)
-            one.touched = True
-        pictures: Any = [one.picture for one in images]
-        boxes: Any = [one.boxes for one in images]
+    def _hide_all(self, images: list[ImageTask]) -> None:
+        pictures = []
+        for image in images:
+            assert image.decoded is not None
+            if image.decoded.touched:  # by a call that failed half-way
+                image.decoded.picture = self._detection.decoded(image.data)
+            image.decoded.touched = True
+            pictures.append(image.decoded.picture)
+        boxes: Any = [image.boxes for image in images]
         self._hide(pictures, boxes)
 
-    def _encode(self, one: Opened) -> None:
-        assert one.picture is not None
-        one.end(HIDDEN, step("encode", encode, one.picture, one.picture.pixels))
+    def _encode(self, image: ImageTask) -> None:
+        assert image.decoded is not None
+        picture = image.decoded.picture
+        image.finish(Outcome.HIDDEN, guarded("encode", encode, picture, picture.pixels))

@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+from fastblur.errors import FileError, UsageError
 from fastblur.files import NEW_FILE, AtomicFile, atomic_write
 
 TEMPORARY = ".fastblur/tmp"
@@ -25,7 +26,7 @@ class LocalSink:
         alone: whether one image is all that is written.
         rename: the name of that image if it gets another one, else None.
 
-    Raises OSError where the folder cannot be made or written.
+    Raises FileError where the folder cannot be made or written.
     """
 
     def __init__(self, root: Path, *, alone: bool = False, rename: str | None = None) -> None:
@@ -37,14 +38,14 @@ class LocalSink:
         self._folders = {"": str(root)}
         for folder in (root / TEMPORARY, root / os.path.dirname(TEMPORARY)):
             if folder.is_symlink():
-                raise ValueError(f"{str(folder)!r} is a link, expected a folder: what is in it is removed")
+                raise UsageError(f"{str(folder)!r} is a link, expected a folder: what is in it is removed")
         try:
             os.makedirs(self._temporary, exist_ok=True)
             probe = self._new()
             os.close(os.open(probe, NEW_FILE, 0o600))
             os.unlink(probe)
         except OSError as error:
-            raise OSError(f"DST {str(root)!r} cannot be written: {error.strerror}") from error
+            raise FileError(f"DST {str(root)!r} cannot be written: {error.strerror}") from error
 
     def clean(self) -> None:
         """Remove what killed runs have left half done; no other run may be writing."""

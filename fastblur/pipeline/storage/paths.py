@@ -4,6 +4,9 @@ import errno
 import os
 from typing import Any, BinaryIO, cast
 
+from fastblur.errors import UsageError
+from fastblur.need import MissingPackage, need
+
 # Errors about one name. Any other error of the system is about the folder or disk, and every file would meet it.
 _NAME_ERRORS = {
     errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ, errno.ELOOP
@@ -34,16 +37,15 @@ def strip_file_scheme(path: str | os.PathLike[str]) -> str:
 def filesystem(url: str) -> tuple[Any, str]:
     """Return fsspec's file system for a URL, and the path in it.
 
-    Raises ImportError where fsspec, or what it needs for this kind of URL, is not installed.
+    Raises MissingPackage where fsspec, or what it needs for this kind of URL, is not installed.
     """
+    fsspec = need("fsspec.core", "remote")
     try:
-        from fsspec.core import url_to_fs
-    except ImportError:
-        raise ImportError(f"{url} needs the package fsspec, expected it installed (fastblur[remote])") from None
-    try:
-        system, path = url_to_fs(url)
+        system, path = fsspec.url_to_fs(url)
+    except ImportError as error:
+        raise MissingPackage(f"{url} needs a package that is missing ({error}), expected it installed") from None
     except ValueError as error:
-        raise ValueError(f"{url!r} cannot be opened ({error}), expected a path or a URL that fsspec knows") from None
+        raise UsageError(f"{url!r} cannot be opened ({error}), expected a path or a URL that fsspec knows") from None
     return system, path.rstrip("/")
 
 

@@ -2,8 +2,8 @@
 
     python -m tests.kernels.cuda.compile_cuda [--few] [--only TITLE] [--architecture 90] [--loops]
 
-calls the operators as a user does, with a driver that launches nothing, and prints one JSON object: for each variant and
-program registers a thread, bytes spilled, bytes of shared memory and instructions. Triton must not be in its
+calls the operators as a user does, with a driver that launches nothing, and prints one JSON object: for each variant
+and program registers a thread, bytes spilled, bytes of shared memory and instructions. Triton must not be in its
 interpreter, so tests run this in a process of its own.
 """
 

