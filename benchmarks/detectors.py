@@ -45,7 +45,7 @@ from benchmarks.common.stages import REST, median_stages
 from fastblur.detectors import DetectorName, load_detector
 from fastblur.detectors.weights import WEIGHTS, places
 from fastblur.options import choices
-from fastblur.pipeline.execution.workers import default_workers
+from fastblur.pipeline.execution.concurrency import default_workers
 
 MIN_SCORE = 0.05  # score at which detectors run to be judged at every threshold
 SIZES = (320, 480, 640)

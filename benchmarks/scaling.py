@@ -33,7 +33,7 @@ from benchmarks.common.command import parser, scratch_folder, write_json
 from benchmarks.common.measure import in_turns, medians, seconds_on_threads, values_in_turns
 from benchmarks.common.workloads import SIZE, Workload, draw_faces, load
 from benchmarks.peers.kornia_full_frame import filtered
-from fastblur.pipeline.execution.workers import default_workers
+from fastblur.pipeline.execution.concurrency import default_workers
 
 Side = tuple[Callable[[], Any], int]  # what is timed, and how many images it does
 Points = dict[Any, dict[str, Side]]  # the sides of every point of an axis

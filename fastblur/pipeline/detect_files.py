@@ -18,9 +18,9 @@ from fastblur.files import AtomicFile
 from fastblur.options import MAX_PIXELS, Device, Others
 from fastblur.pipeline.config import RunConfig, check_workers, resolve_device
 from fastblur.pipeline.errors import until_interrupted
+from fastblur.pipeline.execution.concurrency import BATCH, default_workers, max_in_flight, readers
 from fastblur.pipeline.execution.journal import count
 from fastblur.pipeline.execution.stages import Stage, Stages
-from fastblur.pipeline.execution.workers import BATCH, default_workers, max_in_flight, readers
 from fastblur.pipeline.images.detection import DetectionStages, check_detector_options, make_detect
 from fastblur.pipeline.images.task import Images, ImageTask, Outcome
 from fastblur.pipeline.progress import Show, ticking
@@ -135,7 +135,7 @@ def detect(
             Stage("read", searched.read, readers(opened.path)),
             Stage("decode", lambda images: searched.decode(images, then=[searched.search, writer.write])),
             Stage("detect", searched.search),
-            Stage("list", writer.write),
+            Stage("write", writer.write),
             Stage("end", writer.end),
         ]
         line = Stages(stages, workers, max_in_flight(workers), partial(torch.set_num_threads, 1))

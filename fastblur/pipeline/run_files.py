@@ -7,9 +7,9 @@ from pathlib import Path
 
 from fastblur.detectors import DetectorName
 from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Others, Unlisted
-from fastblur.pipeline.boxes.assignment import BoxAssignment
+from fastblur.pipeline.boxes.assign import assign_boxes
 from fastblur.pipeline.boxes.box_index import BoxIndex
-from fastblur.pipeline.boxes.lookup import assign_boxes
+from fastblur.pipeline.boxes.matching import BoxAssignment
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.destination import Destination, check_destination, check_remote_destination
 from fastblur.pipeline.errors import RunStopped, stopping_the_run, until_interrupted

@@ -63,7 +63,7 @@ class DetectionStages:
         """Find the boxes of the images of which they are not known."""
         all_together("detect", self._search, [one for one in images if one.outcome is None and one.boxes is None])
 
-    def decoded(self, data: bytes) -> Picture:
+    def decode_full(self, data: bytes) -> Picture:
         """Return the image in full size; raises Failure."""
         return guarded("decode", partial(decode, max_pixels=self._max_pixels), data)
 
@@ -85,7 +85,7 @@ class DetectionStages:
         if self._size is not None and image.boxes is None:
             reduced = guarded("decode", decode_reduced, image.data, self._size, self._max_pixels)
         if reduced is None:
-            image.decoded = Decoded(self.decoded(image.data))
+            image.decoded = Decoded(self.decode_full(image.data))
         else:
             (width, height), (h, w) = size_of(image.data), reduced.pixels.shape[:2]
             image.decoded = Decoded(reduced, scale=(width / w, height / h))
