@@ -168,5 +168,5 @@ class DetectSummary:
 
 
 def exit_status(interrupted: int, failed: int, images: int) -> int:
-    """Return a command's exit status: 128 + the signal that interrupted it, 1 if some image failed or there was none."""
+    """Return a command's exit status: 128 + the signal that interrupted it, 1 if an image failed or there was none."""
     return 128 + interrupted if interrupted else int(failed > 0 or images == 0)

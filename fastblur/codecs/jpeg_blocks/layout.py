@@ -178,8 +178,8 @@ def _sampling(sizes: tuple[tuple[int, int], ...]) -> tuple[list[Any], NDArray[np
     """
     h, v = max(s[0] for s in sizes), max(s[1] for s in sizes)
     units = []
-    if sizes[0] != (h, v) or len(set(sizes[1:3])) > 1 or sizes[3:] not in ((), (sizes[0],)):
-        raise Refused("sampling factors of no usual kind, expected both chroma components alike and the others full")
+    if sizes[0] != (h, v) or len(set(sizes[1:3])) > 1:
+        raise Refused("sampling factors of no usual kind, expected the first component in full and the next two alike")
     for cx, cy in dict.fromkeys(sizes):
         if h % cx or v % cy or (h // cx, v // cy) not in _UNITS:
             raise Refused(f"sampling factors {cx}, {cy} beside {h}, {v}, expected 4:4:4, 4:2:2, 4:4:0, 4:2:0 or 4:1:1")
