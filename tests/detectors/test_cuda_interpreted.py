@@ -8,6 +8,8 @@ import torch
 from tests.kernels.backends import INTERPRETED
 from tests.kernels.cuda.test_interpreted import run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(INTERPRETED, reason="the interpreter is on: the tests run by themselves")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there: the tests run on it by themselves")

@@ -14,6 +14,8 @@ import torch
 from tests.conftest import ROOT
 from tests.kernels.backends import INTERPRETED
 
+pytestmark = pytest.mark.slow
+
 triton = pytest.importorskip("triton", reason="triton is absent (the extra fastblur[cuda])")
 
 
