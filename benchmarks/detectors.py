@@ -41,8 +41,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.judging import BATCH, Picture, detected, faces_of, judged, mosaics, read_photos, read_sample, spread
-from benchmarks.measure import DATA, cpus, in_turns, medians, write_json
+from benchmarks.common.accuracy import (
+    BATCH,
+    Picture,
+    detected,
+    faces_of,
+    judged,
+    mosaics,
+    read_photos,
+    read_sample,
+    spread,
+)
+from benchmarks.common.measure import DATA, cpus, in_turns, medians, write_json
 from fastblur.detectors import NETWORKS, Detector, load_detector
 from fastblur.detectors import detector as base
 from fastblur.detectors.weights import WEIGHTS, places

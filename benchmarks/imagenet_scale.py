@@ -7,8 +7,8 @@
   only those with faces have anything done to them. Floor: the pixels of all supports read and written once, at the
   bandwidth that copying memory reaches with as many threads. Peer: the Pillow recipe on as many threads.
 - boxes: the command `fastblur run --boxes --recipe ilsvrc` on a folder tree, from JPEG files to JPEG files. Floor: what
-  must be done (benchmarks.jobs), in as many processes. Peer: the Pillow script, one process as it was; the result file
-  also has it divided between as many processes, and the floor of decoding and encoding every image.
+  must be done (common/baselines.py), in as many processes. Peer: the Pillow script, one process as it was; the
+  result file also has it divided between as many processes, and the floor of decoding and encoding every image.
 - detect: the command `fastblur run --recipe ilsvrc` with its default detector on the same tree. Floor: as in boxes.
   Peer: the deface command on 100 photographs.
 
@@ -43,9 +43,9 @@ from typing import Any
 import numpy as np
 
 import fastblur
-from benchmarks.jobs import deface, plant, seconds
-from benchmarks.measure import DATA, ROOT, copy_bandwidth, cpus, resident, write_json
-from benchmarks.workloads import Photograph, Workload, load
+from benchmarks.common.baselines import deface, plant, seconds
+from benchmarks.common.measure import DATA, ROOT, copy_bandwidth, cpus, resident, write_json
+from benchmarks.common.workloads import Photograph, Workload, load
 from fastblur.pipeline.progress import shown
 from fastblur.pipeline.summary import Tally
 

@@ -26,11 +26,11 @@ import numpy as np
 import torch
 
 import fastblur
-from benchmarks.measure import DATA, ROOT, cpus, in_turns, medians, write_json
+from benchmarks.common.measure import DATA, ROOT, cpus, in_turns, medians, write_json
+from benchmarks.common.workloads import Photograph, load
 from benchmarks.peers import described
 from benchmarks.peers import found as peers_found
 from benchmarks.peers.kornia_full_frame import filtered, soft_mask
-from benchmarks.workloads import Photograph, load
 from tests import formula
 
 

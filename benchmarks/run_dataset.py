@@ -6,8 +6,8 @@
 Sources are copies of the images in DATA; every output goes to a new folder of SCRATCH (/dev/shm leaves the disk out).
 
 - boxes: 2,000 images, boxes given. `fastblur run --boxes` as a process, and what its summary says without the start,
-  beside the sides of benchmarks.jobs: the floors `decode and encode` every image and `what must be done`, with as many
-  processes, and the `Pillow script`, which is one.
+  beside the sides of common/baselines.py: the floors `decode and encode` every image and `what must be done`, with as
+  many processes, and the `Pillow script`, which is one.
 - detect: 500 images. `fastblur run` as a process beside the command of deface 1.5 (Gaussian blur, its own threshold and
   its default use of all processors).
 - memory: the largest sum of the resident memory of all processes of the command (pages shared count in parts), at 2,000
@@ -33,9 +33,9 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks.jobs import deface, plant, seconds
-from benchmarks.measure import DATA, ROOT, cpus, resident, write_json
-from benchmarks.workloads import Photograph, load
+from benchmarks.common.baselines import deface, plant, seconds
+from benchmarks.common.measure import DATA, ROOT, cpus, resident, write_json
+from benchmarks.common.workloads import Photograph, load
 
 FASTBLUR = [sys.executable, "-m", "fastblur", "run"]
 

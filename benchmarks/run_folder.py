@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.measure import DATA, cpus, write_json
+from benchmarks.common.measure import DATA, cpus, write_json
 from fastblur.annotations.readers import read_ilsvrc
 from fastblur.codecs import decode, encode
 from fastblur.pipeline import run

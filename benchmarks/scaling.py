@@ -32,10 +32,10 @@ import torch
 
 import fastblur
 from benchmarks import peers
-from benchmarks.jobs import plant
-from benchmarks.measure import DATA, ROOT, cpus, in_turns, medians, write_json
+from benchmarks.common.baselines import plant
+from benchmarks.common.measure import DATA, ROOT, cpus, in_turns, medians, write_json
+from benchmarks.common.workloads import SIZE, Workload, faces, load
 from benchmarks.peers.kornia_full_frame import filtered
-from benchmarks.workloads import SIZE, Workload, faces, load
 
 Side = tuple[Callable[[], Any], int]  # what is timed, and how many images it does
 SAME = {name: peer for name, peer in peers.found()[0].items() if peer.SAME and name != "fastblur"}

@@ -31,7 +31,7 @@ import torch
 from PIL import Image
 from scipy.io import loadmat
 
-from benchmarks.measure import write_json
+from benchmarks.common.measure import write_json
 from fastblur.detectors import NETWORKS, Detector, load_detector
 
 SETTINGS = ("easy", "medium", "hard")

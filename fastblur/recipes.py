@@ -1,15 +1,15 @@
-"""Recipe: a named set of blur parameters."""
+"""Recipe: a named set of blur parameters; and the values that the operators' options may have."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Shape = Literal["box", "ellipse"]
 Scope = Literal["region", "image"]
+BorderType = Literal["replicate", "reflect", "constant", "circular"]
+Backend = Literal["cpu", "cuda", "reference"]
 
-
-FARTHEST = 1 << 24  # pixels; float32 counts no farther one by one
-MOST_BLOCKS = 1 << 16
-LARGEST = 100  # times the face: what lies beyond is everywhere the same, and the work grows without need
+MAX_BLOCKS = 1 << 16
+MAX_FRACTION = 100  # of d: a larger blur looks the same everywhere, and takes more work
 
 
 @dataclass(frozen=True)
@@ -34,30 +34,27 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("strength", "margin", "feather"):
-            value = getattr(self, name)
-            check_fraction(name, value)
-        for name, allowed in (("shape", ("box", "ellipse")), ("scope", ("region", "image"))):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, allowed))}")
+            check_fraction(name, getattr(self, name))
+        check_choice("shape", self.shape, Shape)
+        check_choice("scope", self.scope, Scope)
 
 
 def check_fraction(name: str, value: Any) -> None:
-    """Raise ValueError unless `value` is a number from 0 to `LARGEST`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LARGEST:
-        raise ValueError(f"{name} is {value!r}, expected a number from 0 to {LARGEST}")
+    """Raise ValueError unless `value` is a number from 0 to `MAX_FRACTION`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_FRACTION:
+        raise ValueError(f"{name} is {value!r}, expected a number from 0 to {MAX_FRACTION}")
 
 
-def check_shape(shape: str) -> None:
-    """Raise ValueError unless `shape` is "box" or "ellipse"."""
-    if shape not in ("box", "ellipse"):
-        raise ValueError(f"shape is {shape!r}, expected 'box' or 'ellipse'")
+def check_choice(name: str, value: Any, choices: Any) -> None:
+    """Raise ValueError unless `value` is one of those of the Literal type `choices`."""
+    if value not in get_args(choices):
+        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, get_args(choices)))}")
 
 
 def check_blocks(blocks: int) -> None:
-    """Raise ValueError unless `blocks` is an int from 1 to `MOST_BLOCKS`."""
-    if isinstance(blocks, bool) or not isinstance(blocks, int) or not 1 <= blocks <= MOST_BLOCKS:
-        raise ValueError(f"blocks is {blocks!r}, expected an int from 1 to {MOST_BLOCKS}")
+    """Raise ValueError unless `blocks` is an int from 1 to `MAX_BLOCKS`."""
+    if isinstance(blocks, bool) or not isinstance(blocks, int) or not 1 <= blocks <= MAX_BLOCKS:
+        raise ValueError(f"blocks is {blocks!r}, expected an int from 1 to {MAX_BLOCKS}")
 
 
 RECIPES: dict[str, Recipe] = {

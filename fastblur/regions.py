@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastblur.boxes import check_boxes
+
 
 @dataclass(frozen=True, eq=False)
 class Regions:
@@ -66,7 +68,7 @@ class Regions:
             scores: a list with (n_i,) scores for each image, or None.
             device: where the Regions go.
 
-        Raises ValueError for rows that are not four finite numbers or scores that do not match.
+        Raises ValueError for rows that are not four finite numbers up to 2^24, or scores that do not match.
         """
         rows = [_as_rows(b, i) for i, b in enumerate(boxes)]
         most = max((len(r) for r in rows), default=0)
@@ -74,10 +76,9 @@ class Regions:
         for i, r in enumerate(rows):
             if len(r):
                 padded[i, : len(r)] = r
-        if not np.isfinite(padded).all():
-            i, row, _ = np.argwhere(~np.isfinite(padded))[0].tolist()
-            raise ValueError(f"image {i} has a region {padded[i, row].tolist()}, expected finite coordinates")
-        counts = torch.from_numpy(np.array([len(r) for r in rows], np.int64)).to(device)
+        lengths = np.array([len(r) for r in rows], np.int64)
+        check_boxes(padded, lengths)
+        counts = torch.from_numpy(lengths).to(device)
         padded_scores = None
         if scores is not None:
             if len(scores) != len(rows):

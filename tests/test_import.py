@@ -37,7 +37,7 @@ def test_import_loads_nothing_else():
 def test_regions_and_recipes_need_no_kernel():
     extras, ours, threads = loaded_after("from fastblur import Regions, Recipe, RECIPES")
     assert extras == []
-    assert ours == ["fastblur", "fastblur._version", "fastblur.recipes", "fastblur.regions"]
+    assert ours == ["fastblur", "fastblur._version", "fastblur.boxes", "fastblur.recipes", "fastblur.regions"]
     assert threads == 1
 
 

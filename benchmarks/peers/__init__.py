@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from benchmarks.measure import versions
+from benchmarks.common.measure import versions
 
 
 class Peer(Protocol):

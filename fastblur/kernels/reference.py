@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 from torch.special import ndtr
 
+from fastblur.kernels.constants import ALPHA_SUPPORT, MIN_BLOCK, MIN_SIGMA
 from fastblur.kernels.kernel import Batch
 from fastblur.recipes import Recipe
 from fastblur.regions import Regions
 
 TRUNCATE = 6.0  # deviations at which the direct Gaussian ends
-SUPPORT = 3.0  # deviations of the feather at which alpha ends
 
 
 class Region(NamedTuple):
@@ -40,7 +40,7 @@ def blur(images: Batch, regions: Regions, recipe: Recipe, out: Batch | None = No
         layers = []
         for region in _regions(boxes, image, recipe.margin, recipe.scope):
             alpha = _alpha(region, image, recipe.feather * region.scale, recipe.shape)
-            layers.append((alpha, _gaussian_where(alpha, image, max(0.5, recipe.strength * region.scale))))
+            layers.append((alpha, _gaussian_where(alpha, image, max(MIN_SIGMA, recipe.strength * region.scale))))
         return _composite(image, layers)
 
     return _each(images, regions, one, out)
@@ -54,7 +54,7 @@ def pixelate(
     def one(image: Tensor, boxes: list[list[float]]) -> Tensor:
         layers = []
         for region in _regions(boxes, image, margin, "region"):
-            side = max(2, ceil(max(region.x1 - region.x0, region.y1 - region.y0) / blocks))
+            side = max(MIN_BLOCK, ceil(max(region.x1 - region.x0, region.y1 - region.y0) / blocks))
             layers.append((_alpha(region, image, 0.0, shape), _mosaic(region, image, side)))
         return _composite(image, layers)
 
@@ -113,7 +113,7 @@ def _alpha(region: Region, image: Tensor, deviation: float, shape: str) -> Tenso
         distance = _ellipse_distance(x, y, region)
         alpha = ndtr(-distance / deviation) if deviation > 0 else (distance <= 0).double()
         # Off the axes of a thin ellipse the first-order distance is too small, so the support is cut as for a box.
-        reach = SUPPORT * deviation
+        reach = ALPHA_SUPPORT * deviation
         near = (x >= region.x0 - reach) & (x <= region.x1 + reach) & (y >= region.y0 - reach) & (y <= region.y1 + reach)
         alpha = torch.where(near & (distance <= reach), alpha, 0.0)
     return alpha.to(image.dtype)
@@ -125,7 +125,7 @@ def _soft_interval(x: Tensor, low: float, high: float, size: int, deviation: flo
     if deviation == 0:
         return ((x >= low) & (x <= high)).double()
     alpha = ndtr((x - low) / deviation) - ndtr((x - high) / deviation)
-    near = (x >= low - SUPPORT * deviation) & (x <= high + SUPPORT * deviation)
+    near = (x >= low - ALPHA_SUPPORT * deviation) & (x <= high + ALPHA_SUPPORT * deviation)
     return torch.where(near, alpha, 0.0)
 
 

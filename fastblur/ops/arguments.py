@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastblur.boxes import check_boxes
 from fastblur.kernels.dispatch import device_of
 from fastblur.kernels.kernel import Batch, Images
 from fastblur.ops.overlap import _check_memory
-from fastblur.recipes import FARTHEST
 from fastblur.regions import Regions
 
 AnyImages = TypeVar("AnyImages", bound=Images)
@@ -76,12 +76,7 @@ def as_regions(regions: Any, batch: Batch, single: bool) -> Regions:
     # On other devices the check would wait for the device, and a graph cannot branch on what it finds.
     if regions.device.type == "cpu" and not torch.compiler.is_compiling():
         boxes, counts = regions.boxes.detach().numpy(), regions.counts.numpy()
-        sane = np.abs(boxes) <= FARTHEST  # false for NaN too
-        if not sane.all():
-            counted = np.arange(boxes.shape[1]) < counts[:, None]
-            for image, region in np.argwhere(counted & ~sane.all(2)):
-                row = boxes[image, region].tolist()
-                raise ValueError(f"image {image} has a region {row}, expected finite coordinates up to {FARTHEST} px")
+        check_boxes(boxes, counts)
         if ((counts < 0) | (counts > boxes.shape[1])).any():
             raise ValueError(f"Regions counts are {counts.tolist()}, expected 0 to {boxes.shape[1]} as the boxes")
     return cast(Regions, regions)

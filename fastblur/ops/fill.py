@@ -9,7 +9,7 @@ from torch import Tensor
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.kernels.kernel import Batch
 from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like
-from fastblur.recipes import check_fraction, check_shape
+from fastblur.recipes import Shape, check_choice, check_fraction
 
 
 def fill(
@@ -42,7 +42,7 @@ def fill(
     """
     check_fraction("margin", margin)
     check_fraction("feather", feather)
-    check_shape(shape)
+    check_choice("shape", shape, Shape)
     batch = as_batch(images)
     placed = as_regions(regions, batch, single=getattr(images, "ndim", 4) == 3)
     target = as_out(out, images, batch)

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from fastblur.kernels.dispatch import device_of, pick_kernel
 from fastblur.kernels.kernel import Batch, Images
 from fastblur.ops.arguments import AnyImages, as_batch, as_out, like
-
-BORDER_TYPES = ("replicate", "reflect", "constant", "circular")
+from fastblur.recipes import BorderType, check_choice
 
 
 def masked_blur2d(
@@ -41,8 +40,7 @@ def masked_blur2d(
     >>> masked_blur2d(torch.rand(2, 3, 8, 8), torch.ones(2, 1, 8, 8), 1.5).shape
     torch.Size([2, 3, 8, 8])
     """
-    if border_type not in BORDER_TYPES:
-        raise ValueError(f"border_type is {border_type!r}, expected one of {', '.join(map(repr, BORDER_TYPES))}")
+    check_choice("border_type", border_type, BorderType)
     batch = as_batch(images)
     masks = _as_mask(mask, batch, images)
     sigmas = _as_sigma(sigma, batch)

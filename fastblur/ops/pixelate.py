@@ -4,7 +4,7 @@ from typing import Any
 
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like
-from fastblur.recipes import check_blocks, check_fraction, check_shape
+from fastblur.recipes import Shape, check_blocks, check_choice, check_fraction
 
 
 def pixelate(
@@ -39,7 +39,7 @@ def pixelate(
     """
     check_blocks(blocks)
     check_fraction("margin", margin)
-    check_shape(shape)
+    check_choice("shape", shape, Shape)
     batch = as_batch(images)
     placed = as_regions(regions, batch, single=getattr(images, "ndim", 4) == 3)
     target = as_out(out, images, batch)

@@ -1,4 +1,4 @@
-"""The benchmarks' own house: peers, workloads, whole jobs, runs at scale, comparison and report."""
+"""The benchmarks' own house: peers, workloads, whole jobs, runs at scale, comparison and page."""
 
 import json
 import subprocess
@@ -11,8 +11,10 @@ import pytest
 
 pytest.importorskip("cv2", reason="the peers need the package opencv, which is absent")
 
-from benchmarks import compare, imagenet_scale, jobs, peers, report
-from benchmarks.workloads import ILSVRC_IMAGES, ILSVRC_WITH_FACES, Workload, load, packaged
+from benchmarks import compare, imagenet_scale, peers
+from benchmarks.common import baselines
+from benchmarks.common.workloads import ILSVRC_IMAGES, ILSVRC_WITH_FACES, Workload, load, packaged
+from benchmarks.report import page
 from tests import formula
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,12 +63,12 @@ def test_the_workload_is_the_test_data_where_they_are(shared: Path, tmp_path: Pa
 
 
 def test_the_sides_of_whole_jobs_do_their_work(tmp_path: Path, workload: Workload) -> None:
-    assert jobs.plant(tmp_path, workload.stream(60), 40) == 60
+    assert baselines.plant(tmp_path, workload.stream(60), 40) == 60
     assert len(list((tmp_path / "images").rglob("*.JPEG"))) == 60
     for side in ("every", "needed", "pillow"):
-        assert jobs.seconds(side, tmp_path, 50, 2) > 0
+        assert baselines.seconds(side, tmp_path, 50, 2) > 0
     with pytest.raises(SystemExit, match="ended with 1"):
-        jobs.seconds("nothing", tmp_path, 50, 2)
+        baselines.seconds("nothing", tmp_path, 50, 2)
 
 
 FIELDS = {
@@ -159,23 +161,23 @@ def test_files_without_turns_are_refused(
 
 
 def test_the_page_says_what_the_newest_results_say() -> None:
-    results = report.newest(ROOT / "benchmarks" / "results")
+    results = page.newest(ROOT / "benchmarks" / "results")
     assert "operators" in results
-    assert (ROOT / "docs" / "benchmarks.md").read_text("utf-8") == report.page(results)
+    assert (ROOT / "docs" / "benchmarks.md").read_text("utf-8") == page.page(results)
     readme = (ROOT / "README.md").read_text("utf-8")
-    assert report.in_short(results) in readme
-    assert report.with_figures(readme, results) == readme
+    assert page.in_short(results) in readme
+    assert page.with_figures(readme, results) == readme
 
 
 def test_of_two_results_the_newer_one_counts(tmp_path: Path) -> None:
     for name, date, seconds in (("a", "2026-01-02", 1), ("b", "2026-01-01", 2)):
         record = {"command": "python -m benchmarks.run_folder", "date": date, "seconds": seconds}
         (tmp_path / f"{name}.json").write_text(json.dumps(record))
-    assert report.newest(tmp_path)["run_folder"]["seconds"] == 1
+    assert page.newest(tmp_path)["run_folder"]["seconds"] == 1
 
 
 def test_every_suite_runs() -> None:
-    command = [sys.executable, "-m", "pytest", "benchmarks", "-q", "--benchmark-disable", "-k"]
+    command = [sys.executable, "-m", "pytest", "benchmarks/suites", "-q", "--benchmark-disable", "-k"]
     command += ["JPEG or fill or opencv_area or nms or (test_faces and 1) or dtype"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]

@@ -165,7 +165,7 @@ def test_parameters_of_pixelate_and_fill():
         for margin in (-0.1, NAN, INF, "x"):
             with raises(ValueError, f"margin is {margin!r}, expected a number from 0 to 100"):
                 operator(IMAGES, ROWS, margin=margin)
-        with raises(ValueError, "shape is 'round', expected 'box' or 'ellipse'"):
+        with raises(ValueError, "shape is 'round', expected one of 'box', 'ellipse'"):
             operator(IMAGES, ROWS, shape="round")
     with raises(ValueError, "feather is -1, expected a number from 0 to 100"):
         fastblur.fill(IMAGES, ROWS, feather=-1)

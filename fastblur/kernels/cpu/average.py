@@ -7,9 +7,9 @@ from math import exp
 
 import numpy as np
 
+from fastblur.kernels.constants import CIRCULAR, CONSTANT, REFLECT, REPLICATE
 from fastblur.kernels.cpu.compiled import compiled, row_at
 
-REPLICATE, REFLECT, CONSTANT, CIRCULAR = range(4)
 PIECE = 2048  # elements filtered together
 
 

@@ -4,9 +4,10 @@ from math import erfc, sqrt
 
 import numpy as np
 
-from fastblur.kernels.cpu.average import REPLICATE, make_grids
+from fastblur.kernels.constants import ALPHA_SUPPORT, REPLICATE
+from fastblur.kernels.cpu.average import make_grids
 from fastblur.kernels.cpu.compiled import compiled, copy_row, row_at, stored, take
-from fastblur.kernels.cpu.plan import BAND, REGION, SUPPORT, plan, plan_bands
+from fastblur.kernels.cpu.plan import BAND, REGION, plan, plan_bands
 
 BOX, MASK = 0, 1
 NORMAL_STEPS = 4096
@@ -216,7 +217,7 @@ def _ellipse_alpha(r, y, channels, out):
         u = (r.x0 + i + 0.5 - (r.left + r.right) / 2) / a
         k0, k1 = sqrt(u * u + v * v), sqrt((u / a) ** 2 + (v / b) ** 2)
         distance = k0 * (k0 - 1) / k1 if k1 > 0 else -min(a, b)
-        if distance > SUPPORT * r.feather:
+        if distance > ALPHA_SUPPORT * r.feather:
             value = 0.0
         elif r.feather > 0:
             value = _normal(-distance / r.feather)

@@ -8,7 +8,8 @@ import numpy as np
 from numba import carray, njit, types
 from numba.extending import intrinsic, overload
 
-SOURCES = tuple((s.st_mtime, s.st_size) for s in (path.stat() for path in sorted(Path(__file__).parent.glob("*.py"))))
+FILES = [*sorted(Path(__file__).parent.glob("*.py")), Path(__file__).parent.parent / "constants.py"]
+SOURCES = tuple((stat.st_mtime, stat.st_size) for stat in map(Path.stat, FILES))
 
 
 def compiled(function: Callable[..., Any]) -> Any:

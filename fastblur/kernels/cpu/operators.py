@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
-from fastblur.kernels.cpu.average import CIRCULAR, CONSTANT, REFLECT, REPLICATE
+from fastblur.kernels.constants import BORDERS
 from fastblur.kernels.cpu.blend import MASK
 from fastblur.kernels.cpu.plan import IMAGE, REGION, mask_bounds, plan_axes
 from fastblur.kernels.cpu.schedule import (
@@ -30,7 +30,6 @@ from fastblur.kernels.kernel import Batch
 from fastblur.recipes import Recipe
 from fastblur.regions import Regions
 
-BORDERS = {"replicate": REPLICATE, "reflect": REFLECT, "constant": CONSTANT, "circular": CIRCULAR}
 LIKE: dict[torch.dtype, np.ndarray] = {torch.uint8: BYTES, torch.float32: np.empty(0, np.float32)}
 """The loops are compiled for the dtype of these; halves are worked on as float32."""
 

@@ -7,6 +7,7 @@ from math import ceil, floor, sqrt
 
 import numpy as np
 
+from fastblur.kernels.constants import ALPHA_SUPPORT, MIN_BLOCK, MIN_RADIUS, MIN_SIGMA, SIGMA_PER_STEP
 from fastblur.kernels.cpu.compiled import compiled, row_at
 
 IMAGE = np.dtype(
@@ -27,9 +28,7 @@ scratch); the grown box, the feather's deviation in pixels and the sigma left to
 BAND = np.dtype([(name, np.int64) for name in ("image", "first", "last", "x0", "y0", "x1", "y1")])
 """Rows y0..y1 of one group: regions order[first..last], whose supports overlap, blended together."""
 
-RATIO = 2.25  # least sigma over step
 TRUNCATE = 3.0  # deviations at which the taps end
-SUPPORT = 3.0  # deviations of the feather at which alpha ends
 BAND_ROWS = 128
 
 
@@ -64,8 +63,8 @@ def plan(images, boxes, counts, strength, margin, feather, ellipse, whole_image,
             r.left, r.top, r.right, r.bottom = x0 - margin * d, y0 - margin * d, x1 + margin * d, y1 + margin * d
             r.feather = feather * scale
             r.ellipse = ellipse
-            r.x0, r.x1 = _support(r.left, r.right, width, SUPPORT * r.feather)
-            r.y0, r.y1 = _support(r.top, r.bottom, height, SUPPORT * r.feather)
+            r.x0, r.x1 = _support(r.left, r.right, width, ALPHA_SUPPORT * r.feather)
+            r.y0, r.y1 = _support(r.top, r.bottom, height, ALPHA_SUPPORT * r.feather)
             if r.x0 >= r.x1 or r.y0 >= r.y1:
                 continue
             if blocks > 0:
@@ -73,7 +72,7 @@ def plan(images, boxes, counts, strength, margin, feather, ellipse, whole_image,
             elif blocks < 0:
                 _plan_color(r, height, width)
             else:
-                sigma = max(0.5, strength * scale)
+                sigma = max(MIN_SIGMA, strength * scale)
                 plan_axes(r, sigma, sigma)
             n += 1
     return n
@@ -110,8 +109,8 @@ def plan_axes(r, sigma_x, sigma_y):
 @compiled
 def _steps(sigma):
     """Return the step of the grid, the taps on each side of it and the deviation that is still missing, in cells."""
-    step = max(np.int64(1), np.int64(sigma / RATIO))
-    reach = max(np.int64(2), np.int64(ceil(TRUNCATE * sigma / step)))
+    step = max(np.int64(1), np.int64(sigma / SIGMA_PER_STEP))
+    reach = max(np.int64(MIN_RADIUS), np.int64(ceil(TRUNCATE * sigma / step)))
     if step == 1:
         return step, reach, sigma
     # What averaging over `step` pixels and the spline (variance 1/4 cell) do not bring.
@@ -121,7 +120,7 @@ def _steps(sigma):
 
 @compiled
 def _plan_mosaic(r, blocks):
-    side = max(np.int64(2), np.int64(ceil(max(r.right - r.left, r.bottom - r.top) / blocks)))
+    side = max(np.int64(MIN_BLOCK), np.int64(ceil(max(r.right - r.left, r.bottom - r.top) / blocks)))
     r.step_x, r.step_y, r.reach_x, r.reach_y, r.spline = side, side, 0, 0, 0
     left, top = np.int64(floor(r.left)), np.int64(floor(r.top))
     r.first_x, r.first_y = left + (r.x0 - left) // side * side, top + (r.y0 - top) // side * side

@@ -12,10 +12,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from fastblur.kernels.cpu.average import REPLICATE, make_grids
+from fastblur.boxes import check_boxes
+from fastblur.kernels.constants import REPLICATE
+from fastblur.kernels.cpu.average import make_grids
 from fastblur.kernels.cpu.blend import BOX, blend_bands, copy_images, work_on_images
 from fastblur.kernels.cpu.plan import BAND, IMAGE, REGION, plan, plan_bands
-from fastblur.recipes import FARTHEST, Recipe
+from fastblur.recipes import Recipe
 
 SMALL = 1 << 19  # elements of work under which a second thread costs more than it brings
 CHUNKS = 4  # pieces of work for each thread
@@ -53,7 +55,7 @@ def hide_in_arrays(
         parameters: as `of_blur`, `of_pixelate` or `of_fill` gives them.
         color: (C,) or (1,) float32 in 0..255, to fill with.
 
-    Raises ValueError for other images, or a coordinate beyond `FARTHEST`.
+    Raises ValueError for other images, or a coordinate that `check_boxes` refuses.
     """
     most = max((len(rows) for rows in boxes), default=0)
     padded, counts = np.zeros((len(images), most, 4), np.float32), np.array([len(rows) for rows in boxes], np.int64)
@@ -64,9 +66,8 @@ def hide_in_arrays(
         height, width, channels = image.shape
         address, row = image.ctypes.data, width * channels
         table[i] = (address, address, height, width, 1, channels, 0, row, 0, row, 0, 0)
-        if not (np.abs(rows) <= FARTHEST).all():  # NaN too
-            raise ValueError(f"image {i} has the regions {rows.tolist()}, expected coordinates up to {FARTHEST} px")
         padded[i, : len(rows)] = rows
+    check_boxes(padded, counts)
     hide(table, padded, counts, parameters, BYTES, color, 1)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from fastblur.annotations.readers import Boxes
 from fastblur.codecs import Picture
 from fastblur.kernels.cpu.schedule import NO_COLOR, Parameters, hide_in_arrays, of_blur, of_fill, of_pixelate
-from fastblur.recipes import check_blocks, check_fraction, check_shape, resolve_recipe
+from fastblur.recipes import Shape, check_blocks, check_choice, check_fraction, resolve_recipe
 
 Hide = Callable[[list[Picture], list[Boxes]], None]
 
@@ -121,7 +121,7 @@ def arguments_of(method: str, **options: Any) -> tuple[dict[str, Any], dict[str,
     arguments = OPTIONS[method] | given
     for name in ("margin", "feather"):
         check_fraction(name, arguments.get(name, 0.0))
-    check_shape(arguments["shape"])
+    check_choice("shape", arguments["shape"], Shape)
     if method == "pixelate":
         check_blocks(arguments["blocks"])
     check_hides(arguments["margin"], arguments.get("feather", 0), blocks=arguments.get("blocks"))

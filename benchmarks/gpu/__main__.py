@@ -29,11 +29,11 @@ from typing import Any
 import torch
 
 import fastblur
-from benchmarks.gpu_cases import random_images, support_pixels
-from benchmarks.gpu_peers import peers
-from benchmarks.gpu_timing import Bench, graphed, launches
-from benchmarks.measure import ROOT, write_json
-from benchmarks.workloads import SIZES, faces, profile
+from benchmarks.common.measure import ROOT, write_json
+from benchmarks.common.workloads import SIZES, faces, profile
+from benchmarks.gpu.cases import random_images, support_pixels
+from benchmarks.gpu.peers import peers
+from benchmarks.gpu.timing import Bench, graphed, launches
 
 DEFAULT = fastblur.RECIPES["default"]
 DETECTORS = ("centerface", "retinaface-mobilenet0.25", "retinaface-resnet50", "yunet")

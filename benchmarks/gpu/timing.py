@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import fastblur
-from benchmarks.workloads import SIZE
+from benchmarks.common.workloads import SIZE
 
 
 class Bench:

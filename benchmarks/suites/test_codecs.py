@@ -1,4 +1,4 @@
-"""Codecs beside Pillow's and OpenCV's: pytest benchmarks/test_codecs.py"""
+"""Codecs beside Pillow's and OpenCV's: pytest benchmarks/suites/test_codecs.py"""
 
 import io
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.workloads import Workload
+from benchmarks.common.workloads import Workload
 from fastblur.codecs import decode, encode
 
 Timed = Callable[..., Any]

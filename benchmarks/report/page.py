@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import ROOT
+from benchmarks.common.measure import ROOT
 
 Result = dict[str, Any]
 MARKS = "<!-- made by python -m benchmarks.report -->", "<!-- end -->"
@@ -120,7 +120,7 @@ def in_short(results: dict[str, Result]) -> str:
 
 def draw(results: dict[str, Result], folder: Path) -> None:
     """Draw the figures that the page shows."""
-    from benchmarks import figures
+    from benchmarks.report import figures
 
     if "operators" in results:
         figures.peers(results["operators"]["peers"], folder / "peers.svg")
@@ -320,7 +320,3 @@ def suites(result: Result) -> str:
 def gpu(result: Result) -> str:
     """Return where the GPU's figures are."""
     return "\n".join(["## On a GPU\n", "See [the GPU kernel](gpu.md).\n", origin(result) + "\n"])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""NMS, letterbox and the detectors: pytest benchmarks/test_detection.py"""
+"""NMS, letterbox and the detectors: pytest benchmarks/suites/test_detection.py"""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 
 import fastblur
-from benchmarks.measure import cpus
-from benchmarks.workloads import SIZE, Workload, load
+from benchmarks.common.measure import cpus
+from benchmarks.common.workloads import SIZE, Workload, load
 from fastblur.detectors import NETWORKS
 from fastblur.detectors.nms import nms
 from fastblur.detectors.preprocess import letterbox

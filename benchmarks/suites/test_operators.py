@@ -1,4 +1,4 @@
-"""pixelate, fill and masked_blur2d beside what people write instead: pytest benchmarks/test_operators.py"""
+"""pixelate, fill and masked_blur2d beside what people write instead: pytest benchmarks/suites/test_operators.py"""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from kornia.filters import gaussian_blur2d
 from PIL import Image, ImageDraw
 
 import fastblur
-from benchmarks.workloads import SIZE, Photograph, Workload
+from benchmarks.common.workloads import SIZE, Photograph, Workload
 
 Timed = Callable[..., Any]
 
