@@ -68,6 +68,7 @@ class Compiler:
             for function in vars(module).values():
                 if isinstance(function, triton.runtime.JITFunction):
                     function.hash = None
+                    function.device_caches.clear()
 
 
 def split(program, deep):
