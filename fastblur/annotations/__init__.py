@@ -1,1 +1,1 @@
-"""Box files of others: COCO, ILSVRC and the lines of `fastblur detect`, read as an iterator of (key, boxes)."""
+"""Annotation files of others with boxes (COCO, ILSVRC, the lines of `fastblur detect`), read entry by entry."""

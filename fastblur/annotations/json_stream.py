@@ -1,10 +1,16 @@
-"""JSON files larger than memory should be asked for: the entries of their long lists, one by one."""
+"""JSON files too large to load: the entries of their long lists, one at a time.
+
+Why not ijson: it is no faster with the checks that are made here (an object that names something twice, a byte order
+mark), and an exception raised in them does not come through its C backend.
+"""
 
 import json
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from fastblur.errors import UsageError
 
 CHUNK = 1 << 22  # bytes read at once
 SPACE = " \t\n\r"
@@ -22,8 +28,8 @@ def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def entries(path: str | Path) -> Iterator[tuple[str | None, Any]]:
     """Yield (name, entry) for every entry of the lists at the top of a JSON file.
 
-    The file is a list, then the name is None, or an object, then the name is that of the list in it; what is beside
-    the lists comes as (name, value). At most one entry and some MiB of text are held.
+    The file is a list, then the name is None, or an object, then the name is that of the list in it; other
+    values come as (name, value). At most one entry and some MiB of text are held.
 
     Raises OSError for a file that cannot be read, ValueError for one that is not JSON, or no list or object, or nested
     too deeply.
@@ -35,10 +41,14 @@ def entries(path: str | Path) -> Iterator[tuple[str | None, Any]]:
             yield None, entry
     elif first == "{":
         text.skip()
+        names: set[str] = set()
         while text.peek() != "}":
             name = text.value()
             if not isinstance(name, str):
                 raise ValueError(f"expected a name in quotes, not {name!r}")
+            if name in names:
+                raise ValueError(f"the name {name!r} comes twice")
+            names.add(name)
             text.expect(":", "expected ':' after a name")
             if text.peek() == "[":
                 for entry in text.list():
@@ -56,6 +66,25 @@ def entries(path: str | Path) -> Iterator[tuple[str | None, Any]]:
         raise ValueError(f"it holds a {type(value).__name__}")
     if text.peek():
         raise ValueError("it goes on after its end")
+
+
+def object_head(path: str | Path) -> bytes:
+    """Return the first bytes of a JSON file, without a byte order mark and spaces; raises OSError."""
+    with open(path, "rb") as file:
+        return file.read(1 << 16).removeprefix(b"\xef\xbb\xbf").lstrip()
+
+
+def stream(path: str | Path, expected: str) -> Iterator[tuple[str | None, Any]]:
+    """Yield as `entries`; raises UsageError, which says that the file was to be `expected`."""
+    number = 0
+    try:
+        for entry in entries(path):
+            yield entry
+            number += 1
+    except ValueError as error:  # UnicodeDecodeError among them
+        raise UsageError(
+            f"boxes file {path} is not JSON or of another form at entry {number} ({error}), expected {expected}"
+        ) from None
 
 
 class _Text:

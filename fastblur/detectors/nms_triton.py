@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 
-def one_by_one(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float) -> Tensor:
+def nms_triton(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float) -> Tensor:
     """Return what `fastblur.detectors.nms.nms` returns, in one launch, without waiting for the device.
 
     Each program holds the boxes of its image in registers. It takes the best that is left, drops what overlaps it, and

@@ -1,4 +1,4 @@
-"""Letterbox: images of any size into one network input, scaled down where they must be, never stretched."""
+"""Letterbox: images of different sizes into one network input, scaled down where needed, never stretched."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BRIGHTEST = 2.0  # of floating images: what filters may overshoot to, not what a forgotten / 255 gives
+from fastblur.detectors.multi_scale import Size
+
+MAX_FLOATING = 2.0  # filters may overshoot 1 as far; a forgotten / 255 goes further
 DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-def as_stacks(images: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    """Return the images as (b, 3, H, W) tensors, a batch as one and a ragged list as one for each image; no copies.
+def as_stacks(
+    images: Tensor | Sequence[Tensor],  # (B, 3, H, W), (3, H, W) or a list of (3, H, W)
+) -> list[Tensor]:  # (b, 3, H, W) each
+    """Return the images as stacks, a batch as one and a ragged list as one for each image; no copies.
 
     Raises TypeError or ValueError for anything but RGB images in one of the DTYPES, all on one device.
     """
@@ -39,8 +43,8 @@ def as_stacks(images: Tensor | Sequence[Tensor]) -> list[Tensor]:
         if stack.dtype not in DTYPES:
             raise ValueError(f"images have dtype {stack.dtype}, expected uint8 in 0..255 or floating in 0..1")
         if stack.is_floating_point() and stack.device.type == "cpu" and not torch.compiler.is_compiling():
-            highest = float(stack.max())  # on a device the look would wait for it
-            if highest > BRIGHTEST:
+            highest = float(stack.max())  # elsewhere the host would wait for the device
+            if highest > MAX_FLOATING:
                 raise ValueError(f"floating images go up to {highest:.4g}, expected 0..1")
     devices = sorted({str(stack.device) for stack in stacks})
     if len(devices) > 1:
@@ -48,33 +52,14 @@ def as_stacks(images: Tensor | Sequence[Tensor]) -> list[Tensor]:
     return stacks
 
 
-def fitted(height: int, width: int, size: int | None) -> tuple[int, int]:
-    """Return the height and width at which the longer side is at most `size`; never larger than they are."""
-    scale = 1.0 if size is None else min(1.0, size / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def padded(height: int, width: int, multiple: int) -> tuple[int, int]:
-    """Return the least multiples of `multiple` that are no less than `height` and `width`."""
-    return -(-height // multiple) * multiple, -(-width // multiple) * multiple
-
-
 def letterbox(
-    stacks: Sequence[Tensor],
-    sizes: Sequence[tuple[int, int]],
-    canvas: tuple[int, int],
-    fill: Tensor,
+    stacks: Sequence[Tensor],  # (b, 3, H, W) each, uint8 in 0..255 or floating in 0..1, any device
+    sizes: Sequence[Size],  # of each stack's images in the result
+    canvas: Size,  # no less than any of `sizes`
+    fill: Tensor,  # (3, 1, 1) float32, on the device of the result
     memory_format: torch.memory_format = torch.contiguous_format,
-) -> Tensor:
-    """Return the images as (B, 3, *canvas) float32 in 0..255, in its upper left corner; the rest is `fill`.
-
-    Args:
-        stacks: (b, 3, H, W) tensors, uint8 in 0..255 or floating in 0..1, any device.
-        sizes: for each stack the (h, w) that its images get; scaling down is bilinear with antialiasing.
-        canvas: (h, w), no less than any of `sizes`.
-        fill: (3, 1, 1) float32, on the device of the result.
-        memory_format: of the result.
-    """
+) -> Tensor:  # (B, 3, *canvas) float32 in 0..255
+    """Return the images scaled (bilinear, antialiased) into the canvas's upper left corner; the rest is `fill`."""
     batch = sum(len(stack) for stack in stacks)
     result = torch.empty((batch, 3, *canvas), device=fill.device, memory_format=memory_format).copy_(fill)
     start = 0

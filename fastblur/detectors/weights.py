@@ -1,15 +1,27 @@
 """Weights: where the networks' published files are looked for, fetched, and checked before anything reads them."""
 
 import os
-import shutil
-import urllib.request
+import sys
 from dataclasses import dataclass
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, BinaryIO
 
-from fastblur.files import CHUNK, cache_folder, replacing, sha256
+from fastblur.errors import FastblurError, UsageError
+from fastblur.files import cache_folder, sha256
+from fastblur.options import listed
+
+
+class WeightsError(FastblurError):
+    """Something about a detector's weights; the message says what was wrong and what is expected."""
+
+
+class WeightsNotFound(WeightsError, FileNotFoundError):
+    """There is no weights' file, and none could be downloaded."""
+
+
+class WrongWeights(WeightsError, ValueError):
+    """A weights' file is not the published one, or does not fit its network."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +41,7 @@ class Weights:
     url: str | None = None
 
 
-WEIGHTS: dict[str, Weights] = {
+WEIGHTS: dict[str, Weights] = {  # by the name of the detector
     "centerface": Weights(
         file="centerface.onnx",
         sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
@@ -81,14 +93,20 @@ def find(name: str, weights: str | os.PathLike[str] | None = None) -> Path:
         name: of a detector, a key of WEIGHTS.
         weights: their file; None takes the first of `places(name)` that exists.
 
-    Raises FileNotFoundError where there is no such file and none could be downloaded, ValueError for a file whose
-    sha256 is not the published one (it is left where it is), or for an unknown name.
+    Raises WeightsNotFound (a FileNotFoundError) where there is no such file and none could be downloaded, WrongWeights
+    (a ValueError) for a file whose sha256 is not the published one (it is left where it is), UsageError (a ValueError)
+    for an unknown name.
+
+    Example:
+        >>> from fastblur.detectors.weights import find
+        >>> find("centerface").name
+        'centerface.onnx'
     """
     _known(name)
     if weights is not None:
         path = Path(weights)
         if not path.is_file():
-            raise FileNotFoundError(f"weights are {os.fspath(weights)!r}, which is no file; expected {_wanted(name)}")
+            raise WeightsNotFound(f"weights are {os.fspath(weights)!r}, which is no file; expected {_wanted(name)}")
         return verified(name, path)
     for path in places(name):
         if path.is_file():
@@ -97,53 +115,42 @@ def find(name: str, weights: str | os.PathLike[str] | None = None) -> Path:
 
 
 def verified(name: str, path: Path) -> Path:
-    """Return `path` if it holds the published weights of `name`; raise ValueError, and leave it alone, if not."""
+    """Return `path` if it holds the published weights of `name`; raise WrongWeights if not."""
     digest = sha256(path)
     if not digest.startswith(_known(name).sha256):
-        raise ValueError(f"{str(path)!r} has sha256 {digest} ({path.stat().st_size} bytes), expected {_wanted(name)}")
+        raise WrongWeights(f"{str(path)!r} has sha256 {digest} ({path.stat().st_size} bytes), expected {_wanted(name)}")
     return path
 
 
 def pull(name: str) -> Path:
     """Download the weights of `name` into the cache folder and return their path; nothing unchecked gets there.
 
-    A progress bar is shown on standard error where it is a terminal and rich is installed.
+    A progress bar is shown on standard error where that is a terminal.
 
-    Raises FileNotFoundError where they cannot be downloaded, ValueError where something else came down.
+    Raises WeightsNotFound where they cannot be downloaded, WrongWeights where the URL gives another file.
     """
     known = _known(name)
     path = cache_folder() / "weights" / known.file
-    lost = (
+    missing = (
         f"no weights for {name!r}; expected {_wanted(name)} in {str(path.parent)!r} or in the folder FASTBLUR_WEIGHTS"
     )
     if known.url is None:
-        raise FileNotFoundError(lost)
-    with replacing(path) as file:
-        try:
-            with urllib.request.urlopen(known.url, timeout=30) as answer:
-                _copy(answer, file, int(answer.headers.get("Content-Length") or 0), known.file)
-        except (OSError, HTTPException) as error:
-            raise FileNotFoundError(f"{lost} ({known.url} could not be downloaded: {error})") from error
-        file.flush()
-        verified(name, Path(file.name))
-    return path
+        raise WeightsNotFound(missing)
+    from torch.hub import download_url_to_file  # which takes a second to import
 
-
-def _copy(source: BinaryIO, target: IO[bytes], total: int, label: str) -> None:
     try:
-        from rich.console import Console
-        from rich.progress import wrap_file
-    except ImportError:
-        shutil.copyfileobj(source, target, CHUNK)
-        return
-    console = Console(stderr=True)
-    with wrap_file(source, total, description=label, console=console, disable=not console.is_terminal) as reader:
-        shutil.copyfileobj(reader, target, CHUNK)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        download_url_to_file(known.url, str(path), hash_prefix=known.sha256, progress=sys.stderr.isatty())
+    except (OSError, HTTPException) as error:
+        raise WeightsNotFound(f"{missing} ({known.url} could not be downloaded: {error})") from error
+    except RuntimeError as error:  # the sha256 is another one; nothing was left
+        raise WrongWeights(f"{known.url} gives another file: {error}; expected {_wanted(name)}") from error
+    return path
 
 
 def _known(name: str) -> Weights:
     if name not in WEIGHTS:
-        raise ValueError(f"weights of {name!r} are not known, expected one of {', '.join(map(repr, WEIGHTS))}")
+        raise UsageError(f"weights of {name!r} are not known, expected {listed(tuple(WEIGHTS))}")
     return WEIGHTS[name]
 
 

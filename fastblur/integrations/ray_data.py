@@ -9,10 +9,13 @@ import torch
 
 from fastblur import transforms
 from fastblur.codecs import size_of
+from fastblur.options import OnRowError, check_choice
 from fastblur.pipeline.boxes.checks import relative_boxes
 
+__all__ = ["HideFaces"]
 
-class BlurFaces:
+
+class HideFaces:
     """Hides the faces in a column of images of a Ray Data set, for `ray.data.Dataset.map_batches`.
 
     A cell is the bytes of an image file, Hugging Face's {"bytes": .., "path": ..}, or an array (H, W, C) uint8. A row
@@ -24,14 +27,24 @@ class BlurFaces:
         box_column: a column with the boxes to hide, (n, 4) xyxy, instead of a detector.
         relative: whether those boxes are relative to the image's sides, as img2dataset keeps them, and not in pixels.
         on_error: "drop" the row, or "raise".
-        options: those of `fastblur.transforms.BlurFaces`: detector, threshold, size, method, recipe and so on.
+        options: those of `fastblur.transforms.HideFaces`: detector, method, and the options of both.
 
-    Raises ValueError or TypeError for arguments that do not fit.
+    Raises ValueError (UsageError) or TypeError for arguments that do not fit.
 
     Example:
-        >>> options = {"image_column": "image"}
-        >>> pool = ray.data.ActorPoolStrategy(size=4)
-        >>> dataset.map_batches(BlurFaces, fn_constructor_kwargs=options, batch_format="pyarrow", compute=pool)
+        >>> import numpy as np
+        >>> from fastblur.integrations.ray_data import HideFaces
+        >>> hide = HideFaces("image", box_column="faces", method="fill", color=7)
+        >>> faces = np.empty(2, object)
+        >>> faces[:] = [[[10, 10, 50, 40]], []]
+        >>> hidden = hide({"image": np.zeros((2, 60, 80, 3), np.uint8), "faces": faces})
+        >>> hidden["image"][:, 20, 20].tolist()
+        [[7, 7, 7], [0, 0, 0]]
+
+    In a Ray Data job, with a detector for each of four actors:
+
+        pool = ray.data.ActorPoolStrategy(size=4)
+        dataset.map_batches(HideFaces, fn_constructor_kwargs={"threshold": 0.4}, batch_format="pyarrow", compute=pool)
     """
 
     def __init__(
@@ -40,14 +53,13 @@ class BlurFaces:
         *,
         box_column: str | None = None,
         relative: bool = False,
-        on_error: str = "drop",
+        on_error: OnRowError = "drop",
         **options: Any,
     ) -> None:
-        if on_error not in ("drop", "raise"):
-            raise ValueError(f"on_error is {on_error!r}, expected 'drop' or 'raise'")
+        check_choice("on_error", on_error, OnRowError)
         self._image_column, self._box_column, self._relative = image_column, box_column, relative
         self._on_error = on_error
-        self._hide = transforms.BlurFaces(images="image", boxes=None if box_column is None else "boxes", **options)
+        self._hide = transforms.HideFaces(images="image", boxes=None if box_column is None else "boxes", **options)
 
     def __call__(self, batch: Any) -> Any:
         """Return the batch, a dict of columns as arrays or a pyarrow.Table, with the faces in its images hidden."""

@@ -8,9 +8,10 @@ new batch.
 from collections.abc import Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
-from fastblur.recipes import Recipe
+from fastblur.recipes import BorderType, Recipe, Shape
 from fastblur.regions import Regions
 
 Images = Tensor | Sequence[Tensor]
@@ -18,13 +19,13 @@ Batch = Tensor | list[Tensor]
 
 
 class Kernel(Protocol):
-    """What a kernel module offers."""
+    """The functions of a kernel module; `refusal.refuses` next to it says what it does not take."""
 
-    def blur(self, images: Batch, regions: Regions, recipe: Recipe, out: Batch | None) -> Batch:
+    def blur(self, images: Batch, regions: Regions, recipe: Recipe, out: Batch | None = None) -> Batch:
         """Blur the regions as the recipe says."""
 
     def pixelate(
-        self, images: Batch, regions: Regions, blocks: int, margin: float, shape: str, out: Batch | None
+        self, images: Batch, regions: Regions, blocks: int, margin: float, shape: Shape, out: Batch | None = None
     ) -> Batch:
         """Replace the regions by a mosaic with `blocks` blocks along the longer side."""
 
@@ -32,13 +33,50 @@ class Kernel(Protocol):
         self,
         images: Batch,
         regions: Regions,
-        color: Tensor,
+        color: Tensor,  # (C,) or (1,) float32, in the images' own scale
         margin: float,
         feather: float,
-        shape: str,
-        out: Batch | None,
+        shape: Shape,
+        out: Batch | None = None,
     ) -> Batch:
-        """Paint the regions with `color`, (C,) or (1,) float32 in the images' own scale."""
+        """Paint the regions with `color`."""
 
-    def masked_blur2d(self, images: Batch, mask: Batch, sigma: Tensor, border_type: str, out: Batch | None) -> Batch:
-        """Blur each image with its `sigma`, (B, 2) as (y, x) in pixels, where its mask, (1, H, W), is not zero."""
+    def masked_blur2d(
+        self,
+        images: Batch,
+        mask: Batch,  # (B, 1, H, W), or a list of (1, H, W); bool or floating
+        sigma: Tensor,  # (B, 2) float32, (y, x) px
+        border_type: BorderType = "replicate",
+        out: Batch | None = None,
+    ) -> Batch:
+        """Blur each image with its sigma where its mask is not zero."""
+
+
+def as_list(batch: Batch) -> list[Tensor]:
+    """Return a batch as the tensors that it consists of: itself, or those of the list."""
+    return [batch] if isinstance(batch, Tensor) else batch
+
+
+def device_of(batch: Batch) -> torch.device | None:
+    """Return the device of the images; None for an empty list."""
+    if isinstance(batch, Tensor):
+        return batch.device
+    return batch[0].device if batch else None
+
+
+def refuses_values(
+    batch: Batch,  # (B, C, H, W), or a list of (C, H, W)
+    others: Sequence[Tensor],
+) -> str | None:
+    """Return why a kernel without float64 and without gradients does not take the batch; None if it does."""
+    images = as_list(batch)
+    if images and images[0].dtype == torch.float64:
+        return "for float64 images, expected backend='reference'"
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*images, *others)):
+        return "for images that require a gradient, expected backend='reference'"
+    return None
+
+
+def empty_like(images: Batch) -> Batch:
+    """Return a batch of the same type, shapes, dtype, device and layout, not initialised."""
+    return torch.empty_like(images) if isinstance(images, Tensor) else [torch.empty_like(image) for image in images]

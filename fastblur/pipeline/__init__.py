@@ -4,13 +4,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastblur.pipeline.detect_files import Found, detect
+    from fastblur.pipeline.detect_files import detect
+    from fastblur.pipeline.errors import RunStopped
     from fastblur.pipeline.run_files import run
-    from fastblur.pipeline.summary import Summary
+    from fastblur.pipeline.summary import DetectSummary, Summary
 
-__all__ = ["Found", "Summary", "detect", "run"]
+__all__ = ["DetectSummary", "RunStopped", "Summary", "detect", "run"]
 
-_HOME = {"Found": "detect_files", "detect": "detect_files", "run": "run_files", "Summary": "summary"}
+_HOME = {
+    "DetectSummary": "summary",
+    "RunStopped": "errors",
+    "Summary": "summary",
+    "detect": "detect_files",
+    "run": "run_files",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,130 +1,201 @@
-"""What decides the result of a run, as it is sent to whoever does a part of it."""
+"""The options of a run: checked in one place, and small enough to be sent to every worker."""
 
 import ctypes
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
-from fastblur.pipeline.boxes.lookup import UNLISTED
+from fastblur.errors import UsageError
+from fastblur.method_options import METHOD_OPTIONS, operator_arguments
+from fastblur.options import MAX_PIXELS, Device, EngineName, Format, OnError, Others, Unlisted, check_choice
+from fastblur.pipeline.images.detection import DetectionStages, check_detector_options, make_detect
+from fastblur.pipeline.images.hiding import HidingStages
+from fastblur.pipeline.images.methods import make_hide, parse_color
+from fastblur.pipeline.shards.source import Source
+from fastblur.pipeline.storage.paths import is_url, strip_file_scheme
 
-if TYPE_CHECKING:
-    from fastblur.pipeline.images.detection import Detect
-    from fastblur.pipeline.images.processing import Work
-
-MAX_PIXELS = 2**28
-SMALLEST = 64  # pixels of the longer side under which a picture shows a detector nothing
+MAX_WORKERS = 1024
+OPTION_NAMES = tuple(dict.fromkeys(name for known in METHOD_OPTIONS.values() for name in known))
 
 
 @dataclass(frozen=True)
-class Job:
-    """The arguments of `run` that decide what becomes of an image; small, and the same on every machine.
+class RunConfig:
+    """The arguments of `run`, checked.
 
     Attributes:
+        source, destination: paths as the user gave them, or URLs.
         detector, threshold, detect_size: of the detector; None for its own.
-        unlisted: as `with_boxes` takes it; None for "fail".
-        method, options: as `make_hide` takes them.
-        device: "cpu" or "cuda".
+        boxes: path of the boxes file, or None.
+        box_categories: of `boxes`, if that is COCO, the categories whose boxes are hidden; none for all.
+        box_column: the column of tables with the boxes to hide, or None.
+        unlisted: what happens to an image that `boxes` does not list; None for "fail".
+        method: "blur", "pixelate" or "fill".
+        method_options: the options given for the method, as `make_hide` takes them.
+        format: which files of the source; None for all.
+        image_columns: which columns of tables; none for all that look like images.
+        members, others: which members of tars are searched, and what happens to what is not, as `Source` takes them.
         max_pixels: the largest width times height that is decoded.
-        box_file: whether a boxes file is given.
-        box_column: whether the images bring their boxes, in a column of their table.
+        on_error: "continue" or "stop".
+        device: "cpu" or "cuda"; "auto" is resolved by `from_options`.
+        workers: how many, or None.
+        engine: "auto", "processes", "threads" or "ray".
+        overwrite: whether the output may replace what is there.
+        report: path for the summary as JSON, or None.
+
+    Raises UsageError for values that do not fit, alone or together. What takes a look at files is not checked here.
     """
 
-    detector: str | None
-    threshold: float | None
-    detect_size: int | None
-    unlisted: str | None
-    method: str
-    options: dict[str, Any] = field(hash=False)
-    device: str
-    max_pixels: int
-    box_file: bool
-    box_column: bool
+    source: str
+    destination: str
+    detector: str | None = None
+    threshold: float | None = None
+    detect_size: int | None = None
+    boxes: str | None = None
+    box_categories: tuple[str, ...] = ()
+    box_column: str | None = None
+    unlisted: str | None = None
+    method: str = "blur"
+    method_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    format: str | None = None
+    image_columns: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+    others: str = "fail"
+    max_pixels: int = MAX_PIXELS
+    on_error: str = "continue"
+    device: str = "cpu"
+    workers: int | None = None
+    engine: str = "auto"
+    overwrite: bool = False
+    report: str | None = None
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> "RunConfig":
+        """Return the configuration of a run.
+
+        Args:
+            options: arguments of `run` by their names, but `progress`.
+
+        Raises UsageError as the class does, and where the device asked for is not there.
+        """
+        values = {name: value for name, value in options.items() if name not in OPTION_NAMES}
+        for name in ("source", "destination"):
+            values[name] = strip_file_scheme(values[name])
+        for name in ("boxes", "report"):
+            values[name] = None if values.get(name) is None else os.fspath(values[name])
+        values["box_categories"] = _several(values.pop("box_category", None))
+        values["image_columns"] = _several(values.pop("image_column", None))
+        members = values.get("members")
+        values["members"] = _several(members.split(",") if isinstance(members, str) else members)
+        values["device"] = resolve_device(values.get("device", "cpu"))
+        given = {name: options[name] for name in OPTION_NAMES if options.get(name) is not None}
+        return cls(**values, method_options=given)
+
+    def __post_init__(self) -> None:
+        check_choice("engine", self.engine, EngineName)
+        check_choice("on-error", self.on_error, OnError)
+        check_choice("others", self.others, Others)
+        if "" in self.members:
+            raise UsageError("members has an empty name, expected extensions or patterns as 'jpg,png'")
+        for name, value, literal in (("format", self.format, Format), ("unlisted", self.unlisted, Unlisted)):
+            if value is not None:
+                check_choice(name, value, literal)
+        check_workers(self.workers)
+        if self.max_pixels < 1:
+            raise UsageError(f"max-pixels is {self.max_pixels}, expected at least 1")
+        try:
+            arguments, _ = operator_arguments(self.method, **self.method_options)
+            parse_color(arguments.get("color", 0))
+        except (ValueError, TypeError) as error:
+            raise UsageError(str(error)) from error
+        self._check_where_boxes_come_from()
+        check_detector_options(self.threshold, self.detect_size)
+        if self.device == "cuda" and self.engine == "processes":
+            raise UsageError(
+                "engine is 'processes' on CUDA, expected 'threads' or 'auto': one process feeds a device best"
+            )
+        if self.in_memory and self.engine in ("processes", "ray"):
+            raise UsageError(f"engine is {self.engine!r} for memory://, expected 'threads' or 'auto': no other sees it")
+
+    def _check_where_boxes_come_from(self) -> None:
+        if self.boxes is not None and self.box_column is not None:
+            raise UsageError("--boxes and --box-column were given, expected one of them")
+        if self.box_categories and self.boxes is None:
+            raise UsageError("--box-category has no effect without --boxes, expected it left out")
+        if self.unlisted is not None and self.boxes is None:
+            raise UsageError("--unlisted has no effect without --boxes, expected it left out")
+        if not self.detects:
+            unused = {"detector": self.detector, "threshold": self.threshold, "detect-size": self.detect_size}
+            for name, value in unused.items():
+                if value is not None:
+                    raise UsageError(f"--{name} has no effect with --boxes, expected --unlisted detect with it")
+
+    def open_source(self) -> Source:
+        """Return the source; raises UsageError and FileError as `Source`."""
+        return Source(
+            self.source, self.format, self.image_columns, self.box_column, others=self.others, members=self.members
+        )
 
     @property
     def detects(self) -> bool:
         """Whether a detector may have to look at images."""
-        return not (self.box_file or self.box_column) or self.unlisted == "detect"
+        return (self.boxes is None and self.box_column is None) or self.unlisted == "detect"
 
-    def one_thread(self) -> None:
-        """Let torch, if it will be loaded at all, use one thread in this one: the images are the parallelism."""
+    @property
+    def in_memory(self) -> bool:
+        """Whether source or destination are in this process's memory."""
+        return "memory://" in f"{self.source} {self.destination}"
+
+    @property
+    def output(self) -> str:
+        """The destination as any process of any machine names it: an absolute path, or a URL."""
+        return self.destination if is_url(self.destination) else os.path.abspath(self.destination)
+
+    def use_one_torch_thread(self) -> None:
+        """Let torch, if it is needed at all, use one thread: the images are what is done in parallel."""
         if self.detects:
             import torch
 
             torch.set_num_threads(1)
 
-    def work(self) -> "tuple[Work, dict[str, Any]]":
-        """Return what does the work, and the parameters that it goes by.
+    def build_stages(self) -> tuple[HidingStages, dict[str, Any]]:
+        """Return the stages that images go through, and the parameters that decide their result.
 
-        Raises ValueError, TypeError, ImportError or OSError where an argument does not fit.
+        Raises ValueError, TypeError, ImportError or OSError where the detector cannot be loaded.
         """
-        # Here, and not above: a run whose processes do the work never loads what they load.
-        from fastblur.pipeline.images.methods import make_hide
-        from fastblur.pipeline.images.processing import Work
-
-        if self.max_pixels < 1:
-            raise ValueError(f"max-pixels is {self.max_pixels}, expected at least 1")
-        hide, hiding = make_hide(self.method, self.device, **self.options)
-        if self.box_file and self.box_column:
-            raise ValueError("--boxes and --box-column were given, expected one of them")
-        if self.unlisted is not None and not self.box_file:
-            raise ValueError("--unlisted has no effect without --boxes, expected it left out")
-        if self.unlisted not in (None, *UNLISTED):
-            raise ValueError(f"unlisted is {self.unlisted!r}, expected one of {', '.join(map(repr, UNLISTED))}")
-        detect: Detect | None = None
-        detecting: dict[str, Any] = {}
+        hide, parameters = make_hide(self.method, self.device, **self.method_options)
+        detect, size = None, None
         if self.detects:
             detect, detecting = make_detect(self.detector, self.threshold, self.detect_size, self.device)
-        else:
-            asked = {"detector": self.detector, "threshold": self.threshold, "detect-size": self.detect_size}
-            for name, value in asked.items():
-                if value is not None:
-                    raise ValueError(f"--{name} has no effect with --boxes, expected --unlisted detect beside it")
-        parameters = {**hiding, **detecting, "device": self.device, "max_pixels": self.max_pixels}
-        if self.box_file:
+            parameters, size = {**parameters, **detecting}, detecting["detect_size"]
+        parameters |= {"device": self.device, "max_pixels": self.max_pixels}
+        if self.boxes is not None:
             parameters["unlisted"] = self.unlisted or "fail"
-        size = detecting.get("detect_size")
-        return Work(detect, size, self.max_pixels, hide), parameters
+        return HidingStages(DetectionStages(detect, size, self.max_pixels), hide), parameters
 
 
-def make_detect(
-    name: str | None, threshold: float | None, size: int | None, device: str
-) -> "tuple[Detect, dict[str, Any]]":
-    """Return a function that finds regions, and the parameters that decide what it finds."""
-    from fastblur.detectors import load_detector
-    from fastblur.pipeline.images.cuda_stream import Lane
-
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise ValueError(f"threshold is {threshold}, expected 0..1")
-    if size is not None and size < SMALLEST:
-        raise ValueError(f"detect-size is {size}, expected at least {SMALLEST} pixels: no face is found in less")
-    detector = load_detector(name or "centerface", device=device, score_threshold=threshold, size=size, threads=1)
-
-    lane = Lane(device)
-
-    def detect(images: Any) -> Any:
-        with lane.open():
-            return detector(lane.to_device(images)).to("cpu")
-
-    return detect, {
-        "detector": detector.name,
-        "threshold": detector.score_threshold,
-        "detect_size": detector.size,
-        "weights_sha256": detector.weights_sha256,
-    }
+def _several(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return one or several names, or none, as names."""
+    return () if given is None else (given,) if isinstance(given, str) else tuple(name.strip() for name in given)
 
 
-def check_device(device: str) -> str:
-    """Return "cpu" or "cuda" for a device asked for by the user; ValueError where it cannot be had."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device is {device!r}, expected 'auto', 'cpu' or 'cuda'")
+def check_workers(workers: int | None) -> None:
+    """Raise UsageError for a number of workers that no machine has."""
+    if workers is not None and not 1 <= workers <= MAX_WORKERS:
+        raise UsageError(f"workers is {workers}, expected 1 to {MAX_WORKERS}")
+
+
+def resolve_device(device: str) -> Literal["cpu", "cuda"]:
+    """Return "cpu" or "cuda" for a device that the user asks for; raises UsageError where it is not there."""
+    check_choice("device", device, Device)
     if device == "cpu" or (device == "auto" and not _may_have_cuda()):
         return "cpu"
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is 'cuda', but this machine has no CUDA device, expected 'cpu' or 'auto'")
+        raise UsageError("device is 'cuda', but this machine has no CUDA device, expected 'cpu' or 'auto'")
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

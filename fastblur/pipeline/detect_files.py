@@ -4,63 +4,33 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 import torch
 
-from fastblur.files import replacing
-from fastblur.pipeline.config import MAX_PIXELS, check_device, make_detect
+from fastblur.detectors import DetectorName
+from fastblur.errors import FileError, UsageError
+from fastblur.files import AtomicFile
+from fastblur.options import MAX_PIXELS, Device, Others
+from fastblur.pipeline.config import RunConfig, check_workers, resolve_device
+from fastblur.pipeline.errors import until_interrupted
+from fastblur.pipeline.execution.concurrency import BATCH, default_workers, max_in_flight, readers
 from fastblur.pipeline.execution.journal import count
 from fastblur.pipeline.execution.stages import Stage, Stages
-from fastblur.pipeline.execution.workers import BATCH, check_workers, default_workers, readers
-from fastblur.pipeline.images.detection import Batches, Detect
-from fastblur.pipeline.images.task import COPIED, FAILED, HIDDEN, Hand, Images, on_images
+from fastblur.pipeline.images.detection import DetectionStages, check_detector_options, make_detect
+from fastblur.pipeline.images.task import Images, ImageTask, Outcome
 from fastblur.pipeline.progress import Show, ticking
-from fastblur.pipeline.shards.interfaces import Batch, Item
+from fastblur.pipeline.shards.interfaces import Item
 from fastblur.pipeline.shards.source import Source
-from fastblur.pipeline.summary import Tally
+from fastblur.pipeline.storage.paths import error_reason
+from fastblur.pipeline.summary import DetectSummary, Tally
 
 
-@dataclass(frozen=True)
-class Found:
-    """The end of a search.
-
-    Attributes:
-        images: looked at, `failed` included.
-        with_regions: images in which something was found.
-        regions: found in them.
-        failed: images that could not be searched; their lines say why.
-        seconds: from the first image listed to the last one searched.
-        interrupted: the number of the signal that stopped it before its end, or 0; the file is not written then.
-    """
-
-    images: int
-    with_regions: int
-    regions: int
-    failed: int
-    seconds: float
-    interrupted: int
-
-    @property
-    def exit_status(self) -> int:
-        """The exit status of a command: 130 or 143 interrupted, 1 some image failed, 0 none."""
-        return 128 + self.interrupted if self.interrupted else 1 if self.failed else 0
-
-    def text(self) -> str:
-        """Return the counts for a reader."""
-        lines = [
-            f"images        {self.images}",
-            f"with regions  {self.with_regions}, {self.regions} regions",
-            f"failed        {self.failed}" + (", their lines say why" if self.failed else ""),
-            f"time          {self.seconds:.1f} s, {self.images / max(self.seconds, 1e-9):.1f} images a second",
-        ]
-        return "\n".join([*lines, "interrupted   nothing was written"] if self.interrupted else lines)
-
-
-class Lines:
+class JsonLines:
     """Writes lines of JSON, those of failures among them; several threads may write at once."""
 
     def __init__(self, file: TextIO) -> None:
@@ -73,42 +43,31 @@ class Lines:
         with self._lock:
             self._file.write(text)
 
-    def fail(self, name: str, reason: str) -> None:
-        """Add the line of an image that could not be searched."""
-        self.write({"path": name, "error": reason})
 
+class DetectionWriter:
+    """Writes a line for each image that has been searched, and counts the images."""
 
-class Listing(Batches):
-    """Finds the regions of images and writes a line for each."""
-
-    def __init__(
-        self, detect: Detect, size: int | None, lines: Lines, tally: Tally, parameters: dict[str, Any]
-    ) -> None:
-        super().__init__(detect, size, MAX_PIXELS)
+    def __init__(self, lines: JsonLines, tally: Tally, parameters: dict[str, Any]) -> None:
         self._lines, self._tally, self._parameters = lines, tally, parameters
 
-    def after_decoding(self) -> list[Callable[[Images], None]]:
-        """Return the stages that an image goes through when it has been decoded."""
-        return [self.search, self.list]
-
-    def list(self, images: Images) -> None:
+    def write(self, images: Images) -> None:
         """Write the lines of images that have been searched."""
-        for one in images:
-            if one.fate:
+        for image in images:
+            if image.outcome is not None:
                 continue
-            assert one.boxes is not None
-            assert one.picture is not None
-            (height, width), reduced = one.picture.pixels.shape[:2], one.reduced or (1, 1)
-            line: dict[str, Any] = {"path": one.item.name, "width": round(width * reduced[0])}
-            line |= {"height": round(height * reduced[1]), "boxes": one.boxes.tolist()}
-            self._lines.write(line | {"scores": one.scores, "landmarks": one.landmarks} | self._parameters)
-            one.end(HIDDEN if len(one.boxes) else COPIED)
+            assert image.boxes is not None
+            assert image.decoded is not None
+            (height, width), scale = image.decoded.picture.pixels.shape[:2], image.decoded.scale or (1, 1)
+            line: dict[str, Any] = {"path": image.item.name, "width": round(width * scale[0])}
+            line |= {"height": round(height * scale[1]), "boxes": image.boxes.tolist()}
+            self._lines.write(line | {"scores": image.scores, "landmarks": image.landmarks} | self._parameters)
+            image.finish(Outcome.HIDDEN if len(image.boxes) else Outcome.COPIED)
 
     def end(self, images: Images) -> None:
         """Count the images, and write the lines of those that failed."""
-        for one in images:
-            if one.fate == FAILED:
-                self._lines.fail(one.item.name, one.reason)
+        for image in images:
+            if image.outcome is Outcome.FAILED:
+                self._lines.write({"path": image.item.name, "error": image.reason})
         self._tally.add(count(images))
 
 
@@ -116,14 +75,17 @@ def detect(
     source: str | Path,
     out: str | Path,
     *,
-    detector: str | None = None,
+    detector: DetectorName | None = None,
     threshold: float | None = None,
     detect_size: int | None = None,
-    device: str = "auto",
+    image_column: str | Sequence[str] | None = None,
+    members: str | Sequence[str] | None = None,
+    others: Others = "fail",
+    device: Device = "auto",
     workers: int | None = None,
     overwrite: bool = False,
     progress: Show | None = None,
-) -> Found:
+) -> DetectSummary:
     """Write what a detector finds in the images of `source` to `out`, one line of JSON an image, in no order.
 
     A line has the image's `path` below the source (for one file, its name), `width` and `height`, `boxes` (n, 4), xyxy
@@ -134,53 +96,81 @@ def detect(
     Args:
         source: a folder tree, or one image file.
         out: the file; its name ends in .jsonl.
+        others: what becomes of what is not searched: "fail" for a line that says so, "copy" or "skip" for none.
         overwrite: replace a file that is there.
 
-    The other arguments are those of `run`. Raises as `run` does.
+    The other arguments are those of `run`. Raises UsageError, FileError, MissingPackage or WeightsError where an
+    argument does not fit, the file cannot be written, or the detector cannot be loaded.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from fastblur.pipeline import detect
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> Image.new("RGB", (80, 60), "white").save(folder / "wall.png")
+        >>> summary = detect(folder, folder / "faces.jsonl", device="cpu")
+        >>> summary.images, summary.regions
+        (1, 0)
     """
-    device = check_device(device)
+    given = {"source": source, "destination": out, "image_column": image_column, "members": members, "others": others}
+    opened = RunConfig.from_options(given).open_source()
+    resolved = resolve_device(device)
     check_workers(workers)
+    check_detector_options(threshold, detect_size)
     workers = default_workers() if workers is None else workers
-    path = Path(out)
-    if path.suffix.lower() != ".jsonl":
-        raise ValueError(f"OUT is {str(path)!r}, expected a file's name ending in .jsonl")
-    if path.is_dir() or not Path(os.path.abspath(path)).parent.is_dir():
-        raise ValueError(f"OUT {str(path)!r} cannot be written, expected a file's name in a folder that exists")
-    if os.path.lexists(path) and not overwrite:
-        raise ValueError(f"OUT {str(path)!r} is already there, expected a new name or --overwrite")
-    opened = Source(os.fspath(source))
-    find, parameters = make_detect(detector, threshold, detect_size, device)
+    path = _check_output(Path(out), overwrite)
+    find, parameters = make_detect(detector, threshold, detect_size, resolved)
     tally = Tally()
-
-    def hands() -> Iterator[Hand]:
-        for shard in opened.shards():
-            batches = shard.batches(BATCH[device])
-            while True:
-                try:
-                    batch = next(batches, None)
-                except (ValueError, OSError) as error:
-                    reason = getattr(error, "strerror", None) or str(error)
-                    yield Hand(Batch([Item(shard.name, problem=reason)]))
-                    break
-                if batch is None:
-                    break
-                yield Hand(batch)
-
     start = time.perf_counter()
-    interrupted = 0
-    try:
-        with replacing(path) as binary, os.fdopen(os.dup(binary.fileno()), "w", encoding="ascii") as text:
-            listing = Listing(find, parameters["detect_size"], Lines(text), tally, parameters)
-            steps = {"read": listing.read, "decode": listing.decode, "detect": listing.search, "list": listing.list}
-            stages = [
-                Stage(name, on_images(step), readers(opened.path) if name == "read" else 0)
-                for name, step in {**steps, "end": listing.end}.items()
-            ]
-            tick = ticking(progress, tally, opened.path, None)
-            Stages(stages, workers, 3 * workers + 4, lambda: torch.set_num_threads(1)).run(hands(), tick)
-            if progress is not None:
-                progress(tally, tally.images)
-    except KeyboardInterrupt as error:
-        interrupted = int(getattr(error, "signal", 2))
+    with (
+        _writing(path),
+        until_interrupted() as interruption,
+        AtomicFile(path) as binary,
+        os.fdopen(os.dup(binary.fileno()), "w", encoding="ascii") as text,
+    ):
+        searched = DetectionStages(find, parameters["detect_size"], MAX_PIXELS)
+        writer = DetectionWriter(JsonLines(text), tally, parameters)
+        stages: list[Stage[Images]] = [
+            Stage("read", searched.read, readers(opened.path)),
+            Stage("decode", lambda images: searched.decode(images, then=[searched.search, writer.write])),
+            Stage("detect", searched.search),
+            Stage("write", writer.write),
+            Stage("end", writer.end),
+        ]
+        line = Stages(stages, workers, max_in_flight(workers), partial(torch.set_num_threads, 1))
+        line.run(_images(opened, BATCH[resolved]), ticking(progress, tally, opened))
+        if progress is not None:
+            progress(tally, tally.images)
     seconds = time.perf_counter() - start
-    return Found(tally.images, tally.with_regions, tally.regions, tally.failed, seconds, interrupted)
+    return DetectSummary(tally.images, tally.with_regions, tally.regions, tally.failed, seconds, interruption.signal)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a FileError: those of images are caught where these are read."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"OUT {str(path)!r} cannot be written: {error_reason(error)}") from error
+
+
+def _check_output(path: Path, overwrite: bool) -> Path:
+    """Return the path; raises UsageError where no file of lines can be written there."""
+    if path.suffix.lower() != ".jsonl":
+        raise UsageError(f"OUT is {str(path)!r}, expected a file's name ending in .jsonl")
+    if path.is_dir() or not Path(os.path.abspath(path)).parent.is_dir():
+        raise UsageError(f"OUT {str(path)!r} cannot be written, expected a file's name in a folder that exists")
+    if os.path.lexists(path) and not overwrite:
+        raise UsageError(f"OUT {str(path)!r} is already there, expected a new name or --overwrite")
+    return path
+
+
+def _images(source: Source, batch_size: int) -> Iterator[Images]:
+    """Yield the images of a source, a batch at a time; a shard that ends too early gives one that fails."""
+    for shard in source.shards():
+        try:
+            for batch in shard.batches(batch_size):
+                yield [ImageTask(item) for item in batch.items]
+        except (ValueError, OSError) as error:
+            yield [ImageTask(Item(shard.name, problem=error_reason(error)))]

@@ -8,26 +8,32 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from fastblur.pipeline.shards.source import Source
+from fastblur.pipeline.storage.paths import is_url
 from fastblur.pipeline.summary import Tally
 
 LINE_SECONDS = 5.0
 
 Show = Callable[[Tally, int | None], None]
-"""Takes the counters and the number of images there are, None until they are counted; called several times a second."""
+"""Takes the counters and the number of images there are, None until they are counted; called a few times a second."""
 
 
-def ticking(progress: Show | None, tally: Tally, source: str, format: str | None) -> Callable[[], None] | None:
-    """Return a function that shows the counters, with the number of images once they have been counted."""
+def ticking(progress: Show | None, tally: Tally, source: Source) -> Callable[[], None] | None:
+    """Return a function that shows the counters and the number of images, None without `progress`.
+
+    To know that number while the run goes on, a thread lists the source for a second time. At a URL, where a listing
+    takes time and costs requests, it does not: the number is shown at the end only.
+    """
     if progress is None:
         return None
     total: list[int | None] = []
-    threading.Thread(target=lambda: total.append(Source(source, format).images()), daemon=True).start()
+    if not is_url(source.path):
+        threading.Thread(target=lambda: total.append(source.images()), name="fastblur-count", daemon=True).start()
     return lambda: progress(tally, total[0] if total else None)
 
 
 @contextmanager
 def shown(stream: TextIO | None = None) -> Iterator[Show]:
-    """Give a function that shows progress on `stream` (default: standard error) in the way that suits it."""
+    """Give a function that shows progress on `stream` (default: standard error): a bar on a terminal, else lines."""
     stream = stream or sys.stderr
     with bar(stream) if stream.isatty() else lines(stream) as show:
         yield show

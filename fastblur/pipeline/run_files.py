@@ -1,71 +1,72 @@
 """A run: from its arguments to a summary."""
 
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
-from fastblur.pipeline.boxes.box_file import BoxFile
-from fastblur.pipeline.boxes.lookup import with_boxes
-from fastblur.pipeline.config import MAX_PIXELS, Job, check_device
-from fastblur.pipeline.destination import check_report, place, place_remote
-from fastblur.pipeline.errors import RunStopped, stopped
-from fastblur.pipeline.execution.journal import Journal, locked
-from fastblur.pipeline.execution.processes import Processes
-from fastblur.pipeline.execution.shard_flow import Flow
-from fastblur.pipeline.execution.workers import BATCH, check_workers, default_workers, readers
+from fastblur.detectors import DetectorName
+from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Others, Unlisted
+from fastblur.pipeline.boxes.assign import assign_boxes
+from fastblur.pipeline.boxes.box_index import BoxIndex
+from fastblur.pipeline.boxes.matching import BoxAssignment
+from fastblur.pipeline.config import RunConfig
+from fastblur.pipeline.destination import Destination, check_destination, check_remote_destination
+from fastblur.pipeline.errors import RunStopped, stopping_the_run, until_interrupted
+from fastblur.pipeline.execution.engine import Engine, RunContext
+from fastblur.pipeline.execution.engines import start_engine
+from fastblur.pipeline.execution.journal import FAILURES, Journal, locked
 from fastblur.pipeline.progress import Show, ticking
 from fastblur.pipeline.shards.interfaces import Item, Shard
 from fastblur.pipeline.shards.source import Source
-from fastblur.pipeline.shards.tar.shard import is_tar_name
-from fastblur.pipeline.storage.local import LocalSink
-from fastblur.pipeline.storage.paths import is_url, plain, sha256
-from fastblur.pipeline.storage.remote import RemoteSink
-from fastblur.pipeline.summary import COUNTS, Summary, Tally, installed_versions
-
-ENGINES = ("auto", "threads", "processes", "ray")
+from fastblur.pipeline.shards.tar.names import is_tar_name
+from fastblur.pipeline.storage.paths import is_url
+from fastblur.pipeline.storage.sink import open_sink
+from fastblur.pipeline.summary import COUNTS, Summary, installed_versions
+from fastblur.recipes import Scope, Shape
 
 
 def run(
     source: str | Path,
     destination: str | Path,
     *,
-    detector: str | None = None,
+    detector: DetectorName | None = None,
     threshold: float | None = None,
     detect_size: int | None = None,
     boxes: str | Path | None = None,
-    unlisted: str | None = None,
-    method: str = "blur",
+    box_category: str | Sequence[str] | None = None,
+    unlisted: Unlisted | None = None,
+    method: Method = "blur",
     recipe: str | None = None,
     strength: float | None = None,
     margin: float | None = None,
     feather: float | None = None,
-    shape: str | None = None,
+    shape: Shape | None = None,
+    scope: Scope | None = None,
     blocks: int | None = None,
     color: str | None = None,
-    format: str | None = None,
-    image_column: str | None = None,
+    format: Format | None = None,
+    image_column: str | Sequence[str] | None = None,
     box_column: str | None = None,
+    members: str | Sequence[str] | None = None,
+    others: Others = "fail",
     max_pixels: int = MAX_PIXELS,
-    on_error: str = "continue",
-    device: str = "auto",
+    on_error: OnError = "continue",
+    device: Device = "auto",
     workers: int | None = None,
-    engine: str = "auto",
+    engine: EngineName = "auto",
     overwrite: bool = False,
     report: str | Path | None = None,
     progress: Show | None = None,
 ) -> Summary:
     """Write a copy of the images of `source` to `destination` in which faces are hidden.
 
-    Only images with regions are encoded anew; the others are copied byte for byte. An image that cannot be read, in
+    Only images with regions are encoded again; the others are copied byte for byte. An image that cannot be read, in
     which the detector fails, or that cannot be written whole is not written at all: it is listed with its reason in
     `.fastblur/failures.jsonl` of the destination, and the run goes on.
 
-    The journal in the destination's folder `.fastblur` tells what is done. A run that was stopped, however that came,
-    goes on when it is called again with the same arguments, and the result is that of a run that was not stopped.
+    The journal in the destination's folder `.fastblur` records what is done. A run that was stopped, for whatever
+    reason, goes on when it is called again with the same arguments, and the result is that of a run that was not.
 
     Args:
         source: a folder tree, one image file, one tar, Parquet or Arrow file; a path, or a URL that fsspec knows.
@@ -74,13 +75,23 @@ def run(
         threshold: score threshold of the detector, 0..1.
         detect_size: longest side in pixels that the detector sees.
         boxes: annotation file with the boxes to hide, instead of a detector.
-        unlisted: with `boxes`, an image that the file does not name: "fail" (default), "copy" or "detect".
-        method: "blur", "pixelate" or "fill"; the next seven arguments are those of the operators.
-        recipe, strength, margin, feather, shape, blocks: as the operators take them; None for their defaults.
-        color: as `make_hide` takes it.
+        box_category: with `boxes` of COCO, one or several names or ids of categories; None for the boxes of all.
+        unlisted: with `boxes`, what happens to an image that the file does not list: "fail" (default), "copy" or
+            "detect".
+        method: "blur", "pixelate" or "fill".
+        recipe, strength, margin, feather, shape, scope, blocks: of the method, as its operator takes them; None for
+            their defaults.
+        color: of "fill": a text, "128" or "255,0,0", a level or RGB in 0..255.
         format: "images", "webdataset" (tar files) or "table" (Parquet, Arrow) to work on files of one kind only.
-        image_column: of tables; None where there is only one it can be.
+        image_column: of tables, one or several names; None for all that look like images. Other columns that may hold
+            images are `others`.
         box_column: of tables, with the boxes to hide instead of a detector.
+        members: of samples in tars, the images to search: extensions as "jpg", which is not that of "a.seg.jpg", or
+            patterns as "*.left.png"; a text with commas, or a list; None for all images. The other images are written
+            as they are.
+        others: what happens to what holds or may hold images and is not searched, as archives, videos, arrays, columns
+            and images of other formats: "fail" (default), "copy" to write it as it is, also texts in folders, or
+            "skip" to leave it out.
         max_pixels: the largest width times height that is decoded; a larger image fails.
         on_error: "continue" after an image has failed, or "stop".
         device: "cpu", "cuda", or "auto" for CUDA where there is one.
@@ -90,148 +101,118 @@ def run(
             processes, but threads for a few images and on CUDA.
         overwrite: start over in a destination that is not empty, replacing its files.
         report: file for the summary as JSON.
-        progress: called several times a second with the counters and the number of images.
+        progress: called several times a second with the counters and the number of images. To count them, folders of
+            this machine are listed a second time.
 
-    Raises ValueError, TypeError, ImportError or OSError before anything is written where an argument does not fit, and
-    RuntimeError (RunStopped) where the run cannot go on, as on a full disk; it can be taken up again then.
+    Raises UsageError (a ValueError), FileError (an OSError), MissingPackage (an ImportError) or WeightsError before
+    anything is written where an argument, file or package does not fit, and RunStopped where the run cannot go on, as
+    on a full disk; it can be resumed then.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from fastblur.pipeline import run
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "photos").mkdir()
+        >>> Image.new("RGB", (80, 60), "white").save(folder / "photos" / "wall.png")
+        >>> _ = (folder / "boxes.json").write_text('[{"url": "wall.png", "bboxes": []}]')
+        >>> run(folder / "photos", folder / "hidden", boxes=folder / "boxes.json").copied
+        1
     """
-    if on_error not in ("continue", "stop"):
-        raise ValueError(f"on-error is {on_error!r}, expected 'continue' or 'stop'")
-    check_workers(workers)
-    device = check_device(device)
-    opened = Source(os.fspath(source), format, image_column, box_column)
-    destination = plain(destination)
-    engine, count = _chosen(engine, opened, destination, device, workers)
-    root: Path | None = None
-    rename: str | None = None
-    if not is_url(destination):
-        root, rename = place(Path(destination), opened, overwrite=overwrite)
-    check_report(report, root, opened, boxes)
-    options = {"recipe": recipe, "strength": strength, "margin": margin, "feather": feather, "shape": shape}
-    options |= {"blocks": blocks, "color": color}
-    job = Job(
-        detector, threshold, detect_size, unlisted, method, options, device, max_pixels, boxes is not None,
-        box_column is not None,
-    )  # fmt: skip
-    target = str(destination) if root is None else os.path.abspath(root)
-    stages: dict[str, dict[str, float]] = {}
-    with ExitStack() as stack:
-        pool: Processes | None = None
-        work: Any = None
-        if engine == "processes":
-            pool = stack.enter_context(Processes(count, job, target, readers(opened.path), stages))
-        box_file = None if boxes is None else BoxFile(Path(boxes), opened.root)
-        if pool is not None:
-            parameters = pool.parameters()
-        else:
-            work, parameters = job.work()
-        parameters |= {"source": opened.path, "format": format, "image_column": image_column, "box_column": box_column}
-        if boxes is not None:
-            parameters["boxes_sha256"] = sha256(os.fspath(boxes))
-        sink = RemoteSink(target) if root is None else LocalSink(root, alone=opened.is_image, rename=rename)
-        place_remote(sink, opened, overwrite=overwrite)
-        if root is not None and not opened.is_image:
-            stack.enter_context(locked(root))
-        journal, tally, versions = Journal(sink), Tally(), installed_versions()
-        try:
-            if opened.is_image:
-                journal.forget_failures()
-            else:
-                sink.clean()
-                journal.begin(parameters, versions, overwrite=overwrite)
-        except OSError as error:
-            raise stopped(error) from error
-        flow = partial(
-            Flow, sink=sink, journal=None if opened.is_image else journal, tally=tally, fail=journal.fail,
-            batch=BATCH[device], boxed=partial(with_boxes, box_file=box_file, unlisted=unlisted or "fail"),
-            stop_on_error=on_error == "stop",
-        )  # fmt: skip
-        tick = ticking(progress, tally, opened.path, format)
-        shards = _unfinished(opened, journal, tally, box_file)
-        interrupted = 0
+    options = {**locals()}  # the arguments by their names: nothing else has one yet
+    del options["progress"]
+    config = RunConfig.from_options(options)
+    opened = config.open_source()
+    place = check_destination(config, opened)
+    with closing(start_engine(config, opened)) as started, begun(config, opened, place, started) as context:
+        context.on_tick = ticking(progress, context.tally, opened)
         start = time.perf_counter()
+        with until_interrupted() as interruption, stopping_the_run():
+            started.process(remaining_shards(opened, context), context)
+        seconds = time.perf_counter() - start
+        if progress is not None and not interruption.signal:
+            progress(context.tally, context.tally.images)
+        summary = summarize(context, opened, started, seconds, interruption.signal)
         try:
-            if pool is not None:
-                with pool:
-                    _through(flow([("work", pool.do, pool.threads)], workers=1, most=pool.most), shards, tick, stages)
-            elif engine == "ray":
-                from fastblur.pipeline.execution.ray import run_shards
-
-                run_shards(
-                    shards, job, box_file, opened.path, target, tally, journal.fail, workers, tick, stages,
-                    stop_on_error=on_error == "stop",
-                )  # fmt: skip
-            else:
-                assert work is not None
-                line = work.stages(readers(opened.path), device)
-                _through(
-                    flow(line, workers=count, most=3 * count + 4, begin=job.one_thread),
-                    shards,
-                    tick,
-                    stages,
-                )
-        except KeyboardInterrupt as error:
-            interrupted = int(getattr(error, "signal", 2))
-        except OSError as error:
-            raise stopped(error) from error
-        if progress is not None and not interrupted:
-            progress(tally, tally.images)
-        unused = None if box_file is None or interrupted or tally.resumed else box_file.unused
-        summary = Summary(
-            **{name: getattr(tally, name) for name in (*COUNTS, "resumed", "shards")},
-            other_files=opened.others,
-            unused_boxes=unused,
-            seconds=time.perf_counter() - start,
-            interrupted=interrupted,
-            failures_file=journal.failures,
-            stages=stages,
-            parameters={**parameters, "boxes": boxes and str(boxes), "workers": count, "engine": engine},
-            versions=versions,
-        )
-        try:
-            sink.close()
-            if report is not None:
-                summary.write(Path(report))
+            context.sink.close()
+            if config.report is not None:
+                summary.write(Path(config.report))
         except OSError as error:
             raise RunStopped(f"the images are done, but their end could not be recorded: {error}") from error
     return summary
 
 
-def _chosen(engine: str, source: Source, destination: str, device: str, workers: int | None) -> tuple[str, int]:
-    """Return who does the work, and how many workers there are."""
-    if engine not in ENGINES:
-        raise ValueError(f"engine is {engine!r}, expected one of {', '.join(map(repr, ENGINES))}")
-    if source.is_image and engine not in ("auto", "threads"):
-        raise ValueError(f"engine is {engine!r} for one image, expected 'auto'")
-    if device == "cuda" and engine == "processes":
-        raise ValueError("engine is 'processes' on CUDA, expected 'threads' or 'auto': one process feeds a device best")
-    in_memory = f"{source.path} {destination}".count("memory://") > 0
-    if in_memory and engine in ("processes", "ray"):
-        raise ValueError(f"engine is {engine!r} for memory://, expected 'threads' or 'auto': others do not see it")
-    count = workers or default_workers()
-    if engine == "auto":
-        alone = device == "cuda" or count == 1 or source.is_image or in_memory or source.is_small()
-        engine = "threads" if alone else "processes"
-    return engine, count
+@contextmanager
+def begun(config: RunConfig, source: Source, destination: Destination, engine: Engine) -> Iterator[RunContext]:
+    """Begin a run: read the boxes, open and lock the output, and begin or resume its journal; unlock it at the end.
+
+    Raises UsageError or ValueError, ImportError and OSError where something does not fit, and as `Engine.parameters`.
+    """
+    boxes = None  # which are read while workers start
+    if config.boxes is not None:
+        boxes = BoxAssignment(BoxIndex.read(Path(config.boxes), config.box_categories), source.root)
+    parameters = engine.parameters()
+    parameters |= {
+        "source": source.path,
+        "format": config.format,
+        "image_columns": list(config.image_columns),
+        "others": config.others,
+        "members": list(config.members),
+        "box_column": config.box_column,
+    }
+    if boxes is not None:
+        parameters |= {"boxes_sha256": boxes.index.sha256, "box_categories": list(config.box_categories)}
+    sink = open_sink(destination.root, alone=source.is_image, rename=destination.rename)
+    check_remote_destination(sink, source, overwrite=config.overwrite)
+    local_folder = not (is_url(destination.root) or source.is_image)
+    with locked(Path(destination.root)) if local_folder else nullcontext():
+        journal, versions = Journal(sink), installed_versions()
+        with stopping_the_run():
+            if source.is_image:
+                journal.forget_failures()
+            else:
+                sink.clean()
+                journal.begin(parameters, versions, overwrite=config.overwrite)
+        recorded = None if source.is_image else journal
+        yield RunContext(config, source.root, sink, recorded, journal.fail, boxes, parameters, versions)
 
 
-def _unfinished(source: Source, journal: Journal, tally: Tally, box_file: BoxFile | None) -> Iterator[Shard]:
-    """Yield the shards to do; those that earlier runs finished are counted, and their images' boxes taken for found."""
+def remaining_shards(source: Source, context: RunContext) -> Iterator[Shard]:
+    """Yield the shards to do.
+
+    Those that earlier runs finished are counted, and the boxes of their images marked as used.
+    """
+    journal = context.journal
     for shard in source.shards():
-        done = journal.finished_counts(shard)
-        if done is None:
+        done = None if journal is None else journal.finished_counts(shard)
+        if journal is None or done is None:
             yield shard
-        else:
-            tally.add({**done, "resumed": done["images"], "shards": 1})
-            if box_file is not None and is_tar_name(shard.name):
-                for name in journal.finished_images(shard):
-                    with_boxes(Item(name, key=name.removeprefix(f"{shard.name}/")), box_file, "copy")
+            continue
+        context.tally.add({**done, "resumed": done["images"], "shards": 1})
+        if context.boxes is not None and is_tar_name(shard.name):
+            for name in journal.finished_images(shard):
+                assign_boxes(Item(name, key=name.removeprefix(f"{shard.name}/")), context.boxes, "copy")
 
 
-def _through(
-    flow: Flow, shards: Iterator[Shard], tick: Callable[[], None] | None, stages: dict[str, dict[str, float]]
-) -> None:
-    try:
-        flow.run(shards, tick)
-    finally:
-        stages.update(flow.line.report())
+def summarize(context: RunContext, source: Source, engine: Engine, seconds: float, interrupted: int) -> Summary:
+    """Return the summary of a run that has ended.
+
+    Args:
+        context, source, engine: of the run.
+        seconds: how long the engine took.
+        interrupted: the number of the signal that interrupted it, or 0.
+    """
+    config, tally, boxes = context.config, context.tally, context.boxes
+    unused = None if boxes is None or interrupted or tally.resumed else boxes.unused
+    return Summary(
+        **{name: getattr(tally, name) for name in (*COUNTS, "resumed", "shards")},
+        other_files=source.passed + tally.skipped,
+        unused_boxes=unused,
+        seconds=seconds,
+        interrupted=interrupted,
+        failures_file=context.sink.path(FAILURES),
+        stages=context.stages,
+        parameters={**context.parameters, "boxes": config.boxes, "workers": engine.workers, "engine": engine.name},
+        versions=context.versions,
+    )

@@ -1,4 +1,4 @@
-"""What a run has done: counters while it goes on, a summary at its end."""
+"""What was done: counters while a run goes on, a summary at the end of `run` and of `detect`."""
 
 import json
 import platform
@@ -10,7 +10,7 @@ from typing import Any
 
 from fastblur._version import __version__
 
-COUNTS = ("images", "with_regions", "regions", "degenerate_regions", "copied", "failed")
+COUNTS = ("images", "with_regions", "regions", "degenerate_regions", "copied", "failed", "unsearched", "skipped")
 PACKAGES = ("torch", "kornia", "numba", "numpy", "onnxruntime", "pillow", "simplejpeg")
 
 
@@ -29,18 +29,21 @@ class Tally:
     """Counters that several threads add to.
 
     Attributes:
-        images: images done, whatever their fate: `with_regions` + `copied` + `failed`.
+        images: images done: `with_regions` + `copied` + `failed`.
         with_regions: images written with something hidden.
         regions: regions hidden in them.
         degenerate_regions: boxes without an area, which hide nothing, in images that were written.
         copied: images without a region, copied byte for byte.
-        failed: images that were not written, and shards that ended too early.
+        failed: images that were not written, files that are not searched, and shards that ended too early.
+        unsearched: files and members that are or may hold images, and were written as they are.
+        skipped: those that were left out.
         resumed: those of the images that earlier runs had done.
         shards: shards finished.
     """
 
     def __init__(self) -> None:
         self.images = self.with_regions = self.regions = self.degenerate_regions = self.copied = self.failed = 0
+        self.unsearched = self.skipped = 0
         self.resumed = self.shards = 0
         self._lock = threading.Lock()
 
@@ -56,8 +59,9 @@ class Summary:
     """The end of a run.
 
     Attributes:
-        images, with_regions, regions, degenerate_regions, copied, failed, resumed, shards: as in `Tally`.
-        other_files: files of the source that are of no kind that is worked on; they are not copied.
+        images, with_regions, regions, degenerate_regions, copied, failed, unsearched, skipped, resumed, shards: as in
+            `Tally`.
+        other_files: files of the source that are of no kind that is worked on, and were not copied.
         unused_boxes: how many entries of the boxes file named no image of the source; None without such a file.
         seconds: from the first image listed to the last one on the disk; loading the detector is not in it.
         interrupted: the number of the signal that stopped the run before its end, or 0.
@@ -73,6 +77,8 @@ class Summary:
     degenerate_regions: int
     copied: int
     failed: int
+    unsearched: int
+    skipped: int
     resumed: int
     shards: int
     other_files: int
@@ -91,8 +97,8 @@ class Summary:
 
     @property
     def exit_status(self) -> int:
-        """The exit status of a command: 130 or 143 interrupted, 1 some image failed, 0 none."""
-        return 128 + self.interrupted if self.interrupted else 1 if self.failed else 0
+        """The exit status of the command, as `exit_status` gives it."""
+        return exit_status(self.interrupted, self.failed, self.images)
 
     def text(self) -> str:
         """Return the summary for a reader; bytes of a path that are not UTF-8 are escaped."""
@@ -100,13 +106,17 @@ class Summary:
         lines = [
             f"images        {self.images}"
             + (f", {self.resumed} of them by earlier runs" if self.resumed else "")
-            + ("" if self.images else ": SRC holds none that is worked on"),
+            + ("" if self.images else ": SRC holds none that is searched, which is why the exit status is 1"),
             f"with regions  {self.with_regions}, {self.regions} regions hidden",
             f"copied        {self.copied}, byte for byte",
             f"failed        {self.failed}" + (f", listed in {failures_file}" if self.failed else ""),
             f"other files   {self.other_files}, of kinds that are not worked on, not copied",
             f"time          {self.seconds:.1f} s, {self.images_a_second:.1f} images a second",
         ]
+        if self.unsearched:
+            lines.append(
+                f"unsearched    {self.unsearched} files and members written as they are, with any face in them"
+            )
         if self.degenerate_regions:
             lines.insert(2, f"degenerate    {self.degenerate_regions} regions without an area")
         if self.unused_boxes:
@@ -119,3 +129,44 @@ class Summary:
         """Write the summary as JSON."""
         content = {**asdict(self), "images_a_second": self.images_a_second}
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="ascii")
+
+
+@dataclass(frozen=True)
+class DetectSummary:
+    """The end of a search.
+
+    Attributes:
+        images: looked at, `failed` included.
+        with_regions: images in which something was found.
+        regions: found in them.
+        failed: images that could not be searched; their lines say why.
+        seconds: from the first image listed to the last one searched.
+        interrupted: the number of the signal that stopped it before its end, or 0; the file is not written then.
+    """
+
+    images: int
+    with_regions: int
+    regions: int
+    failed: int
+    seconds: float
+    interrupted: int
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status of the command, as `exit_status` gives it."""
+        return exit_status(self.interrupted, self.failed, self.images)
+
+    def text(self) -> str:
+        """Return the counts for a reader."""
+        lines = [
+            f"images        {self.images}" + ("" if self.images else ": SRC holds none that is searched"),
+            f"with regions  {self.with_regions}, {self.regions} regions",
+            f"failed        {self.failed}" + (", their lines say why" if self.failed else ""),
+            f"time          {self.seconds:.1f} s, {self.images / max(self.seconds, 1e-9):.1f} images a second",
+        ]
+        return "\n".join([*lines, "interrupted   nothing was written"] if self.interrupted else lines)
+
+
+def exit_status(interrupted: int, failed: int, images: int) -> int:
+    """Return a command's exit status: 128 + the signal that interrupted it, 1 if an image failed or there was none."""
+    return 128 + interrupted if interrupted else int(failed > 0 or images == 0)

@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("scipy")  # benchmarks.judging shares its IoU with benchmarks.widerface
-
-from benchmarks import detectors as bench
-from benchmarks import judging
+from benchmarks.common import accuracy, stages
 from fastblur.detectors import load_detector
 
 FACE = [100.0, 100.0, 120.0, 120.0]
@@ -18,7 +15,7 @@ FACE = [100.0, 100.0, 120.0, 120.0]
 def judged(regions: list[list[float]], faces: list[list[float]], threshold: float = 0.5) -> dict:
     image = torch.zeros(3, 200, 400, dtype=torch.uint8)
     picture = (image, np.array(faces).reshape(-1, 4))
-    return judging.judged([np.array(regions).reshape(-1, 5)], [picture], threshold)
+    return accuracy.judge([np.array(regions).reshape(-1, 5)], [picture], threshold)
 
 
 def test_an_exact_region_finds_and_hides() -> None:
@@ -79,7 +76,7 @@ def test_mosaics_move_the_boxes_with_their_images() -> None:
         image[:, 10:20, 5:25] = 200 + i
         pictures.append((image, np.array([[5.0, 10.0, 25.0, 20.0]])))
     large = (torch.zeros(3, 60, 70, dtype=torch.uint8), np.array([[0.0, 0.0, 9.0, 9.0]]))
-    ((canvas, faces),) = judging.mosaics([large, *pictures], side=2, cell=50)
+    ((canvas, faces),) = accuracy.mosaics([large, *pictures], side=2, cell=50)
     assert canvas.shape == (3, 100, 100)
     for i, (x0, y0, x1, y1) in enumerate(faces.astype(int)):
         assert (canvas[:, y0:y1, x0:x1] == 200 + i).all()
@@ -89,9 +86,9 @@ def test_mosaics_move_the_boxes_with_their_images() -> None:
 def test_the_stages_leave_the_detector_as_it_was(shared: Path) -> None:
     name = "retinaface-mobilenet0.25"
     detector = load_detector(name, weights=shared / "weights" / "retinaface_mobilenet0.25.pth", engine="torch")
-    image = judging.read_photos(shared)[0][0]
+    image = accuracy.read_photos(shared)[0][0]
     before = detector([image, image[:, :200]]).tolist()
-    spent = bench.stages(detector, [image, image[:, :200]])
+    spent = stages.stages(detector, [image, image[:, :200]])
     assert set(spent) == {"letterbox", "network", "decode + NMS"}
     assert all(seconds > 0 for seconds in spent.values())
     assert "_regions" not in vars(detector)
@@ -99,7 +96,7 @@ def test_the_stages_leave_the_detector_as_it_was(shared: Path) -> None:
 
 
 def test_the_test_data_is_read_whole(shared: Path) -> None:
-    photos, sample = judging.read_photos(shared), judging.read_sample(shared)
-    assert (len(photos), judging.faces_of(photos)) == (9, 43)
-    assert (len(sample), judging.faces_of(sample)) == (250, 125)
+    photos, sample = accuracy.read_photos(shared), accuracy.read_sample(shared)
+    assert (len(photos), accuracy.count_faces(photos)) == (9, 43)
+    assert (len(sample), accuracy.count_faces(sample)) == (250, 125)
     assert all(image.shape[0] == 3 and image.dtype == torch.uint8 for image, _ in photos + sample)

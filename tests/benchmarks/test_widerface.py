@@ -180,7 +180,7 @@ def folder(tmp_path: Path) -> Path:
 class Known:
     """A detector that knows the case's regions."""
 
-    name, size, weights_sha256 = "known", None, "0"
+    name, detect_size, weights_sha256 = "known", None, "0"
 
     def __call__(self, images: list[torch.Tensor]) -> Regions:
         found = [list(FOUND.values())[image.shape[1] - 400] for image in images]

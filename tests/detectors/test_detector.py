@@ -1,4 +1,4 @@
-"""The way through that all detectors share: letterbox, groups, candidates, Regions."""
+"""What all detectors share: letterbox, groups, candidates, Regions."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +11,13 @@ from PIL import Image
 from torch import nn
 
 from fastblur import Regions, load_detector
-from fastblur.detectors import detector as base
-from fastblur.detectors.detector import Detector, Network
-from fastblur.detectors.preprocess import fitted
+from fastblur.detectors import Detector, DetectorSettings, postprocess
+from fastblur.detectors import detector as detector_module
+from fastblur.detectors.multi_scale import fit_within
+from fastblur.detectors.networks.anchors import gather_rows
+from fastblur.detectors.networks.spec import Network
 from fastblur.detectors.weights import WEIGHTS, Weights
-from tests.detectors.photographs import known_faces
+from tests.detectors.photographs import assert_same, known_faces
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +32,6 @@ def detector():
 def crowd(shared):
     """Photographs of six different sizes with several faces each, (3, H, W) uint8."""
     return [image for _, (image, _) in sorted(known_faces(shared).items())[:6]]
-
-
-def assert_same(regions, others, atol=0.01):
-    """The same regions in every image, to 0.01 px."""
-    assert regions.counts.tolist() == others.counts.tolist()
-    for i in range(len(regions)):
-        count = int(regions.counts[i])
-        for name in ("boxes", "scores", "landmarks"):
-            ours, theirs = (getattr(r, name)[i, :count] for r in (regions, others))
-            torch.testing.assert_close(ours, theirs, atol=atol, rtol=0)
 
 
 class Bright(nn.Module):
@@ -66,7 +58,7 @@ def bright(tmp_path, monkeypatch):
     entry = Weights(file="bright", sha256=hashlib.sha256(b"bright").hexdigest(), origin="this test")
     monkeypatch.setitem(WEIGHTS, "bright", entry)
 
-    def make(decode=box_of_the_bright, size=None, **fields):
+    def make(decode=box_of_the_bright, detect_size=None, **fields):
         decoded = []  # of all anchors, from the scores to the boxes of the best
 
         def scores(heads):
@@ -74,17 +66,18 @@ def bright(tmp_path, monkeypatch):
             return decoded[-1][1]
 
         def decode_best(heads, height, width, best):
-            return tuple(rows if rows is None else base._take(rows, best) for rows in decoded.pop())
+            return tuple(rows if rows is None else gather_rows(rows, best) for rows in decoded.pop())
 
         network = Network(
             load=lambda path: Bright().eval(),
             decode=decode_best,
             scores=scores,
-            score_threshold=0.5,
+            threshold=0.5,
             nms_threshold=0.3,
             **fields,
         )
-        return Detector("bright", network, weights=tmp_path / "bright", size=size, engine="torch")
+        settings = DetectorSettings(weights=tmp_path / "bright", detect_size=detect_size, engine="torch")
+        return Detector("bright", network, settings)
 
     return make
 
@@ -110,7 +103,7 @@ def test_images_of_one_padded_size_go_together_and_come_back_in_their_order(brig
     assert regions.tolist() == [[list(map(float, place[2:]))] for place in places]
 
 
-def test_what_both_looks_find_is_sorted_together(bright):
+def test_what_both_passes_find_is_sorted_together(bright):
     def decode(heads, height, width):
         boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [20.0, 20.0, 30.0, 30.0]])[None]
         return boxes, torch.tensor([[0.6, 0.8] if width > 320 else [0.7, 0.9]]), None
@@ -131,8 +124,8 @@ def test_scaling_down_is_pillows(bright, crowd, dtype):
         return box_of_the_bright(heads, height, width)
 
     image = crowd[0]
-    height, width = fitted(*image.shape[1:], 160)
-    bright(decode, size=160)(image if dtype == torch.uint8 else image.float() / 255)
+    height, width = fit_within(image.shape[1:], 160)
+    bright(decode, detect_size=160)(image if dtype == torch.uint8 else image.float() / 255)
     expected = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((width, height), Image.Resampling.BILINEAR)
     scaled = seen[0][0, :, :height, :width].permute(1, 2, 0)
     np.testing.assert_allclose(scaled, np.array(expected), atol=1)  # Pillow rounds, twice
@@ -142,18 +135,18 @@ def test_scaling_down_is_pillows(bright, crowd, dtype):
 def test_a_scaled_image_keeps_its_shape_and_its_boxes(bright, shape):
     height, width = shape
     box = (width // 4, height // 4, width // 2, height // 2)
-    (found,) = bright(size=160)(with_box(height, width, *box)).tolist()
+    (found,) = bright(detect_size=160)(with_box(height, width, *box)).tolist()
     np.testing.assert_allclose(found, [box], atol=1.5 * max(shape) / 160)  # a pixel and a half of the network's
 
 
-def test_images_are_never_enlarged_and_never_seen_larger_than_size(bright):
+def test_images_are_never_enlarged_and_never_seen_larger_than_detect_size(bright):
     seen = []
 
     def decode(heads, height, width):
         seen.append((height, width))
         return box_of_the_bright(heads, height, width)
 
-    detector = bright(decode, size=100)
+    detector = bright(decode, detect_size=100)
     detector(torch.zeros(2, 3, 200, 400))
     detector(torch.zeros(2, 3, 20, 60))
     assert seen == [(64, 128), (32, 64)]
@@ -222,17 +215,40 @@ def test_what_the_network_raises_is_passed_on_from_every_thread(detector, crowd,
         detector(crowd)
 
 
-def test_a_crowd_of_more_candidates_than_nms_takes_keeps_the_best(bright, monkeypatch):
-    monkeypatch.setattr(base, "CANDIDATES", 50)
+def row_of_boxes(count):
+    """A decoder that finds `count` boxes side by side, 2 px apart: scores 0.51 to 0.99."""
 
     def decode(heads, height, width):
-        left = torch.arange(200.0) * 3
-        boxes = torch.stack((left, torch.zeros(200), left + 2, torch.full((200,), 9.0)), dim=1)
-        return boxes[None], torch.linspace(0.51, 0.99, 200)[None], None
+        left = torch.arange(float(count)) * 2
+        boxes = torch.stack((left, torch.zeros(count), left + 1.5, torch.full((count,), 9.0)), dim=1)
+        batch = len(heads[0])
+        return boxes.expand(batch, -1, -1), torch.linspace(0.51, 0.99, count).expand(batch, -1), None
 
-    regions = bright(decode)(torch.zeros(1, 3, 32, 620))
-    assert regions.counts.tolist() == [50]
-    assert float(regions.scores.min()) == pytest.approx(float(torch.linspace(0.51, 0.99, 200)[150]))
+    return decode
+
+
+@pytest.mark.parametrize("count", [50, 51, 200])
+def test_on_the_cpu_no_number_of_regions_is_too_many(bright, monkeypatch, count):
+    monkeypatch.setattr(postprocess, "MAX_CANDIDATES", 50)
+    monkeypatch.setattr(postprocess, "MAX_REGIONS", 20)
+    regions = bright(row_of_boxes(count))(torch.zeros(2, 3, 32, 500))
+    assert regions.counts.tolist() == [count, count]
+
+
+def test_where_the_host_may_not_look_an_image_with_too_many_candidates_is_one_region(bright, monkeypatch):
+    monkeypatch.setattr(postprocess, "MAX_CANDIDATES", 50)
+    monkeypatch.setattr(detector_module, "can_sync_host", lambda device: False)
+    whole = [0.0, 0.0, 500.0, 32.0]
+    images = torch.zeros(2, 3, 32, 500)
+    assert whole not in bright(row_of_boxes(50))(images).tolist()[0]
+    assert all(whole in boxes for boxes in bright(row_of_boxes(51))(images).tolist())
+
+
+def test_every_face_of_a_crowd_is_found(detector, shared):
+    crowd = Image.open(shared / "cases" / "crowd" / "crowd_1600_faces_48px.png").convert("RGB")
+    boxes = detector(torch.from_numpy(np.array(crowd)).permute(2, 0, 1))[0]
+    cells = ((boxes[:, :2] + boxes[:, 2:]) / 2 // 48).long()  # each face has a cell of 48 px
+    assert len(cells.unique(dim=0)) == 1600
 
 
 # --- the same answer, however the images come
@@ -296,14 +312,14 @@ def test_dtypes_agree(detector, crowd):
     assert_same(detector([image.float() / 255 for image in crowd]), expected)
     assert_same(detector([image.double() / 255 for image in crowd]), expected)
     half = detector([(image / 255).half() for image in crowd])
-    assert_same(half.above(0.5), expected.above(0.5), atol=0.5)
+    assert_same(half, expected, atol=0.5, near=0.1)
 
 
 def test_a_photograph_twice_as_large_has_boxes_twice_as_large(detector, crowd):
     for image in crowd[:3]:
         twice = F.interpolate(image[None].float(), scale_factor=2, mode="bicubic").clamp(0, 255).to(torch.uint8)
         small = detector(image).above(0.6)
-        large = load_detector(size=max(image.shape[1:]))(twice).above(0.4)
+        large = load_detector(detect_size=max(image.shape[1:]))(twice).above(0.4)
         assert int(small.counts[0]) > 0
         for box in small[0] * 2:
             nearest = (large[0] - box).abs().amax(1).min()
@@ -323,7 +339,7 @@ def test_regions_are_sorted_by_score_and_inside_their_image(detector, crowd):
         scores = regions.scores[i, :count]
         assert count > 0
         assert torch.equal(scores, scores.sort(descending=True).values)
-        assert float(scores.min()) >= detector.score_threshold
+        assert float(scores.min()) >= detector.threshold
         height, width = image.shape[1:]
         x0, y0, x1, y1 = regions[i].unbind(1)
         assert bool(((x0 >= 0) & (y0 >= 0) & (x1 <= width) & (y1 <= height) & (x0 < x1) & (y0 < y1)).all())
@@ -334,7 +350,7 @@ def test_regions_are_sorted_by_score_and_inside_their_image(detector, crowd):
 
 
 def test_a_higher_threshold_gives_fewer_regions(detector, crowd):
-    assert_same(load_detector(score_threshold=0.6)(crowd), detector(crowd).above(0.6))
+    assert_same(load_detector(threshold=0.6)(crowd), detector(crowd).above(0.6), threshold=0.6)
 
 
 def test_no_face_is_no_region(detector, shared):
@@ -389,14 +405,14 @@ def test_wrong_images_are_refused_in_one_sentence(detector, images, error, match
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"name": "ssd"}, r"detector is 'ssd', expected one of 'centerface', .*'yunet'"),
-        ({"score_threshold": 1.5}, r"score_threshold is 1\.5, expected"),
-        ({"score_threshold": float("nan")}, "score_threshold is nan"),
-        ({"size": 0}, "size is 0, expected"),
+        ({"name": "ssd"}, r"detector is 'ssd', expected 'centerface', .* or 'yunet'"),
+        ({"threshold": 1.5}, r"threshold is 1\.5, expected"),
+        ({"threshold": float("nan")}, "threshold is nan"),
+        ({"detect_size": 0}, "detect_size is 0, expected"),
         ({"threads": 0}, "threads is 0, expected"),
         ({"threads": 1.5}, "threads is 1.5, expected"),
-        ({"size": float("nan")}, "size is nan, expected"),
-        ({"score_threshold": True}, "score_threshold is True, expected"),
+        ({"detect_size": float("nan")}, "detect_size is nan, expected"),
+        ({"threshold": True}, "threshold is True, expected"),
         ({"engine": "tensorrt"}, "engine is 'tensorrt', expected"),
         ({"engine": "onnx", "device": "meta"}, "engine is 'onnx' on device 'meta', expected"),
     ],
@@ -409,8 +425,8 @@ def test_wrong_arguments_are_refused(arguments, match):
 def test_attributes(detector):
     assert (detector.name, detector.engine, str(detector.device)) == ("centerface", "onnx", "cpu")
     assert detector.weights_sha256 == WEIGHTS["centerface"].sha256
-    assert load_detector(size=320, score_threshold=0.7).size == 320
-    assert load_detector(score_threshold=0).score_threshold == 0
+    assert load_detector(detect_size=320, threshold=0.7).detect_size == 320
+    assert load_detector(threshold=0).threshold == 0
     assert "centerface" in repr(detector)
 
 

@@ -18,13 +18,13 @@ def photographs(shared):
 
 def pair(name, shared):
     """The detector in both precisions, small, since float16 is slow here; `tests.detectors.half` takes its own size."""
-    return [loaded(name, shared, engine="torch", half=half, size=320) for half in (False, True)]
+    return [loaded(name, shared, engine="torch", half=half, detect_size=320) for half in (False, True)]
 
 
 def test_boxes_of_known_faces_stay_the_same_to_half_a_pixel(shared, photographs):
     moved, alone = moves(*pair("centerface", shared), photographs)
     assert len(moved) >= 2 * 43
-    assert not alone
+    assert all(score < 0.25 + 0.02 for score in alone)  # at the threshold one may come or go
     assert 0 < max(moved) <= 0.5
 
 
@@ -66,6 +66,6 @@ def test_on_cuda(name, shared, photographs):
     exact, cuda = loaded(name, shared, engine="torch"), loaded(name, shared, device="cuda")
     assert cuda.half == (name == "centerface")
     moved, alone = moves(exact, cuda, photographs)
-    assert not alone
+    assert all(score < exact.threshold + 0.02 for score in alone)
     assert max(moved) <= 0.5
     assert loaded(name, shared, device="cuda", half=False).half is False

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastblur.detectors import nms as nms_module
-from fastblur.detectors.nms import by_blocks, nms
+from fastblur.detectors.nms import nms, nms_torch
 
 
 def greedy(boxes, scores, valid, threshold):
@@ -65,7 +65,7 @@ def test_rounds_without_a_look_keep_the_same(batch, threshold):
     """As on CUDA without Triton, where the host may not see that a round has changed nothing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "equal", lambda *_: False)
-        keep = by_blocks(*map(torch.from_numpy, batch), threshold)
+        keep = nms_torch(*map(torch.from_numpy, batch), threshold)
     assert_greedy(keep, batch, threshold)
 
 

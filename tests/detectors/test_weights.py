@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from fastblur.detectors import weights
-from fastblur.detectors.weights import WEIGHTS, Weights
+from fastblur.detectors.weights import WEIGHTS, Weights, WeightsNotFound, WrongWeights
+from fastblur.errors import FastblurError, UsageError
 
 CONTENT = b"weights of a network" * 1000
 
@@ -75,7 +76,7 @@ def test_a_wrong_or_truncated_file_is_refused_and_left(known, cache, content):
 
 def test_a_wrong_download_is_refused_and_leaves_nothing(known, cache, tmp_path):
     (tmp_path / "origin" / "net.pth").write_bytes(CONTENT[:100])
-    with pytest.raises(ValueError, match="has sha256"):
+    with pytest.raises(WrongWeights, match=rf"net\.pth gives another file: .*{known.sha256}.*someone/net"):
         weights.find("net")
     assert list(cache.iterdir()) == []
 
@@ -109,8 +110,15 @@ def test_a_hash_of_which_only_the_beginning_is_known(known, cache, monkeypatch):
         weights.find("net")
 
 
+def test_errors_are_of_fastblur_and_of_python():
+    assert issubclass(WeightsNotFound, FileNotFoundError)
+    assert issubclass(WrongWeights, ValueError)
+    assert issubclass(WeightsNotFound, FastblurError)
+    assert issubclass(WrongWeights, FastblurError)
+
+
 def test_an_unknown_name():
-    with pytest.raises(ValueError, match=r"'ssd'.*'centerface'"):
+    with pytest.raises(UsageError, match=r"'ssd'.*'centerface'"):
         weights.find("ssd")
 
 

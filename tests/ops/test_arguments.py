@@ -86,7 +86,7 @@ def test_out_of_lists_and_gradients():
 
 @on_images
 def test_backend(operator):
-    with raises(ValueError, "backend is 'numpy', expected one of"):
+    with raises(ValueError, "backend is 'numpy', expected 'cpu', 'cuda' or 'reference'"):
         operator(IMAGES, backend="numpy")
     with raises(ValueError, "backend is 'cuda'"):
         operator(IMAGES, backend="cuda")
@@ -151,9 +151,9 @@ def test_recipes_of_blur():
         fastblur.blur(IMAGES, ROWS, "none")
     with raises(TypeError, "recipe is a dict, expected a name or a Recipe"):
         fastblur.blur(IMAGES, ROWS, {"strength": 0.1})
-    with raises(ValueError, "shape is 'round', expected one of 'box', 'ellipse'"):
+    with raises(ValueError, "shape is 'round', expected 'box' or 'ellipse'"):
         fastblur.blur(IMAGES, ROWS, shape="round")
-    with raises(ValueError, "scope is 'batch', expected one of 'region', 'image'"):
+    with raises(ValueError, "scope is 'batch', expected 'region' or 'image'"):
         fastblur.blur(IMAGES, ROWS, scope="batch")
 
 
@@ -220,7 +220,7 @@ def test_sigmas_and_borders():
             fastblur.masked_blur2d(IMAGES, mask, sigma)
     with raises(ValueError, "sigma is 'wide', expected a number, (B,) or (B, 2) numbers"):
         fastblur.masked_blur2d(IMAGES, mask, "wide")
-    with raises(ValueError, "border_type is 'mirror', expected one of 'replicate', 'reflect', 'constant', 'circular'"):
+    with raises(ValueError, "border_type is 'mirror', expected 'replicate', 'reflect', 'constant' or 'circular'"):
         fastblur.masked_blur2d(IMAGES, mask, 1.0, border_type="mirror")
     with raises(ValueError, "border_type is 'reflect' for an image one pixel high or wide"):
         fastblur.masked_blur2d(IMAGES[:, :, :1], mask[:, :, :1], 1.0, border_type="reflect")
@@ -315,3 +315,15 @@ def test_tiles_of_one_image_may_be_written_but_not_where_they_overlap(channels_l
     windows = large.unfold(1, 30, 10).unfold(2, 30, 10).permute(1, 2, 0, 3, 4)[0]
     with raises(ValueError, "whose elements share memory"):
         fastblur.blur(windows, [[]] * len(windows), out=windows)
+
+
+def test_images_of_different_shapes_whose_elements_interleave():
+    """Two views of one memory meet only where an element is in both, whatever their strides."""
+    memory = torch.zeros(3, 40, 60, dtype=torch.uint8)
+    columns = [memory[:, :, ::2], memory[:, :30, 1::2]]
+    fastblur.blur(columns, [[[1, 1, 9, 9]]] * 2, out=columns)
+    turned = [memory[:, :20, :20], memory[:, 20:, :20].transpose(1, 2)]
+    fastblur.blur(turned, [[[1, 1, 9, 9]]] * 2, out=turned)
+    for other in (memory[:, 19:39, :20].transpose(1, 2), memory[:, ::3, ::3]):
+        with raises(ValueError, "out has the same memory for several images"):
+            fastblur.blur([memory[:, :20, :20], other], [[[1, 1, 9, 9]]] * 2, out=[memory[:, :20, :20], other])

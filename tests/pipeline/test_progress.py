@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fastblur.pipeline import progress
+from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.summary import Tally
 
 
@@ -81,17 +82,29 @@ def test_many_threads_add_to_the_tally() -> None:
     assert (tally.images, tally.copied) == (8000, 8000)
 
 
-def test_ticking_tells_how_many_images_there_are_once_they_are_counted(tmp_path: Path, tally: Tally) -> None:
+def test_the_number_of_images_is_shown_once_they_are_counted(tmp_path: Path, tally: Tally) -> None:
     seen: list[tuple[int, int | None]] = []
-    assert progress.ticking(None, tally, str(tmp_path), None) is None
+    assert progress.ticking(None, tally, Source(tmp_path)) is None
     for name in ("a.jpg", "b/c.png", "b/d.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    tick = progress.ticking(lambda tally, total: seen.append((tally.images, total)), tally, str(tmp_path), None)
+    tick = progress.ticking(lambda tally, total: seen.append((tally.images, total)), tally, Source(tmp_path))
     assert tick is not None
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 60
     while (not seen or seen[-1][1] is None) and time.monotonic() < limit:
         tick()
         time.sleep(0.01)
     assert seen[-1] == (10, 2)
     assert {total for _, total in seen} <= {None, 2}
+
+
+def test_a_url_is_not_listed_twice(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    memory.pipe_file("/progress/a.jpg", b"")
+    listed = []
+    monkeypatch.setattr(Source, "__iter__", lambda self: iter(listed.append(self.path) or ()))
+    seen: list[int | None] = []
+    tick = progress.ticking(lambda tally, total: seen.append(total), tally, Source("memory://progress"))
+    assert tick is not None
+    tick()
+    assert (seen, listed) == ([None], [])

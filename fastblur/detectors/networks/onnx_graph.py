@@ -1,7 +1,10 @@
-"""An ONNX graph of fixed size made dynamic in its batch, height and width."""
+"""ONNX models of fixed size, made dynamic in batch, height and width."""
 
 import os
 from pathlib import Path
+
+from fastblur.detectors.weights import WrongWeights
+from fastblur.need import need
 
 
 def dynamic_graph(model: str | os.PathLike[str] | bytes) -> bytes:
@@ -14,17 +17,17 @@ def dynamic_graph(model: str | os.PathLike[str] | bytes) -> bytes:
     Args:
         model: an ONNX file, or its bytes.
 
-    Raises OSError for a file that cannot be read, ValueError for one that is no ONNX model.
+    Raises OSError for a file that cannot be read, WrongWeights (a ValueError) for one that is no ONNX model,
+    MissingPackage where onnx is not installed.
     """
-    import onnx
-
+    onnx = need("onnx", "run")
     data = model if isinstance(model, bytes) else Path(model).read_bytes()
     try:
         proto = onnx.load_model_from_string(data)
         onnx.checker.check_model(proto)
     except Exception as error:  # protobuf's own, which has no public name here, or onnx's checker's
         what = "these bytes are" if isinstance(model, bytes) else f"{os.fspath(model)!r} is"
-        raise ValueError(f"{what} no ONNX model ({str(error).partition(chr(10))[0]})") from error
+        raise WrongWeights(f"{what} no ONNX model ({str(error).partition(chr(10))[0]})") from error
     graph = proto.graph
     initializers = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in initializers]

@@ -8,8 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastblur.detectors.networks.anchors import Levels, anchors, chosen, decode_boxes, decode_landmarks
-from fastblur.detectors.networks.spec import Decoded, Network
+from fastblur.detectors.networks.anchors import (
+    Levels,
+    decode_boxes,
+    decode_landmarks,
+    gather_anchors,
+    gather_rows,
+    make_anchors,
+)
+from fastblur.detectors.networks.spec import Candidates, Network
 from fastblur.detectors.state_dict import load_state_dict
 
 # Stride, and the sides of a cell's two anchors, in pixels, as each network was trained.
@@ -136,7 +143,7 @@ class FPN(nn.Module):
 
 
 class SSH(nn.Module):
-    """Context module of SSH (Najibi et al., 2017): receptive fields of 3, 5 and 7 pixels side by side."""
+    """Context module of SSH (Najibi et al., 2017): receptive fields of 3, 5 and 7 pixels, concatenated."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -203,8 +210,8 @@ def scores(heads: Sequence[Tensor]) -> Tensor:
     return torch.sigmoid(logits[..., 1] - logits[..., 0])  # the softmax of two logits
 
 
-def decode(levels: Levels, heads: Sequence[Tensor], height: int, width: int, best: Tensor | None = None) -> Decoded:
-    """Turn the network's heads into boxes, without a loop over images and without waiting for the device.
+def decode(levels: Levels, heads: Sequence[Tensor], height: int, width: int, best: Tensor | None = None) -> Candidates:
+    """Turn the network's heads into boxes, without a loop over images and without a host synchronisation.
 
     Args:
         levels: the anchors that the network was trained with.
@@ -215,9 +222,10 @@ def decode(levels: Levels, heads: Sequence[Tensor], height: int, width: int, bes
 
     Returns boxes (B, A, 4) xyxy in pixels of the input, scores (B, A) in 0..1, landmarks (B, A, 5, 2) xy; all float32.
     """
-    picked = [chosen(head, best).float() for head in heads]
-    table = chosen(anchors(levels, height, width, heads[0].device), best)
-    return decode_boxes(picked[0], table), scores(picked), decode_landmarks(picked[2], table)
+    selected = [gather_rows(head, best).float() for head in heads]
+    anchors = gather_anchors(make_anchors(levels, height, width, heads[0].device), best)
+    boxes, landmarks = decode_boxes(selected[0], anchors), decode_landmarks(selected[2], anchors)
+    return Candidates(boxes, scores(selected), landmarks)
 
 
 def load_resnet50(path: Path) -> RetinaFace:
@@ -248,9 +256,9 @@ RESNET50 = Network(
     load=load_resnet50,
     decode=partial(decode, RESNET50_LEVELS),
     scores=scores,
-    score_threshold=0.5,
+    threshold=0.5,
     nms_threshold=0.4,
-    size=960,  # as in the package
+    detect_size=960,  # as in the package
     mean=(255 * 0.485, 255 * 0.456, 255 * 0.406),  # ImageNet's, of pixels in 0..1
     std=(255 * 0.229, 255 * 0.224, 255 * 0.225),
 )
@@ -259,9 +267,9 @@ MOBILENET025 = Network(
     load=load_mobilenet025,
     decode=partial(decode, MOBILENET025_LEVELS),
     scores=scores,
-    score_threshold=0.5,
+    threshold=0.5,
     nms_threshold=0.4,
-    size=1920,
+    detect_size=1920,
     mean=(104.0, 117.0, 123.0),
     bgr=True,
 )

@@ -1,31 +1,39 @@
-"""What a detector must know of its network."""
+"""Network: what a detector must know of the network that it runs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from torch import Tensor, nn
 
-# boxes (B, A, 4) xyxy in the network input's pixels, scores (B, A) in 0..1, landmarks (B, A, 5, 2) xy or None
-Decoded: TypeAlias = tuple[Tensor, Tensor, Tensor | None]
-Forward: TypeAlias = Callable[[Tensor], Sequence[Tensor]]  # the normalised input -> the heads
+Forward: TypeAlias = Callable[[Tensor], Sequence[Tensor]]
+"""The normalised input, (B, 3, h, w) -> the heads."""
+
+
+class Candidates(NamedTuple):
+    """Boxes before NMS, of each image of a batch."""
+
+    boxes: Tensor  # (B, A, 4) float32, xyxy px
+    scores: Tensor  # (B, A) float32, in 0..1
+    landmarks: Tensor | None  # (B, A, 5, 2) float32, xy px
 
 
 @dataclass(frozen=True)
 class Network:
-    """What the way through must know of one network; each network's file makes its own, named for what it is.
+    """What a detector must know of the network that it runs; each network's file makes its own, named for what it is.
 
     Attributes:
         load: makes the network, in evaluation mode on the CPU, from its weights' file. Its forward takes (B, 3, h, w)
             float32, normalised, h and w multiples of `multiple`, and returns a tuple of tensors (the heads), with no
             Python that depends on B, h or w, so that one export to ONNX serves all of them.
-        decode: (heads, h, w) -> boxes, scores, landmarks of every anchor, by tensor operations that wait for nothing
-            on the host; with a fourth argument, (B, K) int64, of these anchors alone.
+        decode: (heads, h, w) -> boxes, scores, landmarks of every anchor, in pixels of the (h, w) input, by tensor
+            operations without a host synchronisation; with a fourth argument, (B, K) int64, of these anchors alone.
         scores: heads -> the scores (B, A) of every anchor, so that only the best of them need be decoded.
-        score_threshold: the least score of a region, unless the user says otherwise.
+        threshold: the least score of a region, unless the user says otherwise.
         nms_threshold: of two regions whose intersection over union is above it, the one with the lower score goes.
-        size: the longest side in pixels that the network sees, unless the user says otherwise; None: the image's own.
+        detect_size: the longest side in pixels that the network sees, unless the user says otherwise; None: the
+            image's own.
         mean, std: the network sees (pixel - mean) / std, pixels in 0..255, in its own channel order.
         bgr: whether its channels are blue, green, red.
         multiple: what the sides of the network's input are multiples of; the image is padded to it, never stretched.
@@ -34,11 +42,11 @@ class Network:
     """
 
     load: Callable[[Path], nn.Module]
-    decode: Callable[..., Decoded]
+    decode: Callable[..., Candidates]
     scores: Callable[[Sequence[Tensor]], Tensor]
-    score_threshold: float
+    threshold: float
     nms_threshold: float
-    size: int | None = None
+    detect_size: int | None = None
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     bgr: bool = False

@@ -5,8 +5,14 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from fastblur.detectors.networks.anchors import anchors, chosen, decode_boxes, decode_landmarks
-from fastblur.detectors.networks.spec import Decoded, Network
+from fastblur.detectors.networks.anchors import (
+    decode_boxes,
+    decode_landmarks,
+    gather_anchors,
+    gather_rows,
+    make_anchors,
+)
+from fastblur.detectors.networks.spec import Candidates, Network
 from fastblur.detectors.state_dict import load_state_dict
 
 # stride, and the sides of a cell's two or three anchors, in pixels
@@ -37,8 +43,8 @@ def scores(heads: Sequence[Tensor]) -> Tensor:
     return (probabilities[..., 1] * iou[..., 0].clamp(0, 1)).sqrt()
 
 
-def decode(heads: Sequence[Tensor], height: int, width: int, best: Tensor | None = None) -> Decoded:
-    """Turn the network's heads into boxes, without a loop over images and without waiting for the device.
+def decode(heads: Sequence[Tensor], height: int, width: int, best: Tensor | None = None) -> Candidates:
+    """Turn the network's heads into boxes, without a loop over images and without a host synchronisation.
 
     Args:
         heads: the three tensors that `YuNet` returns for a (B, 3, height, width) input, floating, any device.
@@ -48,10 +54,11 @@ def decode(heads: Sequence[Tensor], height: int, width: int, best: Tensor | None
 
     Returns boxes (B, A, 4) xyxy in pixels of the input, scores (B, A) in 0..1, landmarks (B, A, 5, 2) xy; all float32.
     """
-    picked = [chosen(head, best).float() for head in heads]
-    table = chosen(anchors(LEVELS, height, width, heads[0].device), best)
-    offsets = picked[0]
-    return decode_boxes(offsets[..., :4], table), scores(picked), decode_landmarks(offsets[..., 4:], table)
+    selected = [gather_rows(head, best).float() for head in heads]
+    anchors = gather_anchors(make_anchors(LEVELS, height, width, heads[0].device), best)
+    offsets = selected[0]  # (B, A, 14): of the box and of five points
+    boxes, landmarks = decode_boxes(offsets[..., :4], anchors), decode_landmarks(offsets[..., 4:], anchors)
+    return Candidates(boxes, scores(selected), landmarks)
 
 
 def load(path: Path) -> YuNet:
@@ -68,9 +75,9 @@ YUNET = Network(
     load=load,
     decode=decode,
     scores=scores,
-    score_threshold=0.5,
+    threshold=0.5,
     nms_threshold=0.3,
-    size=1920,
+    detect_size=1920,
     bgr=True,
     multiple=64,
 )

@@ -1,4 +1,4 @@
-"""Networks through ONNX Runtime on the CPU: the graph of a file made dynamic, a module exported once, a session."""
+"""Networks run by ONNX Runtime on the CPU: modules exported once, and sessions."""
 
 import os
 import tempfile
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from fastblur._version import __version__
-from fastblur.files import cache_folder, replacing
+from fastblur.files import AtomicFile, cache_folder
+from fastblur.need import need
 
 OPSET = 17
 
@@ -19,8 +20,8 @@ OPSET = 17
 def exported(name: str, module: nn.Module, sha256: str) -> bytes:
     """Return `module` as an ONNX model with batch, height and width left open, exported once and kept in the cache.
 
-    The file's name holds the detector, the weights' hash, and the versions of all that had a hand in it; it is written
-    whole or not at all. A cache folder that cannot be written costs a new export each time, nothing else.
+    The file's name holds the detector, the weights' hash, and the versions of all that made it; it is written whole or
+    not at all. A cache folder that cannot be written costs a new export each time, nothing else.
 
     Args:
         name: of the detector.
@@ -32,7 +33,7 @@ def exported(name: str, module: nn.Module, sha256: str) -> bytes:
     if path.is_file():
         return path.read_bytes()
     data = _export(module)
-    with suppress(OSError), replacing(path) as file:
+    with suppress(OSError), AtomicFile(path) as file:
         file.write(data)
     return data
 
@@ -75,16 +76,15 @@ class Session:
         # ONNX Runtime's official builds report their use to Microsoft unless this is set before they are imported (or,
         # in part, switched off afterwards). A program that hides faces talks to nobody.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        import onnxruntime
-
+        onnxruntime = need("onnxruntime", "run")
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors only
-        # Its threads wait for work in a busy loop while a call lasts, and sleep when it ends: PyTorch's threads, which
-        # letterbox and decode between calls, then have the processor to themselves.
+        # Its threads wait for work in a busy loop during a call, and sleep when it ends: PyTorch's threads, which
+        # letterbox and decode between calls, then do not compete with them.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name

@@ -1,49 +1,29 @@
-"""Blending of the CPU kernel: grids brought back to pixels, weighed by alpha and written row by row."""
+"""Blending of the CPU kernel: grids upsampled to pixels, weighed by alpha and written row by row.
+
+`plan` lists the types of what the functions take; here also:
+
+| parameter | type | meaning |
+| --- | --- | --- |
+| image, r, band | IMAGE, REGION, BAND | one row of `images`, `regions`, `bands` |
+| layer, alpha | (pixels * channels,) float32 | one row of what is blended in, and its weights |
+| mixed, alphas | (rows, pixels * channels) float32 | a band's sums of alpha * layer and of alpha |
+| ring | (3, pixels * channels) float32 | the last three rows of the grid, widened to pixels |
+| target | (pixels * channels,) uint8 or float32 | one row of the image that is written |
+"""
 
 from math import erfc, sqrt
 
 import numpy as np
 
-from fastblur.kernels.cpu.average import REPLICATE, make_grids
-from fastblur.kernels.cpu.compiled import compiled, copy_row, row_at, stored, take
-from fastblur.kernels.cpu.plan import BAND, REGION, SUPPORT, plan, plan_bands
+from fastblur.kernels.constants import ALPHA_SUPPORT, MASK
+from fastblur.kernels.cpu.compiled import compiled, copy_row, row_at, stored
 
-BOX, MASK = 0, 1
 NORMAL_STEPS = 4096
 NORMAL = np.array([0.5 * erfc((6 - 12 * i / NORMAL_STEPS) * sqrt(0.5)) for i in range(NORMAL_STEPS + 1)])
 
 
 @compiled
-def work_on_images(images, boxes, counts, parameters, color, copy, queue, taken, like):
-    """Do everything for the images of a queue (see `take`), one after the other, while each is in the cache."""
-    found = np.zeros(boxes.shape[1], REGION)
-    order = np.empty(boxes.shape[1], np.int64)
-    bands = np.empty(8, BAND)
-    while True:
-        b = take(queue, taken)
-        if b < 0:
-            return
-        image = images[b : b + 1]
-        n = plan(image, boxes[b : b + 1], counts[b : b + 1], *parameters, found)
-        if n == 0 and not copy:
-            continue
-        count, elements = plan_bands(image, found, n, order, bands)
-        if count < 0:
-            bands = np.empty(-count, BAND)
-            count, elements = plan_bands(image, found, n, order, bands)
-        scratch = np.empty(elements, np.float32)
-        if len(color) > 0:
-            for i in range(elements):
-                scratch[i] = color[i % len(color)]
-        else:
-            make_grids(image, found, 0, n, scratch, REPLICATE, parameters[-1] > 0, like)
-        if copy:
-            copy_images(image, 0, 1, like)
-        blend_bands(image, found, order, bands, 0, count, scratch, BOX, like, like)
-
-
-@compiled
-def copy_images(images, first, last, like):
+def copy_images(images, first, last, dtype_like):
     """Copy images first..last from source to target."""
     for b in range(first, last):
         image = images[b]
@@ -52,13 +32,13 @@ def copy_images(images, first, last, like):
             length, rows = length * rows, 1  # one long row
         for p in range(image.planes):
             for y in range(rows):
-                source = row_at(image.source, p * image.source_plane + y * image.source_row, length, like)
-                target = row_at(image.target, p * image.target_plane + y * image.target_row, length, like)
+                source = row_at(image.source, p * image.source_plane + y * image.source_row, length, dtype_like)
+                target = row_at(image.target, p * image.target_plane + y * image.target_row, length, dtype_like)
                 copy_row(source, target)
 
 
 @compiled
-def blend_bands(images, regions, order, bands, first, last, scratch, shape, like, mask_like):
+def blend_bands(images, regions, order, bands, first, last, scratch, mode, dtype_like, mask_like):
     """Blend the grids of bands first..last into the target images."""
     for i in range(first, last):
         band = bands[i]
@@ -72,52 +52,54 @@ def blend_bands(images, regions, order, bands, first, last, scratch, shape, like
                 mixed[:] = 0
                 alphas[:] = 0
             for j in range(band.first, band.last):
-                _blend_region(image, regions[order[j]], band, p, scratch, shape, alone, mixed, alphas, like, mask_like)
+                _blend_region(
+                    image, regions[order[j]], band, p, scratch, mode, alone, mixed, alphas, dtype_like, mask_like
+                )
             for row in range(rows):
                 start = p * image.target_plane + (band.y0 + row) * image.target_row + band.x0 * image.channels
-                _blend_mixed(row_at(image.target, start, size, like), mixed, alphas, row)
+                _blend_mixed(row_at(image.target, start, size, dtype_like), mixed, alphas, row)
 
 
 @compiled
-def _blend_region(image, r, band, plane, scratch, shape, alone, mixed, alphas, like, mask_like):
+def _blend_region(image, r, band, plane, scratch, mode, alone, mixed, alphas, dtype_like, mask_like):
     channels = image.channels
     size = (r.x1 - r.x0) * channels
     layer, alpha = np.empty(size, np.float32), np.empty(size, np.float32)
     ring = np.empty((3, size), np.float32)
     filled = -1  # rows of the grid that the ring holds, up to this one
-    spline_x, spline_y = r.spline == 1 and r.step_x > 1, r.spline == 1 and r.step_y > 1
+    spline_x, spline_y = r.uses_spline == 1 and r.step_x > 1, r.uses_spline == 1 and r.step_y > 1
     weights = _spline_weights(r.step_y, r.step_y, 1) if spline_y else np.empty((3, 0), np.float32)
     across = _spline_weights(r.step_x, r.x1 - r.x0, channels) if spline_x else np.empty((3, 0), np.float32)
     repeated = np.empty(r.columns * r.step_x * channels, np.float32)
-    skip = (r.x0 - r.first_x) * channels
-    if shape == BOX and r.ellipse == 0:
-        _box_alpha(r.x0, r.left, r.right, image.width, r.feather, channels, alpha)
+    skip = (r.x0 - r.grid_x0) * channels
+    if mode != MASK and r.ellipse == 0:
+        _box_alpha(r.x0, r.left, r.right, image.width, r.feather / r.unit_x, channels, alpha)
     vertical = np.ones(r.y1 - r.y0, np.float32)
-    if shape == BOX and r.ellipse == 0:
-        _box_alpha(r.y0, r.top, r.bottom, image.height, r.feather, 1, vertical)
+    if mode != MASK and r.ellipse == 0:
+        _box_alpha(r.y0, r.top, r.bottom, image.height, r.feather / r.unit_y, 1, vertical)
     for y in range(max(band.y0, r.y0), min(band.y1, r.y1)):
-        cell = (y - r.first_y) // r.step_y
-        reach = 1 if spline_y else 0
-        filled = max(filled, cell - reach - 1)
-        while filled < cell + reach:
+        cell = (y - r.grid_y0) // r.step_y
+        radius = 1 if spline_y else 0
+        filled = max(filled, cell - radius - 1)
+        while filled < cell + radius:
             filled += 1
-            start = r.grid + (plane * r.rows + filled) * r.columns * channels
+            start = r.grid_offset + (plane * r.rows + filled) * r.columns * channels
             grid = scratch[start : start + r.columns * channels]
             _widen(grid, r.step_x, skip, channels, across, spline_x, repeated, ring, filled % 3)
         if spline_y:
-            q = (y - r.first_y) - cell * r.step_y
+            q = (y - r.grid_y0) - cell * r.step_y
             _sum_rows(
                 ring, (cell - 1) % 3, cell % 3, (cell + 1) % 3, weights[0, q], weights[1, q], weights[2, q], layer
             )
         else:
             _sum_rows(ring, cell % 3, cell % 3, cell % 3, np.float32(0), np.float32(1), np.float32(0), layer)
-        if shape == MASK:
+        if mode == MASK:
             _mask_alpha(row_at(image.mask, y * image.mask_row + r.x0, r.x1 - r.x0, mask_like), channels, alpha)
         elif r.ellipse == 1:
             _ellipse_alpha(r, y, channels, alpha)
         if alone:
             start = plane * image.target_plane + y * image.target_row + r.x0 * channels
-            _blend(row_at(image.target, start, size, like), layer, alpha, vertical[y - r.y0])
+            _blend(row_at(image.target, start, size, dtype_like), layer, alpha, vertical[y - r.y0])
         else:
             _mix(mixed, alphas, y - band.y0, (r.x0 - band.x0) * channels, layer, alpha, vertical[y - r.y0])
 
@@ -194,7 +176,7 @@ def _blend_mixed(target, mixed, alphas, row):
 
 @compiled
 def _box_alpha(first, low, high, size, feather, channels, out):
-    """Fill the interval low..high filtered with the feather; a side that reaches the border goes on for ever."""
+    """Fill the interval low..high filtered with the feather; a side at the border has no end."""
     for i in range(len(out) // channels):
         x = first + i + 0.5
         if feather > 0:
@@ -209,14 +191,10 @@ def _box_alpha(first, low, high, size, feather, channels, out):
 
 @compiled
 def _ellipse_alpha(r, y, channels, out):
-    """Fill alpha of the ellipse inscribed in the grown box on row `y`, its distance to first order."""
-    a, b = (r.right - r.left) / 2, (r.bottom - r.top) / 2
-    v = (y + 0.5 - (r.top + r.bottom) / 2) / b
+    """Fill alpha of the ellipse inscribed in the grown box on row `y`."""
     for i in range(len(out) // channels):
-        u = (r.x0 + i + 0.5 - (r.left + r.right) / 2) / a
-        k0, k1 = sqrt(u * u + v * v), sqrt((u / a) ** 2 + (v / b) ** 2)
-        distance = k0 * (k0 - 1) / k1 if k1 > 0 else -min(a, b)
-        if distance > SUPPORT * r.feather:
+        distance = ellipse_distance(r, r.x0 + i, y)
+        if distance > ALPHA_SUPPORT * r.feather:
             value = 0.0
         elif r.feather > 0:
             value = _normal(-distance / r.feather)
@@ -224,6 +202,15 @@ def _ellipse_alpha(r, y, channels, out):
             value = 1.0
         for k in range(channels):
             out[i * channels + k] = value
+
+
+@compiled
+def ellipse_distance(r, x, y):
+    """Return how far the centre of an element lies outside the ellipse inscribed in the grown box, to first order."""
+    a, b = (r.right - r.left) / 2, (r.bottom - r.top) / 2
+    u, v = (x + 0.5 - (r.left + r.right) / 2) / a, (y + 0.5 - (r.top + r.bottom) / 2) / b
+    k0, k1 = sqrt(u * u + v * v), sqrt((u / (a * r.unit_x)) ** 2 + (v / (b * r.unit_y)) ** 2)
+    return k0 * (k0 - 1) / k1 if k1 > 0 else -min(a * r.unit_x, b * r.unit_y)
 
 
 @compiled

@@ -8,13 +8,15 @@ import numpy as np
 from numba import carray, njit, types
 from numba.extending import intrinsic, overload
 
-SOURCES = tuple((s.st_mtime, s.st_size) for s in (path.stat() for path in sorted(Path(__file__).parent.glob("*.py"))))
+HERE = Path(__file__).parent
+FILES = [*sorted(HERE.glob("*.py")), HERE.parent / "constants.py", HERE.parent / "parameters.py"]
+SOURCES = tuple((stat.st_mtime, stat.st_size) for stat in map(Path.stat, FILES))
 
 
-def compiled(function: Callable[..., Any]) -> Any:
+def compiled(function: Callable[..., Any], inline: str = "never") -> Any:
     """Compile a function without the GIL, and keep the machine code on disk."""
     # No fast-math: it would let the same loop give other bits where it is compiled into another function.
-    dispatcher = njit(nogil=True, cache=True, error_model="numpy")(function)
+    dispatcher = njit(nogil=True, cache=True, error_model="numpy", inline=inline)(function)
     # Numba's disk cache looks at the function's own file alone; what it calls may stand in another that has changed.
     file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if file is not None:
@@ -22,38 +24,25 @@ def compiled(function: Callable[..., Any]) -> Any:
     return dispatcher
 
 
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a function into those that call it, where a call costs more than what it does."""
+    return compiled(function, inline="always")
+
+
 @intrinsic
-def _pointer(_context: Any, address: Any, like: Any) -> Any:
-    """Turn an address into a pointer to elements of `like`'s dtype."""
+def _pointer(_context: Any, address: Any, dtype_like: Any) -> Any:
+    """Turn an address into a pointer to elements of `dtype_like`'s dtype."""
 
     def generate(_context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], _context.get_value_type(signature.return_type))
 
-    return types.CPointer(like.dtype)(address, like), generate
-
-
-@intrinsic
-def _add_one(_context: Any, counter: Any) -> Any:
-    """Add one to an array's first element and return what it was, atomically."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        return builder.atomic_rmw("add", data, context.get_constant(types.int64, 1), "monotonic")
-
-    return types.int64(counter), generate
+    return types.CPointer(dtype_like.dtype)(address, dtype_like), generate
 
 
 @compiled
-def take(queue, taken):
-    """Return the next entry of a queue that threads share, -1 at its end; `taken` is its (1,) int64 counter."""
-    at = _add_one(taken)
-    return queue[at] if at < len(queue) else -1
-
-
-@compiled
-def row_at(address, start, length, like):
-    """Return `length` elements of `like`'s dtype, `start` elements after `address`, as an array."""
-    return carray(_pointer(address + start * like.itemsize, like), (length,))
+def row_at(address, start, length, dtype_like):
+    """Return `length` elements of `dtype_like`'s dtype, `start` elements after `address`, as an array."""
+    return carray(_pointer(address + start * dtype_like.itemsize, dtype_like), (length,))
 
 
 @compiled

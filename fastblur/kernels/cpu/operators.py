@@ -12,56 +12,56 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
-from fastblur.kernels.cpu.average import CIRCULAR, CONSTANT, REFLECT, REPLICATE
-from fastblur.kernels.cpu.blend import MASK
-from fastblur.kernels.cpu.plan import IMAGE, REGION, mask_bounds, plan_axes
-from fastblur.kernels.cpu.schedule import (
-    BYTES,
-    NO_COLOR,
-    Parameters,
-    by_regions,
-    hide,
-    of_blur,
-    of_fill,
-    of_pixelate,
-    share,
-)  # fmt: skip
-from fastblur.kernels.kernel import Batch
-from fastblur.recipes import Recipe
+from fastblur.kernels.constants import BORDERS, MASK
+from fastblur.kernels.cpu.images import IMAGE, image_row
+from fastblur.kernels.cpu.plan import REGION, mask_bounds, plan_axes
+from fastblur.kernels.cpu.schedule import BYTES, NO_COLOR, hide, hide_by_regions, share
+from fastblur.kernels.kernel import Batch, as_list, empty_like
+from fastblur.kernels.parameters import KernelParameters
+from fastblur.recipes import BorderType, Recipe, Shape
 from fastblur.regions import Regions
 
-BORDERS = {"replicate": REPLICATE, "reflect": REFLECT, "constant": CONSTANT, "circular": CIRCULAR}
-LIKE: dict[torch.dtype, np.ndarray] = {torch.uint8: BYTES, torch.float32: np.empty(0, np.float32)}
+DTYPE_LIKE: dict[torch.dtype, np.ndarray] = {torch.uint8: BYTES, torch.float32: np.empty(0, np.float32)}
 """The loops are compiled for the dtype of these; halves are worked on as float32."""
 
 
 def blur(images: Batch, regions: Regions, recipe: Recipe, out: Batch | None = None) -> Batch:
     """Blur every region; see `fastblur.blur`."""
-    return _hide(images, regions, of_blur(recipe), out)
+    return _hide(images, regions, KernelParameters.for_blur(recipe), out)
 
 
 def pixelate(
-    images: Batch, regions: Regions, blocks: int, margin: float, shape: str, out: Batch | None = None
+    images: Batch, regions: Regions, blocks: int, margin: float, shape: Shape, out: Batch | None = None
 ) -> Batch:
     """Replace every region by a mosaic; see `fastblur.pixelate`."""
-    return _hide(images, regions, of_pixelate(blocks, margin, shape), out)
+    return _hide(images, regions, KernelParameters.for_pixelate(blocks, margin, shape), out)
 
 
 def fill(
-    images: Batch, regions: Regions, color: Tensor, margin: float, feather: float, shape: str, out: Batch | None = None
+    images: Batch,
+    regions: Regions,
+    color: Tensor,  # (C,) or (1,) float32, in the images' own scale
+    margin: float,
+    feather: float,
+    shape: Shape,
+    out: Batch | None = None,
 ) -> Batch:
     """Paint every region over; see `fastblur.fill`."""
-    return _hide(images, regions, of_fill(margin, feather, shape), out, color.numpy())
+    return _hide(images, regions, KernelParameters.for_fill(margin, feather, shape), out, color.numpy())
 
 
 def masked_blur2d(
-    images: Batch, mask: Batch, sigma: Tensor, border_type: str = "replicate", out: Batch | None = None
+    images: Batch,
+    mask: Batch,  # (B, 1, H, W), or a list of (1, H, W); bool or floating
+    sigma: Tensor,  # (B, 2) float32, (y, x) px
+    border_type: BorderType = "replicate",
+    out: Batch | None = None,
 ) -> Batch:
     """Return images + mask * (gaussian(images, sigma) - images); see `fastblur.masked_blur2d`."""
     masks = [one[0].contiguous() if one.dtype == torch.bool else one[0].float().contiguous() for one in mask]
-    mask_like = LIKE[torch.float32] if masks and masks[0].is_floating_point() else BYTES
+    mask_like = DTYPE_LIKE[torch.float32] if masks and masks[0].is_floating_point() else BYTES
 
-    def work(table: np.ndarray, like: np.ndarray) -> None:
+    def work(table: np.ndarray, dtype_like: np.ndarray) -> None:
         table["mask"] = [one.data_ptr() for one in masks]
         table["mask_row"] = table["width"]
         bounds = np.empty((len(table), 4), np.int64)
@@ -74,13 +74,17 @@ def masked_blur2d(
                 found[n]["image"], found[n]["x0"], found[n]["y0"], found[n]["x1"], found[n]["y1"] = b, x0, y0, x1, y1
                 plan_axes(found[n], sigma_x, sigma_y)
                 n += 1
-        by_regions(table, found[:n], like, threads, border=BORDERS[border_type], shape=MASK, mask_like=mask_like)
+        hide_by_regions(table, found[:n], MASK, BORDERS[border_type], NO_COLOR, dtype_like, mask_like, threads)
 
     return _run(images, out, work)
 
 
 def _hide(
-    images: Batch, regions: Regions, parameters: Parameters, out: Batch | None, color: np.ndarray = NO_COLOR
+    images: Batch,
+    regions: Regions,
+    parameters: KernelParameters,
+    out: Batch | None,
+    color: np.ndarray = NO_COLOR,  # (C,) or (1,) float32
 ) -> Batch:
     """Do what blur, pixelate and fill share."""
     boxes, counts = regions.boxes.detach().contiguous().numpy(), regions.counts.contiguous().numpy()
@@ -91,76 +95,69 @@ def _hide(
         _hide(part, Regions(regions.boxes[some], regions.counts[some]), parameters, part, color)
         return out
 
-    def work(table: np.ndarray, like: np.ndarray) -> None:
-        hide(table, boxes, counts, parameters, like, color, torch.get_num_threads())
+    def work(table: np.ndarray, dtype_like: np.ndarray) -> None:
+        hide(table, boxes, counts, parameters, color, dtype_like, torch.get_num_threads())
 
     return _run(images, out, work)
 
 
-def _run(images: Batch, out: Batch | None, work: Callable[[np.ndarray, np.ndarray], None]) -> Batch:
-    """Call `work` with the table that leads from `images` to `out`, by way of a copy where the loops need one."""
-    target = _empty_like(images) if out is None else out
+def _run(
+    images: Batch,
+    out: Batch | None,
+    work: Callable[[np.ndarray, np.ndarray], None],  # of the table, (B,) IMAGE, and a (0,) array of the images' dtype
+) -> Batch:
+    """Call `work` with the table of `images` and what is written; on a copy where the loops cannot work on those."""
+    target = empty_like(images) if out is None else out
     if (images.shape[0] if isinstance(images, Tensor) else len(images)) == 0:
         return target
     table = _table(images, target)
     if table is not None:
-        work(table, LIKE[images.dtype if isinstance(images, Tensor) else images[0].dtype])
-        for written in [target] if isinstance(target, Tensor) else target:
+        work(table, DTYPE_LIKE[images.dtype if isinstance(images, Tensor) else images[0].dtype])
+        for written in as_list(target):
             if not written.is_inference():
-                increment_version(written)  # so that autograd knows of it: the loops write behind its back
+                increment_version(written)  # so that autograd knows: the loops do not write through PyTorch
         return target
-    copy = [image.to(_worked_on(image), memory_format=torch.contiguous_format, copy=True) for image in images]
+    copy = [image.to(_dtype_of_work(image), memory_format=torch.contiguous_format, copy=True) for image in images]
     _run(copy, copy, work)
     for mine, result in zip(target, copy, strict=True):
         mine.copy_(result)
     return target
 
 
-def _table(images: Batch, target: Batch) -> np.ndarray | None:
-    """Return the table of addresses; None where dtype, rows or two layouts call for work on a copy."""
+def _table(
+    images: Batch,
+    target: Batch,
+) -> np.ndarray | None:  # (B,) IMAGE
+    """Return the table of images; None where dtype, strides or two layouts call for work on a copy."""
     if isinstance(images, Tensor) and isinstance(target, Tensor):
-        if images.dtype not in LIKE:
+        row = _row(images, target, images.shape[1:], images.stride()[1:], target.stride()[1:])
+        if row is None:
             return None
-        layout = _layout(images.shape[1:], images.stride()[1:], target.stride()[1:])
-        table = np.zeros(images.shape[0], IMAGE)
-        if layout is None:
-            return None
-        table[:] = (images.data_ptr(), target.data_ptr(), *layout, 0, 0)
+        table = np.full(images.shape[0], np.array(row, IMAGE))
         steps = np.arange(len(table)) * images.element_size()
         table["source"] += steps * images.stride(0)
         table["target"] += steps * target.stride(0)
         return table
     rows = []
     for image, mine in zip(images, target, strict=True):
-        layout = _layout(image.shape, image.stride(), mine.stride())
-        if layout is None or image.dtype not in LIKE:
+        row = _row(image, mine, image.shape, image.stride(), mine.stride())
+        if row is None:
             return None
-        rows.append((image.data_ptr(), mine.data_ptr(), *layout, 0, 0))
+        rows.append(row)
     return np.array(rows, IMAGE)
 
 
-def _layout(shape: Sequence[int], source: Sequence[int], target: Sequence[int]) -> tuple[int, ...] | None:
-    """Return an image's row of the table from its sizes on, or None where the loops cannot follow the strides."""
-    one, other = _planes(shape, source), _planes(shape, target)
-    if one is None or other is None or one[:2] != other[:2]:
+def _row(
+    image: Tensor,
+    target: Tensor,
+    shape: Sequence[int],  # (C, H, W)
+    source_strides: Sequence[int],  # of C, H, W
+    target_strides: Sequence[int],
+) -> tuple[int, ...] | None:
+    if image.dtype not in DTYPE_LIKE:
         return None
-    return (*shape[1:], *one, *other[2:])
+    return image_row(image.data_ptr(), target.data_ptr(), shape, source_strides, target_strides)
 
 
-def _planes(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int, int, int] | None:
-    """Return (planes, elements a pixel, plane stride, row stride) of a (C, H, W) tensor with contiguous rows."""
-    count, _, width = shape
-    plane, row, column = strides
-    if column == 1 or (width == 1 and count == 1):
-        return count, 1, plane, row
-    if plane == 1 and column == count:
-        return 1, count, 0, row
-    return None
-
-
-def _worked_on(image: Tensor) -> torch.dtype:
+def _dtype_of_work(image: Tensor) -> torch.dtype:
     return torch.uint8 if image.dtype == torch.uint8 else torch.float32
-
-
-def _empty_like(images: Batch) -> Batch:
-    return torch.empty_like(images) if isinstance(images, Tensor) else [torch.empty_like(image) for image in images]

@@ -1,41 +1,50 @@
 """The plan of the CPU kernel: which regions there are, on what grid each is filtered, and which overlap.
 
 Images, regions and bands are rows of NumPy record arrays, so that the loops can be handed all of a batch at once.
+What the compiled functions of this folder take:
+
+| parameter | type | meaning |
+| --- | --- | --- |
+| images | (B,) IMAGE | addresses, sizes and strides |
+| boxes, counts | (B, N, 4) float32, (B,) int64 | xyxy px, and how many rows of an image are boxes |
+| parameters | KernelParameters | the operator's |
+| regions | (n,) REGION | those that are not degenerate, image by image |
+| order | (n,) int64 | places in `regions`, those of a group together |
+| bands | (m,) BAND | rows of one group, blended together |
+| scratch | (elements,) float32 | the grids of all regions |
+| mode, border | int | codes of `kernels.constants` |
+| dtype_like, mask_like | (0,) uint8 or float32 | only their dtype counts: that of the images, of the masks |
 """
 
 from math import ceil, floor, sqrt
 
 import numpy as np
 
+from fastblur.kernels.constants import ALPHA_SUPPORT, FILL, MIN_BLOCK, MIN_RADIUS, MIN_SIGMA, MOSAIC, SIGMA_PER_STEP
 from fastblur.kernels.cpu.compiled import compiled, row_at
 
-IMAGE = np.dtype(
-    [(name, np.int64) for name in ("source", "target", "height", "width", "planes", "channels")]
-    + [(name, np.int64) for name in ("source_plane", "source_row", "target_plane", "target_row", "mask", "mask_row")]
-)
-"""One image: addresses; sizes; how many elements lie between planes and between rows."""
-
 REGION = np.dtype(
-    [(name, np.int64) for name in ("image", "group", "x0", "y0", "x1", "y1", "ellipse", "spline")]
-    + [(name, np.int64) for name in ("step_x", "step_y", "reach_x", "reach_y", "first_x", "first_y")]
-    + [(name, np.int64) for name in ("columns", "rows", "grid")]
+    [(name, np.int64) for name in ("image", "group", "x0", "y0", "x1", "y1", "ellipse", "uses_spline")]
+    + [(name, np.int64) for name in ("step_x", "step_y", "radius_x", "radius_y", "grid_x0", "grid_y0")]
+    + [(name, np.int64) for name in ("columns", "rows", "grid_offset")]
     + [(name, np.float64) for name in ("left", "top", "right", "bottom", "feather", "sigma_x", "sigma_y")]
+    + [(name, np.float64) for name in ("sigma", "unit_x", "unit_y")]
 )
-"""One region: its support x0..y1 in whole pixels; its grid (step, taps on each side, first pixel, size, place in the
-scratch); the grown box, the feather's deviation in pixels and the sigma left to the grid in cells."""
+"""One region: its support x0..y1 in whole pixels; its grid (pixels a cell, taps on each side, first pixel, cells,
+offset in the scratch); the grown box, the feather's deviation in pixels and the sigma left to the grid in cells; the
+whole sigma in pixels, and how many of those pixels an element is wide and high: 1 but for subsampled planes."""
 
 BAND = np.dtype([(name, np.int64) for name in ("image", "first", "last", "x0", "y0", "x1", "y1")])
 """Rows y0..y1 of one group: regions order[first..last], whose supports overlap, blended together."""
 
-RATIO = 2.25  # least sigma over step
 TRUNCATE = 3.0  # deviations at which the taps end
-SUPPORT = 3.0  # deviations of the feather at which alpha ends
 BAND_ROWS = 128
 
 
 @compiled
-def plan(images, boxes, counts, strength, margin, feather, ellipse, whole_image, blocks, regions):
-    """Fill `regions` from `boxes`; return how many there are. `blocks` > 0 plans a mosaic, < 0 a colour."""
+def plan(images, boxes, counts, parameters, regions):
+    """Fill `regions`, at least B * N of them, from `boxes`; return how many there are."""
+    p = parameters
     n = 0
     order = np.empty(boxes.shape[1], np.int64)
     for b in range(len(images)):
@@ -58,32 +67,34 @@ def plan(images, boxes, counts, strength, margin, feather, ellipse, whole_image,
             x0, y0 = np.float64(boxes[b, i, 0]), np.float64(boxes[b, i, 1])
             x1, y1 = np.float64(boxes[b, i, 2]), np.float64(boxes[b, i, 3])
             d = max(x1 - x0, y1 - y0)
-            scale = largest if whole_image else d
+            scale = largest if p.whole_image else d
             r = regions[n]
             r.image = b
-            r.left, r.top, r.right, r.bottom = x0 - margin * d, y0 - margin * d, x1 + margin * d, y1 + margin * d
-            r.feather = feather * scale
-            r.ellipse = ellipse
-            r.x0, r.x1 = _support(r.left, r.right, width, SUPPORT * r.feather)
-            r.y0, r.y1 = _support(r.top, r.bottom, height, SUPPORT * r.feather)
+            grow = p.margin * d
+            r.left, r.top, r.right, r.bottom = x0 - grow, y0 - grow, x1 + grow, y1 + grow
+            r.feather = p.feather * scale
+            r.ellipse = p.ellipse
+            r.unit_x, r.unit_y = 1.0, 1.0
+            r.x0, r.x1 = support(r.left, r.right, width, ALPHA_SUPPORT * r.feather)
+            r.y0, r.y1 = support(r.top, r.bottom, height, ALPHA_SUPPORT * r.feather)
             if r.x0 >= r.x1 or r.y0 >= r.y1:
                 continue
-            if blocks > 0:
-                _plan_mosaic(r, blocks)
-            elif blocks < 0:
+            if p.mode == MOSAIC:
+                _plan_mosaic(r, p.blocks)
+            elif p.mode == FILL:
                 _plan_color(r, height, width)
             else:
-                sigma = max(0.5, strength * scale)
-                plan_axes(r, sigma, sigma)
+                r.sigma = max(MIN_SIGMA, p.strength * scale)
+                plan_axes(r, r.sigma, r.sigma)
             n += 1
     return n
 
 
 @compiled
-def _support(low, high, size, reach):
-    """Return the pixels whose centres alpha reaches, first and one past the last, inside the image."""
-    first = 0.0 if low <= 0 else max(0.0, ceil(low - reach - 0.5))
-    last = np.float64(size) if high >= size else min(np.float64(size), floor(high + reach - 0.5) + 1)
+def support(low, high, size, distance):
+    """Return the pixels whose centres are at most `distance` outside low..high, first and one past the last."""
+    first = 0.0 if low <= 0 else max(0.0, ceil(low - distance - 0.5))
+    last = np.float64(size) if high >= size else min(np.float64(size), floor(high + distance - 0.5) + 1)
     return np.int64(first), np.int64(last)
 
 
@@ -98,11 +109,11 @@ def _before(boxes, b, i, j):
 @compiled
 def plan_axes(r, sigma_x, sigma_y):
     """Choose the grid of a region that is to be filtered with these deviations."""
-    r.step_x, r.reach_x, r.sigma_x = _steps(sigma_x)
-    r.step_y, r.reach_y, r.sigma_y = _steps(sigma_y)
-    r.spline = 1
+    r.step_x, r.radius_x, r.sigma_x = _steps(sigma_x)
+    r.step_y, r.radius_y, r.sigma_y = _steps(sigma_y)
+    r.uses_spline = 1
     halo_x, halo_y = np.int64(r.step_x > 1), np.int64(r.step_y > 1)
-    r.first_x, r.first_y = r.x0 - halo_x * r.step_x, r.y0 - halo_y * r.step_y
+    r.grid_x0, r.grid_y0 = r.x0 - halo_x * r.step_x, r.y0 - halo_y * r.step_y
     r.columns = (r.x1 - r.x0 + r.step_x - 1) // r.step_x + 2 * halo_x
     r.rows = (r.y1 - r.y0 + r.step_y - 1) // r.step_y + 2 * halo_y
 
@@ -110,44 +121,46 @@ def plan_axes(r, sigma_x, sigma_y):
 @compiled
 def _steps(sigma):
     """Return the step of the grid, the taps on each side of it and the deviation that is still missing, in cells."""
-    step = max(np.int64(1), np.int64(sigma / RATIO))
-    reach = max(np.int64(2), np.int64(ceil(TRUNCATE * sigma / step)))
+    step = max(np.int64(1), np.int64(sigma / SIGMA_PER_STEP))
+    radius = max(np.int64(MIN_RADIUS), np.int64(ceil(TRUNCATE * sigma / step)))
     if step == 1:
-        return step, reach, sigma
-    # What averaging over `step` pixels and the spline (variance 1/4 cell) do not bring.
+        return step, radius, sigma
+    # Averaging over `step` pixels and the spline (a variance of 1/4 cell) have done the rest.
     missing = sigma * sigma - (step * step - 1) / 12 - step * step / 4
-    return step, reach, sqrt(missing) / step
+    return step, radius, sqrt(missing) / step
 
 
 @compiled
 def _plan_mosaic(r, blocks):
-    side = max(np.int64(2), np.int64(ceil(max(r.right - r.left, r.bottom - r.top) / blocks)))
-    r.step_x, r.step_y, r.reach_x, r.reach_y, r.spline = side, side, 0, 0, 0
+    side = max(np.int64(MIN_BLOCK), np.int64(ceil(max(r.right - r.left, r.bottom - r.top) / blocks)))
+    r.step_x, r.step_y, r.radius_x, r.radius_y, r.uses_spline = side, side, 0, 0, 0
     left, top = np.int64(floor(r.left)), np.int64(floor(r.top))
-    r.first_x, r.first_y = left + (r.x0 - left) // side * side, top + (r.y0 - top) // side * side
-    r.columns = (r.x1 - r.first_x + side - 1) // side
-    r.rows = (r.y1 - r.first_y + side - 1) // side
+    r.grid_x0, r.grid_y0 = left + (r.x0 - left) // side * side, top + (r.y0 - top) // side * side
+    r.columns = (r.x1 - r.grid_x0 + side - 1) // side
+    r.rows = (r.y1 - r.grid_y0 + side - 1) // side
 
 
 @compiled
 def _plan_color(r, height, width):
-    r.step_x, r.step_y, r.reach_x, r.reach_y, r.spline = width, height, 0, 0, 0
-    r.first_x, r.first_y, r.columns, r.rows = 0, 0, 1, 1
+    r.step_x, r.step_y, r.radius_x, r.radius_y, r.uses_spline = width, height, 0, 0, 0
+    r.grid_x0, r.grid_y0, r.columns, r.rows = 0, 0, 1, 1
 
 
 @compiled
-def plan_bands(images, regions, n, order, bands):
-    """Find the groups of the first `n` regions whose supports overlap, lay out the grids, and cut groups into bands.
+def plan_bands(images, regions):
+    """Find the groups of regions whose supports overlap, lay out their grids, and cut the groups into bands.
 
-    `order` becomes the numbers of the regions, those of a group together; bands speak of places in it. Returns the
-    number of bands, or minus the number that is needed where `bands` is too short, and the elements of scratch.
+    Returns `order`, the bands, which speak of places in it, and the elements of scratch.
     """
+    n = len(regions)
     scratch = 0
+    most = 0  # the rows of a group are connected, so that its bands are no more than those of its regions apart
     for i in range(n):
         r = regions[i]
         r.group = i
-        r.grid = scratch
+        r.grid_offset = scratch
         scratch += images[r.image].planes * r.rows * r.columns * images[r.image].channels
+        most += (r.y1 - r.y0 + BAND_ROWS - 1) // BAND_ROWS
         # Merge with every earlier group that it touches; a group's number is its first region.
         for j in range(i - 1, -1, -1):
             other = regions[j]
@@ -158,12 +171,14 @@ def plan_bands(images, regions, n, order, bands):
                 for k in range(low, i + 1):
                     if regions[k].group == high:
                         regions[k].group = low
+    order = np.empty(n, np.int64)
     for i in range(n):
         place = i
         while place > 0 and regions[order[place - 1]].group > regions[i].group:
             order[place] = order[place - 1]
             place -= 1
         order[place] = i
+    bands = np.empty(most, BAND)
     count = 0
     first = 0
     while first < n:
@@ -175,13 +190,12 @@ def plan_bands(images, regions, n, order, bands):
             x0, y0, x1, y1 = min(x0, other.x0), min(y0, other.y0), max(x1, other.x1), max(y1, other.y1)
             last += 1
         for y in range(y0, y1, BAND_ROWS):
-            if count < len(bands):
-                band = bands[count]
-                band.image, band.first, band.last = r.image, first, last
-                band.x0, band.y0, band.x1, band.y1 = x0, y, x1, min(y1, y + BAND_ROWS)
+            band = bands[count]
+            band.image, band.first, band.last = r.image, first, last
+            band.x0, band.y0, band.x1, band.y1 = x0, y, x1, min(y1, y + BAND_ROWS)
             count += 1
         first = last
-    return (count if count <= len(bands) else -count), scratch
+    return order, bands[:count], scratch
 
 
 @compiled

@@ -1,6 +1,6 @@
 """The CPU kernel's work on a table of images, shared out among threads; it needs NumPy and Numba, and no torch.
 
-`cpu` makes the table from tensors; here it is also made from arrays, for processes that have no use for torch.
+`operators` makes the table from tensors; here it is also made from arrays, for processes that have no use for torch.
 """
 
 import os
@@ -12,133 +12,134 @@ from itertools import pairwise
 
 import numpy as np
 
-from fastblur.kernels.cpu.average import REPLICATE, make_grids
-from fastblur.kernels.cpu.blend import BOX, blend_bands, copy_images, work_on_images
-from fastblur.kernels.cpu.plan import BAND, IMAGE, REGION, plan, plan_bands
-from fastblur.recipes import FARTHEST, Recipe
+from fastblur.boxes import Boxes, check_boxes
+from fastblur.kernels.constants import FILL, INSIDE, MOSAIC, REPLICATE
+from fastblur.kernels.cpu.average import make_grids
+from fastblur.kernels.cpu.blend import blend_bands, copy_images
+from fastblur.kernels.cpu.compiled import compiled
+from fastblur.kernels.cpu.images import IMAGE, image_row
+from fastblur.kernels.cpu.plan import REGION, plan, plan_bands
+from fastblur.kernels.parameters import KernelParameters
 
-SMALL = 1 << 19  # elements of work under which a second thread costs more than it brings
-CHUNKS = 4  # pieces of work for each thread
+MIN_SHARED = 1 << 19  # elements of work under which a second thread costs more than it saves
+PIECES = 4  # pieces of work for each thread
 BYTES = np.empty(0, np.uint8)
 NO_COLOR = np.empty(0, np.float32)
 
-Parameters = tuple[float, float, float, bool, bool, int]
-"""Those of `plan.plan`: strength, margin, feather, ellipse, d of the whole image; blocks, 0 for blur, -1 fill."""
-
-
-def of_blur(recipe: Recipe) -> Parameters:
-    """Return the parameters of a blur."""
-    ellipse, whole_image = recipe.shape == "ellipse", recipe.scope == "image"
-    return recipe.strength, recipe.margin, recipe.feather, ellipse, whole_image, 0
-
-
-def of_pixelate(blocks: int, margin: float, shape: str) -> Parameters:
-    """Return the parameters of a mosaic."""
-    return 0.0, margin, 0.0, shape == "ellipse", False, blocks
-
-
-def of_fill(margin: float, feather: float, shape: str) -> Parameters:
-    """Return the parameters of painting over."""
-    return 0.0, margin, feather, shape == "ellipse", False, -1
-
 
 def hide_in_arrays(
-    images: Sequence[np.ndarray], boxes: Sequence[np.ndarray], parameters: Parameters, color: np.ndarray = NO_COLOR
+    images: Sequence[np.ndarray],  # (H, W, C) uint8, or float32 in 0..1, all of one dtype; C-contiguous
+    boxes: Sequence[Boxes],  # (n, 4) xyxy px for each image
+    parameters: KernelParameters,
+    color: np.ndarray = NO_COLOR,  # (C,) or (1,) float32 in the images' scale, to fill with
 ) -> None:
     """Hide the boxes of images in place, on this thread.
 
-    Args:
-        images: (H, W, C) uint8, C-contiguous.
-        boxes: for each (n, 4) xyxy pixels, finite.
-        parameters: as `of_blur`, `of_pixelate` or `of_fill` gives them.
-        color: (C,) or (1,) float32 in 0..255, to fill with.
-
-    Raises ValueError for other images, or a coordinate beyond `FARTHEST`.
+    Raises ValueError for other images, or a coordinate that `check_boxes` refuses.
     """
     most = max((len(rows) for rows in boxes), default=0)
     padded, counts = np.zeros((len(images), most, 4), np.float32), np.array([len(rows) for rows in boxes], np.int64)
     table = np.zeros(len(images), IMAGE)
+    dtype = np.dtype(np.float32 if len(images) and images[0].dtype == np.float32 else np.uint8)
     for i, (image, rows) in enumerate(zip(images, boxes, strict=True)):
-        if image.dtype != np.uint8 or image.ndim != 3 or not image.flags.c_contiguous or not image.flags.writeable:
-            raise ValueError(f"image {i} is {image.dtype} {image.shape}, expected writable uint8 (H, W, C)")
+        if image.dtype != dtype or image.ndim != 3 or not image.flags.c_contiguous or not image.flags.writeable:
+            raise ValueError(f"image {i} is {image.dtype} {image.shape}, expected writable {dtype} (H, W, C)")
         height, width, channels = image.shape
-        address, row = image.ctypes.data, width * channels
-        table[i] = (address, address, height, width, 1, channels, 0, row, 0, row, 0, 0)
-        if not (np.abs(rows) <= FARTHEST).all():  # NaN too
-            raise ValueError(f"image {i} has the regions {rows.tolist()}, expected coordinates up to {FARTHEST} px")
+        address, strides = image.ctypes.data, (1, width * channels, channels)
+        table[i] = image_row(address, address, (channels, height, width), strides, strides)
         padded[i, : len(rows)] = rows
-    hide(table, padded, counts, parameters, BYTES, color, 1)
+    check_boxes(padded, counts)
+    hide(table, padded, counts, parameters, color, np.zeros(0, dtype), 1)
 
 
 def hide(
-    table: np.ndarray,
-    boxes: np.ndarray,
-    counts: np.ndarray,
-    parameters: Parameters,
-    like: np.ndarray,
-    color: np.ndarray,
+    table: np.ndarray,  # (B,) IMAGE
+    boxes: np.ndarray,  # (B, N, 4) float32 xyxy px
+    counts: np.ndarray,  # (B,) int64, how many of an image's rows are boxes
+    parameters: KernelParameters,
+    color: np.ndarray,  # (C,) or (1,) float32; empty unless the mode is FILL
+    dtype_like: np.ndarray,  # (0,) of the images' dtype
     threads: int,
 ) -> None:
-    """Do what blur, pixelate and fill share, on a table of images.
-
-    Args:
-        table: (B,) IMAGE.
-        boxes: (B, N, 4) float32 xyxy.
-        counts: (B,) int64, how many of an image's rows are boxes.
-        parameters: see `Parameters`.
-        like: an array of the images' dtype.
-        color: of fill, else empty.
-        threads: how many to use.
-    """
-    copy = bool((table["source"] != table["target"]).any())
-    cost = expected_cost(table, boxes, counts, copy) if threads > 1 else np.zeros(len(table))
-    if len(table) >= 2 * threads or cost.sum() < SMALL:
-        # Image by image, so that each is still in the cache when its regions are blended; dear ones first.
-        queue, taken = np.argsort(-cost, kind="stable"), np.zeros(1, np.int64)
-        _on_threads(
-            lambda: work_on_images(table, boxes, counts, parameters, color, copy, queue, taken, like),
-            threads if cost.sum() >= SMALL else 1,
+    """Do what blur, pixelate and fill share, on a table of images."""
+    cost = expected_cost(table, boxes, counts) if threads > 1 else np.zeros(len(table))
+    if len(table) >= 2 * threads or cost.sum() < MIN_SHARED:
+        # Image by image, so that each is still in the cache when its regions are blended; expensive ones first.
+        order = np.argsort(-cost, kind="stable")
+        share(
+            lambda a, b: hide_in_images(table, boxes, counts, parameters, color, order[a:b], dtype_like),
+            cost[order],
+            threads,
         )
         return
     found = np.zeros(len(table) * boxes.shape[1], REGION)
-    found = found[: plan(table, boxes, counts, *parameters, found)]
-    by_regions(table, found, like, threads, inside_only=parameters[-1] > 0, color=color)
+    found = found[: plan(table, boxes, counts, parameters, found)]
+    border = INSIDE if parameters.mode == MOSAIC else REPLICATE
+    hide_by_regions(table, found, parameters.mode, border, color, dtype_like, BYTES, threads)
 
 
-def by_regions(
-    table: np.ndarray,
-    found: np.ndarray,
-    like: np.ndarray,
+@compiled
+def hide_in_images(images, boxes, counts, parameters, color, chosen, dtype_like):  # type: ignore[no-untyped-def]
+    """Do everything for the images whose numbers are `chosen`, (n,) int64, one after the other.
+
+    The other parameters are those of `plan`; `color` is (C,) or (1,) float32, empty unless the mode is FILL.
+    """
+    found = np.zeros(boxes.shape[1], REGION)
+    for b in chosen:
+        image = images[b : b + 1]
+        n = plan(image, boxes[b : b + 1], counts[b : b + 1], parameters, found)
+        copy = image[0].source != image[0].target
+        if n == 0 and not copy:
+            continue
+        order, bands, elements = plan_bands(image, found[:n])
+        scratch = np.empty(elements, np.float32)
+        if parameters.mode == FILL:
+            for i in range(elements):
+                scratch[i] = color[i % len(color)]
+        else:
+            border = INSIDE if parameters.mode == MOSAIC else REPLICATE
+            make_grids(image, found, 0, n, scratch, border, dtype_like)
+        if copy:
+            copy_images(image, 0, 1, dtype_like)
+        blend_bands(image, found, order, bands, 0, len(bands), scratch, parameters.mode, dtype_like, dtype_like)
+
+
+def hide_by_regions(
+    table: np.ndarray,  # (B,) IMAGE
+    found: np.ndarray,  # (n,) REGION
+    mode: int,
+    border: int,
+    color: np.ndarray,  # (C,) or (1,) float32; empty unless the mode is FILL
+    dtype_like: np.ndarray,  # (0,) of the images' dtype
+    mask_like: np.ndarray,  # (0,) of the masks' dtype
     threads: int,
-    border: int = REPLICATE,
-    inside_only: bool = False,
-    color: np.ndarray = NO_COLOR,
-    shape: int = BOX,
-    mask_like: np.ndarray = BYTES,
 ) -> None:
-    """Make all grids, or take `color` for them, then blend all bands; each step shared among the threads."""
-    order = np.empty(len(found), np.int64)
-    bands = np.empty(2 * len(found) + 8, BAND)
-    count, elements = plan_bands(table, found, len(found), order, bands)
-    if count < 0:
-        bands = np.empty(-count, BAND)
-        count, elements = plan_bands(table, found, len(found), order, bands)
-    bands = bands[:count]
+    """Make all grids, then copy all images, then blend all bands; each step shared among the threads."""
+    order, bands, elements = plan_bands(table, found)
     pixel = table["planes"] * table["channels"]
-    if len(color):
+    if mode == FILL:
         scratch = np.resize(color, elements)
     else:
         scratch = np.empty(elements, np.float32)
         size = found["rows"] * found["columns"] * found["step_x"] * found["step_y"] * pixel[found["image"]]
-        share(lambda a, b: make_grids(table, found, a, b, scratch, border, inside_only, like), size, threads)
+        share(lambda a, b: make_grids(table, found, a, b, scratch, border, dtype_like), size, threads)
     if (table["source"] != table["target"]).any():
-        share(lambda a, b: copy_images(table, a, b, like), table["width"] * table["height"] * pixel, threads)
+        share(lambda a, b: copy_images(table, a, b, dtype_like), table["width"] * table["height"] * pixel, threads)
     area = (bands["x1"] - bands["x0"]) * (bands["y1"] - bands["y0"]) * pixel[bands["image"]]
-    share(lambda a, b: blend_bands(table, found, order, bands, a, b, scratch, shape, like, mask_like), area, threads)
+    share(
+        lambda a, b: blend_bands(table, found, order, bands, a, b, scratch, mode, dtype_like, mask_like),
+        area,
+        threads,
+    )
 
 
-def expected_cost(table: np.ndarray, boxes: np.ndarray, counts: np.ndarray, copy: bool) -> np.ndarray:
-    """Return about how many elements have to be touched in each image."""
+def expected_cost(
+    table: np.ndarray,  # (B,) IMAGE
+    boxes: np.ndarray,  # (B, N, 4) float32 xyxy px
+    counts: np.ndarray,  # (B,) int64
+) -> np.ndarray:  # (B,) float64
+    """Return about how many elements have to be read or written in each image."""
+    copy = table["source"] != table["target"]
     pixel = table["planes"] * table["channels"]
     size = table["width"] * table["height"]
     sides = (boxes[:, :, 2:] - boxes[:, :, :2]).max(2, initial=0).clip(0, np.sqrt(size)[:, None])
@@ -148,13 +149,17 @@ def expected_cost(table: np.ndarray, boxes: np.ndarray, counts: np.ndarray, copy
     return cost
 
 
-def share(work: Callable[[int, int], None], cost: np.ndarray, threads: int) -> None:
+def share(
+    work: Callable[[int, int], None],
+    cost: np.ndarray,  # (n,) elements to read or write
+    threads: int,
+) -> None:
     """Call work(first, last) for consecutive pieces of about equal cost that make up all of `cost`, on the threads."""
-    if threads == 1 or len(cost) < 2 or cost.sum() < SMALL:
+    if threads == 1 or len(cost) < 2 or cost.sum() < MIN_SHARED:
         work(0, len(cost))
         return
     done = np.cumsum(cost)
-    cuts = np.searchsorted(done, np.arange(1, CHUNKS * threads) * (done[-1] / (CHUNKS * threads)))
+    cuts = np.searchsorted(done, np.arange(1, PIECES * threads) * (done[-1] / (PIECES * threads)))
     edges = np.unique(np.concatenate(([0], cuts, [len(cost)]))).tolist()
     pieces = deque(pairwise(edges))
 
@@ -170,7 +175,7 @@ def share(work: Callable[[int, int], None], cost: np.ndarray, threads: int) -> N
 
 
 def _on_threads(work: Callable[[], None], threads: int) -> None:
-    """Call work(), which takes what it does from something shared, on this thread and on `threads` - 1 more."""
+    """Call work(), which takes pieces from a queue until that is empty, on this thread and `threads` - 1 more."""
     helpers = [_pool(os.getpid()).submit(work) for _ in range(threads - 1)]
     try:
         work()

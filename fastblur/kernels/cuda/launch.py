@@ -5,7 +5,6 @@ come; where B x N rows of the Regions could ask for more, one more launch (`rest
 place. Masks cover whole images, so their batches are worked on in pieces that fit.
 """
 
-import os
 import struct
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,19 +15,20 @@ import torch
 import triton
 from torch import Tensor
 
+from fastblur.kernels.constants import FILL, MASK, MOSAIC, REPLICATE
 from fastblur.kernels.cuda.average import average
 from fastblur.kernels.cuda.blend import blend
 from fastblur.kernels.cuda.layout import batched, ragged
-from fastblur.kernels.cuda.plan import COLOR, HEADER, MASK, MOSAIC, REPLICATE, ROW, UNIT, most_cells, most_lines
+from fastblur.kernels.cuda.plan import HEADER, ROW, UNIT, most_cells, most_lines
 from fastblur.kernels.cuda.planner import plan_regions
 from fastblur.kernels.cuda.rest import rest
 from fastblur.kernels.cuda.smooth import smooth
+from fastblur.kernels.triton_support import INTERPRETED
 
 if tuple(int(part) for part in triton.__version__.split(".")[:2]) < (3, 3):
     raise RuntimeError(f"triton is {triton.__version__}, expected 3.3 or newer: the compiler of older ones aborts")
 
 SCRATCH = 1 << 28  # bytes
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 PRECISION = "ieee" if torch.version.hip else "tf32x3"  # what float32 products may lose: nothing that shows
 OPTIONS: dict[str, dict[str, int]] = {
     "plan_regions": {"num_warps": 8},
@@ -66,15 +66,14 @@ def launch(
     `images` is a batch (B, C, H, W) alone in its list, or the images (C, H, W) of a ragged batch; `masks` are like it.
     `boxes` is (B, N, 4) and `counts` (B,); a mask has no boxes but `sigmas`, (B, 2).
     """
-    repeats = border not in (REPLICATE.value,) or mode == MOSAIC.value
-    layout = (batched if images[0].ndim == 4 else ragged)(images, masks, mode == MASK.value and repeats)
-    half = images[0].dtype in (torch.uint8, torch.float16) and mode != MOSAIC.value
+    layout = (batched if images[0].ndim == 4 else ragged)(images, masks, border != REPLICATE)
+    half = images[0].dtype in (torch.uint8, torch.float16) and mode != MOSAIC
     region = _region_elements(
         layout.height, layout.width, layout.channels, mode, strength, 1 + 2 * margin + 6 * feather, blocks
     )  # fmt: skip
     size, most = layout.size, 1 if boxes is None else boxes.shape[1]
     bytes_ = (2 if half else 4) * region
-    piece = max(1, min(size, SCRATCH // bytes_)) if mode == MASK.value else size
+    piece = max(1, min(size, SCRATCH // bytes_)) if mode == MASK else size
     tables = HEADER.value + 1 + piece + (3 + ROW.value) * piece * most + ROW.value
     capacity = min(piece * most * bytes_, max(most * bytes_, SCRATCH - 4 * tables))
     device = images[0].device
@@ -94,19 +93,19 @@ def launch(
                 slots, 1 << (place.size - 1).bit_length(), *sizes, *bits, blocks, units,
                 place.ragged, mode, ellipse, whole_image, border, place.together, half,
             )  # fmt: skip
-            if mode != COLOR.value:
+            if mode != FILL:
                 _run(
                     average, count, *place.image, *sizes, *held,
                     place.ragged, border, place.together, PRECISION, place.aligned,
                 )  # fmt: skip
-            if mode != COLOR.value or not ellipse:
+            if mode != FILL or not ellipse:
                 _run(smooth, count, place.table, *sizes, *held, place.ragged, mode, place.together, PRECISION)
             paint, paint_step = (plan, 0) if color is None else (color, int(len(color) > 1))
             _run(
                 blend, count, place.image[0], place.table, place.masks[0], *place.image[2:], *place.masks[1:], *sizes,
                 paint, paint_step, *held, place.ragged, mode, ellipse, place.together, place.aligned,
             )  # fmt: skip
-            if mode != MASK.value and capacity < slots * bytes_:
+            if mode != MASK and capacity < slots * bytes_:
                 _run(
                     rest, count, *place.image, *sizes, *held, units,
                     place.ragged, mode, ellipse, border, place.together, PRECISION, place.aligned,
@@ -119,9 +118,9 @@ def _region_elements(
 ) -> int:
     """Return the most elements of scratch that a region can take: its cells and its blurred lines."""
     edges = 2 * (width * channels + height + 4 * UNIT.value)  # of float32, in elements of half precision
-    if mode == COLOR.value:
+    if mode == FILL:
         return int(edges)
-    free, limit = (0.0 if mode == MASK.value else strength), (blocks if mode == MOSAIC.value else 0)
+    free, limit = (0.0 if mode == MASK else strength), (blocks if mode == MOSAIC else 0)
     columns = most_cells(width, free, spread, limit) + 2 * UNIT.value
     cells = most_cells(height, free, spread, limit) * columns
     lines = most_lines(height, free, spread, limit) * (width + 2 * UNIT.value)

@@ -13,12 +13,18 @@ from math import ceil
 import triton
 import triton.language as tl
 
-RATIO = tl.constexpr(2.25)  # least sigma over step
+from fastblur.boxes import MAX_COORDINATE
+from fastblur.kernels import constants
+
+RATIO = tl.constexpr(constants.SIGMA_PER_STEP)  # least sigma over step
 TRUNCATE = tl.constexpr(3.5)  # deviations at which the taps end
-SUPPORT = tl.constexpr(3.0)  # deviations of the feather at which alpha ends
-FARTHEST = tl.constexpr(16777216.0)  # pixels; coordinates and sigma end here
-BLUR, MOSAIC, COLOR, MASK = (tl.constexpr(i) for i in range(4))
-REPLICATE, REFLECT, CONSTANT, CIRCULAR, INSIDE = (tl.constexpr(i) for i in range(5))
+SUPPORT = tl.constexpr(constants.ALPHA_SUPPORT)  # deviations of the feather at which alpha ends
+MIN_SIGMA, MIN_BLOCK = tl.constexpr(constants.MIN_SIGMA), tl.constexpr(float(constants.MIN_BLOCK))
+MIN_RADIUS = tl.constexpr(constants.MIN_RADIUS)
+FARTHEST = tl.constexpr(float(MAX_COORDINATE))  # pixels; coordinates and sigma end here
+BLUR, MOSAIC, COLOR, MASK = map(tl.constexpr, (constants.BLUR, constants.MOSAIC, constants.FILL, constants.MASK))
+REPLICATE, REFLECT, CONSTANT, CIRCULAR = map(tl.constexpr, constants.BORDERS.values())
+INSIDE = tl.constexpr(constants.INSIDE)
 
 # What one program does at a time. A cell block: CELL_ROWS x up to CELLS cells, from POSITIONS pixels of each row. A
 # line block: LINES x up to ACROSS pixels of a blurred grid, from WINDOW x WINDOW cells. EDGES of the numbers that alpha
@@ -270,7 +276,7 @@ def blur_grid(sigma, first, last, SPLINE: tl.constexpr):
     filtered cell more on each side; where the step is 1 the cells are the pixels, and there is no spline.
     """
     step = tl.maximum((sigma / RATIO).to(tl.int32), 1)
-    reach = tl.maximum(tl.ceil(sigma * TRUNCATE / step).to(tl.int32), 2)
+    reach = tl.maximum(tl.ceil(sigma * TRUNCATE / step).to(tl.int32), MIN_RADIUS)
     step_ = step.to(tl.float64)
     missing = sigma * sigma - (step_ * step_ - 1) / 12  # averaging over `step` pixels has brought the rest
     halo = step * 0
@@ -282,9 +288,9 @@ def blur_grid(sigma, first, last, SPLINE: tl.constexpr):
 
 
 @triton.jit
-def mosaic_grid(low, high_over_low, blocks, first, last):
+def mosaic_grid(low, longer, blocks, first, last):
     """Return step, first pixel and cells of a mosaic along a line whose support is `first` to `last`."""
-    step = tl.ceil(tl.minimum(tl.maximum(high_over_low / blocks, 2.0), 4 * FARTHEST)).to(tl.int32)
+    step = tl.ceil(tl.minimum(tl.maximum(longer / blocks, MIN_BLOCK), FARTHEST * 4)).to(tl.int32)
     # The first block that the support meets; far to the left of the image int32 would not do.
     start = (tl.floor(low) + tl.floor((first - tl.floor(low)) / step) * step).to(tl.int32)
     return step, start, (last - start + step - 1) // step

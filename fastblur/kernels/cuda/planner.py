@@ -12,6 +12,7 @@ from fastblur.kernels.cuda.plan import (
     FARTHEST,
     IMAGES_AT_ONCE,
     MASK,
+    MIN_SIGMA,
     MOSAIC,
     REGIONS_AT_ONCE,
     SMOOTH,
@@ -154,7 +155,7 @@ def plan_regions(
                 number(margin), number(feather), WHOLE,
             )  # fmt: skip
             support, box = (x0, y0, x1, y1), (left, top, right, bottom)
-            sigma_x = tl.minimum(tl.maximum(number(strength) * scale, 0.5), FARTHEST)
+            sigma_x = tl.minimum(tl.maximum(number(strength) * scale, MIN_SIGMA), FARTHEST)
             sigma_y = sigma_x
         grid, sharp_x, sharp_y = _grids(support, box, sigma_x, sigma_y, blocks, MODE)
         averages, smooths, tiles, taken, lines = _work(support, grid, deep, MODE, ELLIPSE, CHANNELS, HALF)

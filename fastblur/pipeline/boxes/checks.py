@@ -4,19 +4,23 @@ import math
 
 import numpy as np
 
-from fastblur.annotations.readers import Boxes
+from fastblur.boxes import Boxes
 
-WITHIN_A_PIXEL = 1.5  # where boxes end that are parts of the image, 0..1, with some room
+WITHIN_A_PIXEL = 1.5  # px; boxes relative to the image's sides, 0..1, end before it
 
 
-def hiding_boxes(boxes: Boxes, height: int, width: int) -> Boxes:
-    """Return those of an image's boxes, (n, 4) xyxy in pixels, that have an area.
+def hiding_boxes(
+    boxes: Boxes,  # (n, 4) xyxy px
+    height: int,
+    width: int,
+) -> Boxes:
+    """Return those of an image's boxes, (m, 4) xyxy in pixels, that have an area.
 
     Raises ValueError where a box lies wholly outside the image or within its first pixel, is the wrong way round, or
     none has an area: then file and image do not match; and for a coordinate that is not a finite number.
     """
     hiding = []
-    for x0, y0, x1, y1 in boxes.tolist():  # a few boxes: quicker than any array
+    for x0, y0, x1, y1 in boxes.tolist():  # faster than NumPy for the few boxes of an image
         if not math.isfinite(x0 + y0 + x1 + y1):
             raise ValueError(f"a box is {[x0, y0, x1, y1]}, expected four finite numbers")
         if x1 < x0 or y1 < y0:
@@ -31,8 +35,12 @@ def hiding_boxes(boxes: Boxes, height: int, width: int) -> Boxes:
     return boxes if all(hiding) else boxes[np.array(hiding)]
 
 
-def relative_boxes(boxes: Boxes, height: int, width: int) -> Boxes:
-    """Return boxes relative to an image's sides, (n, 4) xyxy in 0..1 as img2dataset keeps them, in its pixels.
+def relative_boxes(
+    boxes: Boxes,  # (n, 4) xyxy, 0..1
+    height: int,
+    width: int,
+) -> Boxes:
+    """Return boxes relative to an image's sides, as img2dataset keeps them, in its pixels, (n, 4) xyxy.
 
     Raises ValueError for coordinates that are far outside 0..1: then they are pixels, or nothing that is known.
     """

@@ -2,17 +2,16 @@
 
 - `run.json`: the parameters that decide the result, and the versions of the packages.
 - `journal/`: a file for each finished shard, named by a hash of the shard's name and fingerprint. Its first line
-  has the shard and its counts, then comes a line for each image: path, fate (hidden, copied, failed), boxes, scores,
+  has the shard and its counts, then comes a line for each image: path, fate (an `Outcome`), boxes, scores,
   reason.
-- `failures.jsonl`: the images that failed, for people; put together anew from the journal when a run goes on.
+- `failures.jsonl`: the images that failed, for people; made again from the journal when a run goes on.
 - `lock`: held while a run writes here.
 
-A shard's file appears in one step, when the shard's images have reached the disk: this is the durable point. It is made
-only once: of two processes that did the same shard, the later one's is dropped, and both have written the same images.
+A shard's file appears in one step, when the shard's images are durable: this is the durable point. It is made only
+once: of two processes that did the same shard, the later one's is dropped, and both have written the same images.
 """
 
 import json
-import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,10 +19,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from fastblur.pipeline.images.task import FAILED, HIDDEN, Opened
+from fastblur.errors import UsageError
+from fastblur.pipeline.images.task import ImageTask, Outcome
 from fastblur.pipeline.shards.interfaces import Shard
-from fastblur.pipeline.storage.local import LocalSink
-from fastblur.pipeline.storage.remote import RemoteSink
+from fastblur.pipeline.storage.sink import Sink
 from fastblur.pipeline.summary import COUNTS
 
 FOLDER = ".fastblur"
@@ -35,13 +34,13 @@ FAILURES = f"{FOLDER}/failures.jsonl"
 class Journal:
     """The journal in a sink's folder `.fastblur`; safe to use from many threads, and processes on other machines."""
 
-    def __init__(self, sink: LocalSink | RemoteSink) -> None:
+    def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._finished: set[str] = set()  # the entries of earlier runs
         self._lock = threading.Lock()
 
     def begin(self, parameters: dict[str, Any], versions: dict[str, str], *, overwrite: bool) -> None:
-        """Start a run, or go on with the one that the journal tells of.
+        """Start a run, or go on with the one that the journal records.
 
         Raises ValueError where that run had other parameters, OSError where the journal cannot be read or written.
         """
@@ -58,12 +57,12 @@ class Journal:
         differing = [name for name in sorted(before.keys() | content.keys()) if before.get(name) != content.get(name)]
         if differing:
             told = ", ".join(f"{name} was {before.get(name)!r} and is {content.get(name)!r}" for name in differing)
-            raise ValueError(f"DST holds a run with other parameters ({told}), expected the same, or --overwrite")
+            raise UsageError(f"DST holds a run with other parameters ({told}), expected the same, or --overwrite")
         self.forget_failures()
         self._finished = {name.removesuffix(".jsonl") for name in names}
 
     def forget_failures(self) -> None:
-        """Begin the list of failures anew; those of finished shards come back as they are met."""
+        """Empty the list of failures; those of finished shards are added again as their shards are met."""
         self._sink.remove(FAILURES)
 
     def finished_counts(self, shard: Shard) -> dict[str, int] | None:
@@ -81,7 +80,7 @@ class Journal:
             if min(counts.values()) < 0:
                 raise ValueError
             images = map(json.loads, lines[1:] if head["failed"] else ())
-            failed = [(told["path"], told["reason"]) for told in images if told["fate"] == FAILED]
+            failed = [(told["path"], told["reason"]) for told in images if told["fate"] == Outcome.FAILED]
             failed += [(head["shard"], head["broken"])] if head["broken"] else []
         except (ValueError, KeyError, TypeError, OverflowError):
             self._sink.remove(f"{SHARDS}/{name}.jsonl")
@@ -93,7 +92,8 @@ class Journal:
     def finished_images(self, shard: Shard) -> list[str]:
         """Return the names of the images that an earlier run wrote of a finished shard; raises OSError."""
         lines = self._sink.read(f"{SHARDS}/{entry_name(shard)}.jsonl").splitlines()[1:]
-        return [told["path"] for told in map(json.loads, lines) if told["fate"] != FAILED]
+        written = (Outcome.HIDDEN, Outcome.COPIED)
+        return [told["path"] for told in map(json.loads, lines) if told["fate"] in written]
 
     def finish(self, shard: Shard, counts: dict[str, int], broken: str, lines: Iterable[bytes]) -> None:
         """Record a shard whose result is durable; raises OSError.
@@ -125,7 +125,7 @@ class Journal:
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
-            raise ValueError(
+            raise UsageError(
                 f"{self._sink.path(RUN)} is not a run's record, expected --overwrite to start over"
             ) from None
         return parameters
@@ -137,25 +137,31 @@ def entry_name(shard: Shard) -> str:
     return blake2b(b"\0".join(parts), digest_size=16).hexdigest()
 
 
-def count(images: Sequence[Opened]) -> dict[str, int]:
-    """Return the counts of images whose fates are decided."""
-    hidden = [one for one in images if one.fate == HIDDEN]
-    failed = sum(one.fate == FAILED for one in images)
+def count(images: Sequence[ImageTask]) -> dict[str, int]:
+    """Return the counts of finished images."""
+    hidden = [one for one in images if one.outcome is Outcome.HIDDEN]
+    failed, unsearched, skipped = (
+        sum(one.outcome is outcome for one in images)
+        for outcome in (Outcome.FAILED, Outcome.UNSEARCHED, Outcome.SKIPPED)
+    )
+    searched = len(images) - unsearched - skipped
     values = (
-        len(images),
+        searched,
         len(hidden),
         sum(len(one.boxes) for one in hidden if one.boxes is not None),
         sum(one.degenerate for one in hidden),
-        len(images) - len(hidden) - failed,
+        searched - len(hidden) - failed,
         failed,
+        unsearched,
+        skipped,
     )
     return dict(zip(COUNTS, values, strict=True))
 
 
-def journal_line(one: Opened) -> bytes:
+def journal_line(one: ImageTask) -> bytes:
     """Return an image's line."""
-    line: dict[str, Any] = {"path": one.item.name, "fate": one.fate}
-    if one.fate == FAILED:
+    line: dict[str, Any] = {"path": one.item.name, "fate": one.outcome}
+    if one.outcome is Outcome.FAILED:
         line["reason"] = one.reason
     elif one.boxes is not None:
         line["boxes"] = one.boxes.tolist()
@@ -171,22 +177,19 @@ def _line(name: str, reason: str) -> bytes:
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Hold the lock of the folder's journal, which the system lets go when the process ends, however it ends.
+    """Hold the lock of the folder's journal, which the system releases when the process ends, however it ends.
 
     Raises ValueError where another run holds it.
     """
-    try:
-        from fcntl import LOCK_EX, LOCK_NB, flock
-    except ImportError:  # not POSIX: nothing is locked there
-        yield
-        return
+    from filelock import FileLock, Timeout  # 0.1 s to import, and only runs of a folder need it
+
     (root / FOLDER).mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(root / FOLDER / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+    lock = FileLock(root / FOLDER / "lock", timeout=0)
     try:
-        try:
-            flock(descriptor, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"another run is writing to DST {str(root)!r}, expected it to have ended") from None
+        lock.acquire()
+    except Timeout:
+        raise UsageError(f"another run is writing to DST {str(root)!r}, expected it to have ended") from None
+    try:
         yield
     finally:
-        os.close(descriptor)
+        lock.release()

@@ -1,179 +1,181 @@
-"""Ray: the shards of a run done by actors of a cluster, and faces hidden within a Ray Data job.
+"""The engine "ray": the shards of a run done by actors of a cluster.
 
-The journal on the file system that all machines share stays the truth: an actor reports a shard when its images and its
-entry in the journal are durable. A worker or node that is lost takes its shard with it, which another then does again,
-to the same bytes; should both come to the end, one of them makes the entry.
+The journal, on the file system that all machines share, decides what is done: an actor reports a shard when its images
+and its entry in the journal are durable. A worker or node that is lost takes its shard with it, which another then does
+again, to the same bytes; should both finish, one of them makes the entry.
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fastblur.pipeline.boxes.box_file import BoxFile, SharedBoxes
-from fastblur.pipeline.boxes.lookup import with_boxes
-from fastblur.pipeline.config import Job
+from fastblur.need import need
+from fastblur.pipeline.boxes.box_index import BoxIndex
+from fastblur.pipeline.boxes.matching import BoxAssignment, Claim, SharedBoxes
+from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.errors import RunStopped
+from fastblur.pipeline.execution.concurrency import BATCH, default_workers, max_in_flight, readers
+from fastblur.pipeline.execution.engine import RunContext
 from fastblur.pipeline.execution.journal import Journal
-from fastblur.pipeline.execution.shard_flow import Flow
-from fastblur.pipeline.execution.workers import BATCH, readers
+from fastblur.pipeline.execution.shard_flow import ShardFlow, batch_stages
+from fastblur.pipeline.execution.stages import StageReport
 from fastblur.pipeline.shards.interfaces import Shard
-from fastblur.pipeline.storage.local import LocalSink
-from fastblur.pipeline.storage.paths import is_url
-from fastblur.pipeline.storage.remote import RemoteSink
-from fastblur.pipeline.summary import COUNTS, Tally
+from fastblur.pipeline.storage.sink import open_sink
+from fastblur.pipeline.summary import COUNTS
 
-try:
-    import ray
-    from ray.exceptions import RayActorError, RayTaskError
-except ImportError:
-    raise ImportError("the engine 'ray' needs the package ray, expected it installed (fastblur[ray])") from None
+need("ray", "ray")
+import ray  # noqa: E402
+from ray.exceptions import RayActorError, RayTaskError  # noqa: E402
 
-TRIES = 5  # of one shard, each with another worker lost
-STARTS = 3  # workers that fail to start, one after the other, before the run gives up
+MAX_TRIES = 5  # of one shard, each with another worker lost
+MAX_FAILED_STARTS = 3  # workers that fail to start, one after the other, before the run gives up
 
 
-class ShardWorker:
-    """Does shards, one after the other, in a process of one CPU (and one GPU on CUDA)."""
-
-    def __init__(self, job: Job, box_file: BoxFile | None, source: str, destination: str, stop_on_error: bool) -> None:
-        torch.set_num_threads(1)
-        self._job, self._stop_on_error, self._readers = job, stop_on_error, readers(source)
-        self._box_file = box_file
-        self._boxed = partial(with_boxes, box_file=box_file, unlisted=job.unlisted or "fail")
-        self._work, _ = job.work()
-        self._sink = RemoteSink(destination) if is_url(destination) else LocalSink(Path(destination))
-        self._journal = Journal(self._sink)
-
-    def ready(self) -> None:
-        """Return when the worker has started."""
-
-    def do(
-        self, shard: Shard
-    ) -> tuple[dict[str, int], list[tuple[str, str]], dict[str, dict[str, float]], list[tuple[int, int]]]:
-        """Do a shard; return its counts, its failures as (name, reason), what the stages took, and `BoxFile.drain`.
-
-        Raises RunStopped where the run cannot go on.
-        """
-        tally = Tally()
-        failures: list[tuple[str, str]] = []
-        flow = Flow(
-            self._work.stages(self._readers, self._job.device),
-            self._sink,
-            self._journal,
-            tally,
-            lambda name, reason: failures.append((name, reason)),
-            workers=1,
-            batch=BATCH[self._job.device],
-            boxed=self._boxed,
-            most=7,
-            stop_on_error=self._stop_on_error,
-        )
-        flow.run(iter([shard]))
-        found = [] if self._box_file is None else self._box_file.drain()
-        return {name: getattr(tally, name) for name in (*COUNTS, "shards")}, failures, flow.line.report(), found
-
-
-def run_shards(
-    shards: Iterator[Shard],
-    job: Job,
-    box_file: BoxFile | None,
-    source: str,
-    destination: str,
-    tally: Tally,
-    fail: Callable[[str, str], None],
-    workers: int | None,
-    tick: Callable[[], None] | None,
-    stages: dict[str, dict[str, float]],
-    *,
-    stop_on_error: bool,
-) -> None:
-    """Let a Ray cluster do the shards.
+class RayEngine:
+    """Actors of a Ray cluster, one CPU each (one GPU on CUDA).
 
     Connects to the cluster that RAY_ADDRESS names, or that runs on this machine, or starts one in this process. Workers
     that are lost are replaced as far as the cluster has room for them, and the others go on meanwhile.
 
     Args:
-        shards: those to do.
-        job: what is done.
-        box_file: the boxes given, or None.
-        source: the source, as all machines name it.
-        destination: the output folder, on a file system that all machines share, or its URL.
-        tally: counts images.
-        fail: takes the name and reason of each failure.
-        workers: how many; None for one for each CPU of the cluster, or each GPU on CUDA.
-        tick: called a few times a second.
-        stages: gets what the stages took, summed over all workers.
-        stop_on_error: whether the first failure stops the run.
+        config: the run's options; `workers` None stands for one for each CPU of the cluster, or each GPU on CUDA.
 
-    Raises RunStopped where the run cannot go on; KeyboardInterrupt after giving up the shards in hand.
+    Raises as `RunConfig.build_stages`.
     """
-    started_here = not ray.is_initialized()
-    if started_here:
-        ray.init(log_to_driver=False, configure_logging=False, include_dashboard=False)
-    kind = "GPU" if job.device == "cuda" else "CPU"
-    count = workers or max(1, int(ray.cluster_resources().get(kind, 1)))
-    actor = ray.remote(num_cpus=1, num_gpus=1 if job.device == "cuda" else 0, max_restarts=0)(ShardWorker)
-    arguments = (job, ray.put(box_file), source, destination, stop_on_error)
-    pool = _Pool(lambda: actor.remote(*arguments), count, stages, box_file)
-    try:
-        pool.run(shards, tally, fail, tick)
-    finally:
-        pool.kill()
-        if started_here:
+
+    name = "ray"
+
+    def __init__(self, config: RunConfig) -> None:
+        self.workers = config.workers or default_workers()  # until the cluster is known
+        self._config = config
+        _, self._parameters = config.build_stages()
+        self._started_here = False
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters that decide the result."""
+        return dict(self._parameters)
+
+    def process(self, shards: Iterator[Shard], context: RunContext) -> None:
+        """Do the shards; raises as `Engine.process`, but an interrupt abandons the shards in flight."""
+        if not ray.is_initialized():
+            ray.init(log_to_driver=False, configure_logging=False, include_dashboard=False)
+            self._started_here = True
+        on_gpu = self._config.device == "cuda"
+        cpus_or_gpus = int(ray.cluster_resources().get("GPU" if on_gpu else "CPU", 1))
+        self.workers = self._config.workers or max(1, cpus_or_gpus)
+        actor = ray.remote(num_cpus=1, num_gpus=1 if on_gpu else 0, max_restarts=0)(ShardWorker)
+        index = ray.put(None if context.boxes is None else context.boxes.index)
+        pool = _Pool(lambda: actor.remote(self._config, context.root, index), self.workers, context)
+        try:
+            pool.run(shards)
+        finally:
+            pool.kill()
+
+    def close(self) -> None:
+        """End the cluster, if it was started here."""
+        if self._started_here:
             ray.shutdown()
+            self._started_here = False
+
+
+@dataclass
+class ShardResult:
+    """What an actor reports of a shard that it has done.
+
+    Attributes:
+        counts: of its images, by their names in `Tally`.
+        failures: (name, reason) of its images that failed.
+        stages: what the stages took.
+        found: what `BoxAssignment.drain` gave.
+    """
+
+    counts: dict[str, int]
+    failures: list[tuple[str, str]]
+    stages: StageReport
+    found: list[Claim]
+
+
+class ShardWorker:
+    """Does shards, one after the other, in a process of one CPU (and one GPU on CUDA)."""
+
+    def __init__(self, config: RunConfig, root: Path, index: BoxIndex | None) -> None:
+        torch.set_num_threads(1)
+        self._config, self._root = config, root
+        self._boxes = None if index is None else BoxAssignment(index, root, log=True)
+        stages, _ = config.build_stages()
+        self._stages = batch_stages(stages.stages(readers(config.source), config.device))
+        self._sink = open_sink(config.output)
+        self._journal = Journal(self._sink)
+
+    def ready(self) -> None:
+        """Return when the worker has started."""
+
+    def do(self, shard: Shard) -> ShardResult:
+        """Do a shard; raises RunStopped where the run cannot go on."""
+        failures: list[tuple[str, str]] = []
+        context = RunContext(
+            self._config,
+            self._root,
+            self._sink,
+            self._journal,
+            record_failure=lambda name, reason: failures.append((name, reason)),
+            boxes=self._boxes,
+        )
+        ShardFlow(
+            context, self._stages, workers=1, batch_size=BATCH[self._config.device], max_in_flight=max_in_flight(1)
+        ).run(iter([shard]))
+        found = [] if self._boxes is None else self._boxes.drain()
+        counts = {name: getattr(context.tally, name) for name in (*COUNTS, "shards")}
+        return ShardResult(counts, failures, context.stages, found)
+
+
+@dataclass
+class _Assignment:
+    """What an actor has to do: a shard for the `tries`-th time, or, with none, to start."""
+
+    worker: Any
+    shard: Shard | None = None
+    tries: int = 0
 
 
 class _Pool:
-    """Workers, and which shard each has in hand."""
+    """Workers, and the shard that each is doing."""
 
-    def __init__(
-        self,
-        start: Callable[[], Any],
-        count: int,
-        stages: dict[str, dict[str, float]],
-        box_file: BoxFile | None,
-    ) -> None:
-        self._start, self._box_file = start, box_file
-        self._in_hand: dict[Any, tuple[Any, Shard | None, int]] = {}  # reference -> worker, its shard, its try
-        self._again: list[tuple[Shard, int]] = []
+    def __init__(self, start: Callable[[], Any], count: int, context: RunContext) -> None:
+        self._start, self._context = start, context
+        self._assigned: dict[Any, _Assignment] = {}  # by the reference of the result to come
+        self._retries: list[tuple[Shard, int]] = []
         self._workers: list[Any] = []
         self._failed_starts = 0
-        self._stages = stages
         for _ in range(count):
             self._add()
 
-    def run(
-        self,
-        shards: Iterator[Shard],
-        tally: Tally,
-        fail: Callable[[str, str], None],
-        tick: Callable[[], None] | None,
-    ) -> None:
+    def run(self, shards: Iterator[Shard]) -> None:
         idle: list[Any] = []
         left = True
         while True:
-            while idle and (left or self._again):
-                shard, tries = self._again.pop() if self._again else (next(shards, None), 1)
+            while idle and (left or self._retries):
+                shard, tries = self._retries.pop() if self._retries else (next(shards, None), 1)
                 if shard is None:
                     left = False
                     break
                 worker = idle.pop()
-                self._in_hand[worker.do.remote(shard)] = (worker, shard, tries)
-            busy = any(shard is not None for _, shard, _ in self._in_hand.values())
-            if not left and not self._again and not busy:
+                self._assigned[worker.do.remote(shard)] = _Assignment(worker, shard, tries)
+            busy = any(one.shard is not None for one in self._assigned.values())
+            if not left and not self._retries and not busy:
                 return
-            done, _ = ray.wait(list(self._in_hand), timeout=0.2)
+            done, _ = ray.wait(list(self._assigned), timeout=0.2)
             for reference in done:
-                worker, shard, tries = self._in_hand.pop(reference)
-                if self._result(reference, shard, tries, tally, fail):
-                    idle.append(worker)
+                assignment = self._assigned.pop(reference)
+                if self._receive(reference, assignment):
+                    idle.append(assignment.worker)
                 else:
                     self._add()
-            if tick is not None:
-                tick()
+            if self._context.on_tick is not None:
+                self._context.on_tick()
 
     def kill(self) -> None:
         """End all workers."""
@@ -183,45 +185,46 @@ class _Pool:
     def _add(self) -> None:
         worker = self._start()
         self._workers.append(worker)
-        self._in_hand[worker.ready.remote()] = (worker, None, 0)
+        self._assigned[worker.ready.remote()] = _Assignment(worker)
 
-    def _result(
-        self, reference: Any, shard: Shard | None, tries: int, tally: Tally, fail: Callable[[str, str], None]
-    ) -> bool:
-        """Take what a worker has to say; return whether it lives."""
+    def _receive(self, reference: Any, assignment: _Assignment) -> bool:
+        """Take the result of a worker; return whether it lives."""
         try:
-            said = ray.get(reference)
+            result: ShardResult | None = ray.get(reference)
         except RayTaskError as error:
             cause = error.cause
             raise cause if isinstance(cause, RunStopped) else RunStopped(f"the run stopped: {cause}") from error
         except RayActorError as error:
-            if shard is None:
-                self._failed_starts += 1
-                if self._failed_starts == STARTS:
-                    raise RunStopped(f"the run stopped because no Ray worker starts: {_last_line(error)}") from error
-            elif tries == TRIES:
-                raise RunStopped(
-                    f"the run stopped: {TRIES} Ray workers were lost with the shard {shard.name!r}"
-                ) from error
-            else:
-                self._again.append((shard, tries + 1))
+            self._lose(assignment, error)
             return False
         self._failed_starts = 0
-        if shard is not None:
-            counts, failures, stages, found = said
-            if self._box_file is not None:
-                try:
-                    self._box_file.claim(found)
-                except SharedBoxes as error:
-                    raise RunStopped(f"the run stopped at {shard.name!r}: {error}") from error
-            tally.add(counts)
-            for name, reason in failures:
-                fail(name, reason)
-            for stage, values in stages.items():
-                row = self._stages.setdefault(stage, {})
-                for name, value in values.items():
-                    row[name] = row.get(name, 0) + value
+        if result is not None and assignment.shard is not None:
+            self._count(result, assignment.shard)
         return True
+
+    def _lose(self, assignment: _Assignment, error: Exception) -> None:
+        """Have the shard of a lost worker done again; raises RunStopped where that has gone on for too long."""
+        shard, tries = assignment.shard, assignment.tries
+        if shard is None:
+            self._failed_starts += 1
+            if self._failed_starts == MAX_FAILED_STARTS:
+                raise RunStopped(f"the run stopped because no Ray worker starts: {_last_line(error)}") from error
+        elif tries == MAX_TRIES:
+            raise RunStopped(f"the run stopped: {tries} Ray workers were lost with the shard {shard.name!r}") from error
+        else:
+            self._retries.append((shard, tries + 1))
+
+    def _count(self, result: ShardResult, shard: Shard) -> None:
+        context = self._context
+        if context.boxes is not None:
+            try:
+                context.boxes.claim(result.found)
+            except SharedBoxes as error:
+                raise RunStopped(f"the run stopped at {shard.name!r}: {error}") from error
+        context.tally.add(result.counts)
+        for name, reason in result.failures:
+            context.record_failure(name, reason)
+        context.stages.add(result.stages)
 
 
 def _last_line(error: Exception) -> str:

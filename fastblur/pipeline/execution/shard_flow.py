@@ -1,194 +1,116 @@
-"""Shards through the stages: batches in, results put in order, finished shards made durable."""
+"""Shards through the stages: batches in, results written, finished shards made durable and recorded."""
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
-from fastblur.pipeline.errors import RunStopped, stopped
-from fastblur.pipeline.execution.journal import Journal, count, journal_line
+from fastblur.pipeline.errors import RunStopped, stopping_the_run
+from fastblur.pipeline.execution.engine import RunContext
+from fastblur.pipeline.execution.journal import count
+from fastblur.pipeline.execution.shard_run import BatchTask, ShardPart, ShardRun
 from fastblur.pipeline.execution.stages import Stage, Stages
-from fastblur.pipeline.images.task import FAILED, Hand
-from fastblur.pipeline.shards.interfaces import Batch, Item, Output, Shard
-from fastblur.pipeline.storage.local import LocalSink
-from fastblur.pipeline.storage.remote import RemoteSink
-from fastblur.pipeline.summary import COUNTS, Tally
+from fastblur.pipeline.images.task import ImageStage, Outcome
+from fastblur.pipeline.shards.interfaces import Batch, Shard
+from fastblur.pipeline.storage.paths import error_reason
 
 
-class ShardRun:
-    """One shard on its way.
+class ShardFlow:
+    """Takes shards through stages of this process, and writes and records what comes out of them.
 
-    Attributes:
-        shard: the shard.
-        output: what becomes of it.
-        broken: why it ended too early, or "".
-        counts: of its images that have been put.
+    Args:
+        context: the run.
+        stages: what is done to a batch before its results are written.
+        workers: threads that share the stages without threads of their own.
+        batch_size: images that go through the stages together.
+        max_in_flight: batches at once; each more costs memory.
+        thread_init: called first in each thread.
     """
 
-    def __init__(self, shard: Shard, output: Output) -> None:
-        self.shard, self.output = shard, output
-        self.broken = ""
-        self.counts = dict.fromkeys(COUNTS, 0)
-        self._waiting: dict[int, Hand] = {}
-        self._lines: dict[int, bytes] = {}
-        self._next = 0
-        self._last: int | None = None
-        self._putting = self._whole = False
-        self._lock = threading.Lock()
-
-    def lines(self) -> Iterator[bytes]:
-        """Yield the journal's lines of the images, in their order."""
-        for index in range(len(self._lines)):
-            yield self._lines[index]
-
-    def put(self, hand: Hand) -> tuple[list[Hand], bool]:
-        """Put a batch, and those that have waited for it; return those put, and whether they make the shard whole."""
-        _, index, last = hand.part
-        ordered = self.output.ordered
-        with self._lock:
-            if last:
-                self._last = index
-            self._waiting[index] = hand
-            if ordered and self._putting:
-                return [], False  # the thread that is putting will come to it
-            self._putting = True
-        put: list[Hand] = []
-        while True:
-            with self._lock:
-                if ordered:
-                    index = self._next
-                if index not in self._waiting:
-                    self._putting = False
-                    whole = len(self._lines) - 1 == self._last and not self._whole
-                    self._whole |= whole
-                    return put, whole
-                ready = self._waiting.pop(index)
-                self._next += 1
-            if not ready.is_put:
-                put_results(self.output, ready)
-            lines = b"".join(map(journal_line, ready.images))
-            with self._lock:
-                self._lines[index] = lines
-                for name, value in count(ready.images).items():
-                    self.counts[name] += value
-            put.append(ready)
-
-
-def put_results(output: Output, hand: Hand) -> None:
-    """Put a batch; images that cannot be written fail. Raises OSError where the sink fails."""
-    for place, reason in (output.put(hand.batch, [one.result for one in hand.images]) or {}).items():
-        hand.images[place].reason = reason
-        hand.images[place].end(FAILED)
-    hand.is_put = True
-
-
-@dataclass
-class Flow:
-    """What takes shards through the stages.
-
-    Attributes:
-        stages: from read to encode, as (name, what is done to a batch, threads of its own or 0 for the workers).
-        sink: where results go.
-        journal: where finished shards are recorded; None for a single image.
-        tally: counts images.
-        fail: called with the name of an image that failed, or of a broken shard, and the reason.
-        workers: threads.
-        batch: images that go through the stages together.
-        boxed: gives an image the boxes that are given for it.
-        most: batches in hand at once; enough that no worker waits for another, each batch more costs memory.
-        begin: called first in each thread.
-        stop_on_error: whether the first failure stops the run.
-    """
-
-    stages: Sequence[tuple[str, Callable[[Hand], None], int]]
-    sink: LocalSink | RemoteSink
-    journal: Journal | None
-    tally: Tally
-    fail: Callable[[str, str], None]
-    workers: int
-    batch: int
-    boxed: Callable[[Item], Item]
-    most: int
-    begin: Callable[[], None] = lambda: None
-    stop_on_error: bool = False
-
-    def __post_init__(self) -> None:
-        """Lay the stages out."""
+    def __init__(
+        self,
+        context: RunContext,
+        stages: Sequence[Stage[BatchTask]],
+        *,
+        workers: int,
+        batch_size: int,
+        max_in_flight: int,
+        thread_init: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._context = context
+        self._batch_size = batch_size
         self._open: set[ShardRun] = set()
+        written = [Stage("write", self._write), Stage("commit", self._commit, threads=1)]
+        self._stages = Stages([*stages, *written], workers, max_in_flight, thread_init)
 
-        stages: list[Stage[Hand]] = [Stage(name, function, threads) for name, function, threads in self.stages]
-        stages += [Stage("write", self._write), Stage("commit", self._commit, 1)]
-        self.line = Stages(stages, self.workers, self.most, self.begin)
-
-    def run(self, shards: Iterable[Shard], tick: Callable[[], None] | None = None) -> None:
+    def run(self, shards: Iterator[Shard]) -> None:
         """Do the shards; raises as `Stages.run`, and RunStopped where the sink fails."""
         try:
-            self.line.run(self._feed(iter(shards)), tick)
+            self._stages.run(self._batches(shards), self._context.on_tick)
         finally:
-            for part in self._open:
-                part.output.abort()
+            self._context.stages.add(self._stages.report())
+            for shard in self._open:
+                shard.output.abort()
 
-    def _feed(self, shards: Iterator[Shard]) -> Iterator[Hand]:
+    def _batches(self, shards: Iterator[Shard]) -> Iterator[BatchTask]:
         for shard in shards:
-            part = ShardRun(shard, shard.output(self.sink))
-            self._open.add(part)
-            held: Hand | None = None  # back, so that the last batch is known to be the last
+            run = ShardRun(shard, shard.output(self._context.sink))
+            self._open.add(run)
+            held: Batch | None = None  # back, until it is known whether it is the last
             index = 0
-            batches = shard.batches(self.batch)
-            while True:
-                try:
-                    batch = next(batches, None)
-                except (ValueError, OSError) as error:
-                    part.broken = getattr(error, "strerror", None) or str(error)
-                    batch = None
-                if batch is None:
-                    break
+            for batch in _until_broken(run, self._batch_size):
                 if held is not None:
-                    yield held
-                held = Hand(replace(batch, items=[self.boxed(item) for item in batch.items]), not part.output.ordered)
-                held.part = (part, index, False)
-                index += 1
-            if held is None:
-                held = Hand(Batch([]), not part.output.ordered)
-            held.part = (part, max(0, index - 1), True)
-            yield held
+                    yield self._task(held, ShardPart(run, index, is_last=False))
+                    index += 1
+                held = batch
+            yield self._task(Batch([]) if held is None else held, ShardPart(run, index, is_last=True))
 
-    def _write(self, hand: Hand) -> list[Hand]:
-        part: ShardRun = hand.part[0]
-        try:
-            put, whole = part.put(hand)
-        except OSError as error:
-            raise stopped(error) from error
-        for each in put:
-            self.tally.add(count(each.images))
-            for one in each.images:
-                if one.fate == FAILED:
-                    self._failed(one.item.name, one.reason)
-        if whole:
-            put[-1].part = (part, -1, True)
-        return put
+    def _task(self, batch: Batch, part: ShardPart) -> BatchTask:
+        return BatchTask(replace(batch, items=[self._context.assign_boxes(item) for item in batch.items]), part)
 
-    def _commit(self, hand: Hand) -> None:
-        part, index, _ = hand.part
-        if index != -1:
+    def _write(self, task: BatchTask) -> list[BatchTask]:
+        with stopping_the_run():
+            written = task.part.run.write(task)
+        for each in written:
+            self._context.tally.add(count(each.images))
+            for image in each.images:
+                if image.outcome is Outcome.FAILED:
+                    self._failed(image.item.name, image.reason)
+        return written
+
+    def _commit(self, task: BatchTask) -> None:
+        if not task.finishes_shard:
             return
-        try:
-            if part.broken:
-                part.counts["failed"] += 1
-                part.counts["images"] += 1
-                self.tally.add({"images": 1, "failed": 1})
-                self._failed(part.shard.name, part.broken)
-            part.output.commit()
-            if self.journal is not None:
-                self.journal.finish(part.shard, part.counts, part.broken, part.lines())
-        except OSError as error:
-            raise stopped(error) from error
-        self.tally.add({"shards": 1})
-        self._open.discard(part)
+        run, context = task.part.run, self._context
+        if run.broken:
+            run.counts["failed"] += 1
+            run.counts["images"] += 1
+            context.tally.add({"images": 1, "failed": 1})
+            self._failed(run.shard.name, run.broken)
+        with stopping_the_run():
+            run.output.commit()
+            if context.journal is not None:
+                context.journal.finish(run.shard, run.counts, run.broken, run.lines())
+        context.tally.add({"shards": 1})
+        self._open.discard(run)
 
     def _failed(self, name: str, reason: str) -> None:
-        try:
-            self.fail(name, reason)
-        except OSError as error:
-            raise stopped(error) from error
-        if self.stop_on_error:
+        with stopping_the_run():
+            self._context.record_failure(name, reason)
+        if self._context.config.on_error == "stop":
             raise RunStopped(f"the run stopped at {name!r}: {reason}")
+
+
+def _until_broken(run: ShardRun, batch_size: int) -> Iterator[Batch]:
+    """Yield a shard's batches; where it ends too early, the reason goes to `run.broken`."""
+    try:
+        yield from run.shard.batches(batch_size)
+    except (ValueError, OSError) as error:
+        run.broken = error_reason(error)
+
+
+def batch_stages(stages: Sequence[ImageStage]) -> list[Stage[BatchTask]]:
+    """Return the stages of images as stages of batches."""
+
+    def on_batch(stage: ImageStage) -> Stage[BatchTask]:
+        return Stage(stage.name, lambda task: stage.work(task.images), stage.threads)
+
+    return [on_batch(stage) for stage in stages]

@@ -2,20 +2,32 @@
 
 Stages that need a processor share the workers: a worker takes the batch that has come furthest, so that what is begun
 is finished, and no worker waits while there is anything to do. A stage that waits for something else (reading, a
-device, the disk) has threads of its own. Batches in hand are counted from the feed to the last stage, and no more than
-`most` are let in: that is what bounds the memory, whatever the input.
+device, the disk) has threads of its own. Batches in flight are counted from the source to the last stage, and no more
+than `max_in_flight` are let in: that is what bounds the memory, whatever the input. Nothing in the standard library
+does this: an executor takes what was submitted first, not what has come furthest.
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-FEED = "list"  # what the feed is called among the stages
+SOURCE = "list"  # what the source is called among the stages
+
+
+class StageReport(dict[str, dict[str, float]]):
+    """For each stage its batches, seconds (summed over threads) and mean number of batches that waited for it."""
+
+    def add(self, other: Mapping[str, Mapping[str, float]]) -> None:
+        """Add what other threads, processes or machines took."""
+        for stage, values in other.items():
+            row = self.setdefault(stage, {})
+            for name, value in values.items():
+                row[name] = row.get(name, 0) + value
 
 
 @dataclass
@@ -24,7 +36,7 @@ class Stage(Generic[T]):
 
     Attributes:
         name: of the stage.
-        work: does the stage on one batch and returns the batches that go on, None for that one.
+        work: does the stage on one batch and returns the batches to pass on; None for the given one itself.
         threads: how many threads the stage has of its own; 0: the workers do it.
         seconds: what its work has taken so far, summed over threads.
         batches: how many batches it has done.
@@ -46,37 +58,41 @@ class Stages(Generic[T]):
     Args:
         stages: at least one.
         workers: threads for the stages that have none of their own.
-        most: batches in hand at once.
-        begin: called first in each thread.
+        max_in_flight: batches between the source and the end of the last stage.
+        thread_init: called first in each thread.
     """
 
     def __init__(
-        self, stages: Sequence[Stage[T]], workers: int, most: int, begin: Callable[[], None] = lambda: None
+        self,
+        stages: Sequence[Stage[T]],
+        workers: int,
+        max_in_flight: int,
+        thread_init: Callable[[], None] = lambda: None,
     ) -> None:
         self.stages = list(stages)
-        self.most = most
+        self.max_in_flight = max_in_flight
         self.idle = 0.0
-        self.feeding = 0.0
+        self.listing = 0.0
         self._workers = workers
-        self._begin = begin
+        self._thread_init = thread_init
         self._lock = threading.Lock()
-        self._room = threading.Condition(self._lock)  # in hand, for the feed
+        self._space = threading.Condition(self._lock)  # for another batch in flight
         shared = threading.Condition(self._lock)
         self._ready = {
             stage.name: threading.Condition(self._lock) if stage.threads else shared for stage in self.stages
         }
         self._ended = threading.Event()
-        self._in_hand = 0
-        self._fed = self._stopping = False
+        self._in_flight = 0
+        self._exhausted = self._stopping = False
         self._error: BaseException | None = None
 
-    def run(self, feed: Iterator[T], tick: Callable[[], None] | None = None) -> None:
-        """Take every batch of the feed through all stages; `tick` is called a few times a second.
+    def run(self, source: Iterator[T], on_tick: Callable[[], None] | None = None) -> None:
+        """Take every batch of the source through all stages; `on_tick` is called a few times a second.
 
-        KeyboardInterrupt in the calling thread stops the feed; it is raised again when the batches in hand are done.
-        An exception in the feed or a stage ends everything at once, and is raised here.
+        KeyboardInterrupt in the calling thread stops the source; it is raised again when the batches in flight are
+        done. An exception in the source or a stage ends everything at once, and is raised here.
         """
-        threads = [threading.Thread(target=self._feed, args=(feed,), name=f"fastblur-{FEED}")]
+        threads = [threading.Thread(target=self._admit, args=(source,), name=f"fastblur-{SOURCE}")]
         shared = [stage for stage in self.stages if stage.threads == 0]
         if shared:
             threads += [
@@ -92,16 +108,16 @@ class Stages(Generic[T]):
             for thread in threads:
                 thread.start()
             try:
-                self._wait(tick)
+                self._wait(on_tick)
             except KeyboardInterrupt as caught:
                 interrupt = caught
                 with self._lock:
                     self._stopping = True
-                    self._room.notify_all()
+                    self._space.notify_all()
                 self._wait(None)
         finally:
             if not self._ended.is_set():  # interrupted for a second time, or before all threads had begun
-                self._fail(KeyboardInterrupt())
+                self._on_failure(KeyboardInterrupt())
             for thread in threads:
                 if thread.ident is not None:
                     thread.join()
@@ -110,9 +126,9 @@ class Stages(Generic[T]):
         if interrupt is not None:
             raise interrupt
 
-    def report(self) -> dict[str, dict[str, float]]:
-        """Return for each stage its batches, seconds (summed over threads) and mean number of batches waiting."""
-        rows: dict[str, dict[str, float]] = {FEED: {"seconds": round(self.feeding, 3)}}
+    def report(self) -> StageReport:
+        """Return what the stages have taken so far."""
+        rows = StageReport({SOURCE: {"seconds": round(self.listing, 3)}})
         for stage in self.stages:
             waiting = stage.waiting / stage.batches if stage.batches else 0.0
             rows[stage.name] = {
@@ -121,51 +137,52 @@ class Stages(Generic[T]):
         rows["idle workers"] = {"seconds": round(self.idle, 3)}
         return rows
 
-    def _wait(self, tick: Callable[[], None] | None) -> None:
+    def _wait(self, on_tick: Callable[[], None] | None) -> None:
         while not self._ended.wait(0.1):
-            if tick is not None:
-                tick()
+            if on_tick is not None:
+                on_tick()
 
     def _end_if_over(self) -> None:
         """Let all threads end if there is nothing more to do; the lock is held."""
-        if self._error is not None or (self._fed and self._in_hand == 0):
+        if self._error is not None or (self._exhausted and self._in_flight == 0):
             self._ended.set()
-            for condition in (self._room, *self._ready.values()):
+            for condition in (self._space, *self._ready.values()):
                 condition.notify_all()
 
-    def _fail(self, error: BaseException) -> None:
+    def _on_failure(self, error: BaseException) -> None:
         with self._lock:
             self._error = self._error or error
             self._end_if_over()
 
-    def _feed(self, feed: Iterator[T]) -> None:
+    def _admit(self, source: Iterator[T]) -> None:
+        """Let in the batches of the source, as there is space for them."""
         try:
-            self._begin()
+            self._thread_init()
             while True:
                 with self._lock:
-                    while self._in_hand >= self.most and not self._stopping and self._error is None:
-                        self._room.wait()
+                    while self._in_flight >= self.max_in_flight and not self._stopping and self._error is None:
+                        self._space.wait()
                     if self._stopping or self._error is not None:
                         break
                 start = time.perf_counter()
-                batch = next(feed, None)
-                self.feeding += time.perf_counter() - start
+                batch = next(source, None)
+                self.listing += time.perf_counter() - start
                 if batch is None:
                     break
                 with self._lock:
-                    self._in_hand += 1
+                    self._in_flight += 1
                     self._queue(self.stages[0], [batch])
-            getattr(feed, "close", lambda: None)()  # what the feed holds open
+            getattr(source, "close", lambda: None)()  # what the source holds open
         except BaseException as error:
-            self._fail(error)
+            self._on_failure(error)
         finally:
             with self._lock:
-                self._fed = True
+                self._exhausted = True
                 self._end_if_over()
 
     def _work(self, stages: list[Stage[T]]) -> None:
         try:
-            self._begin()
+            self._thread_init()
             while (taken := self._take(stages)) is not None:
                 stage, batch = taken
                 start = time.perf_counter()
@@ -173,7 +190,7 @@ class Stages(Generic[T]):
                 seconds = time.perf_counter() - start
                 self._pass_on(stage, [batch] if onward is None else onward, seconds)
         except BaseException as error:
-            self._fail(error)
+            self._on_failure(error)
 
     def _take(self, stages: list[Stage[T]]) -> tuple[Stage[T], T] | None:
         """Return the batch that has come furthest, waiting for one; None at the end."""
@@ -198,8 +215,8 @@ class Stages(Generic[T]):
             if following < len(self.stages):
                 self._queue(self.stages[following], batches)
             else:
-                self._in_hand -= len(batches)
-                self._room.notify(1)
+                self._in_flight -= len(batches)
+                self._space.notify(1)
                 self._end_if_over()
 
     def _queue(self, stage: Stage[T], batches: list[T]) -> None:

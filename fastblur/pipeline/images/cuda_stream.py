@@ -1,4 +1,4 @@
-"""A stage's way to a device and back."""
+"""A stage's way to its device and back."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 
-class Lane:
-    """A stage's own stream on a CUDA device: its copies and its work run beside those of other stages.
+class DeviceStream:
+    """A stage's own stream on a CUDA device: its copies and its kernels overlap with those of other stages.
 
-    Copies go through pinned memory, which is the only way for them not to wait for each other. On the CPU nothing
-    moves.
+    Copies go through pinned memory, without which they would wait for each other. On the CPU nothing is copied.
 
     Args:
         device: "cpu" or "cuda".
@@ -22,8 +21,8 @@ class Lane:
         self._stream = torch.cuda.Stream(device) if device == "cuda" else None  # type: ignore[no-untyped-call]
 
     @contextmanager
-    def open(self) -> Iterator[None]:
-        """Put what is done in it on the stream, and wait for the stream at its end."""
+    def activate(self) -> Iterator[None]:
+        """Put what is done in the block on the stream, and wait for the stream at its end."""
         if self._stream is None:
             yield
             return
@@ -31,13 +30,20 @@ class Lane:
             yield
         self._stream.synchronize()
 
-    def to_device(self, images: Sequence[Tensor]) -> list[Tensor]:
-        """Return the images, (C, H, W) on the CPU in any layout, on the device; their copies may be under way."""
+    def to_device(
+        self,
+        images: Sequence[Tensor],  # (C, H, W) each, on the CPU, any layout
+    ) -> list[Tensor]:
+        """Return the images on the device; their copies may be under way."""
         if self._stream is None:
             return list(images)
         return [image.pin_memory().to(self._device, non_blocking=True) for image in images]
 
-    def back(self, changed: Sequence[Tensor], images: Sequence[Tensor]) -> None:
+    def copy_back(
+        self,
+        changed: Sequence[Tensor],  # (C, H, W) each, on the device
+        images: Sequence[Tensor],  # (C, H, W) each, on the CPU
+    ) -> None:
         """Write images of the device into those that they come from."""
         if self._stream is None:
             return

@@ -1,147 +1,194 @@
-"""Images read, decoded and searched together: what hiding and listing have in common."""
+"""The stages that find regions: images are read, decoded and searched, a batch at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastblur.codecs import Picture, decode, decode_reduced, size_of, stored_boxes, upright_rgb
+from fastblur.boxes import Boxes
+from fastblur.codecs import Picture, decode, decode_reduced, size_of, stored_boxes, upright_views
+from fastblur.errors import UsageError
 from fastblur.pipeline.errors import Failure
-from fastblur.pipeline.images.task import FAILED, Images, Opened, step
+from fastblur.pipeline.images.task import Decoded, Images, ImageTask, Outcome, all_together, each_alone, guarded
 from fastblur.pipeline.storage.paths import read_file
 
 if TYPE_CHECKING:
     import torch
 
-Detect = Callable[[list[Any]], Any]
-"""Takes (3, H, W) uint8 tensors and returns their Regions; a run with given boxes loads neither."""
+    from fastblur.regions import Regions
 
-HEADERS = 64 << 20  # bytes of a file beside its pixels, four to each, that are read at most
+Detect = Callable[[list[Any]], "Regions"]
+"""Takes (3, H, W) uint8 RGB tensors and returns their Regions on the CPU. A run with given boxes loads no torch."""
+
+HEADER_BYTES = 64 << 20  # of a file in addition to its pixels, four bytes each, that are read at most
+MIN_DETECT_SIZE = 64  # pixels of the longer side below which no detector finds a face
 PIECE_PIXELS = 16_000_000  # of a batch decoded at once, give or take one image: bounds memory where images are large
 
 
-class Batches:
+class DetectionStages:
     """Reads, decodes and searches images; called by several threads at once.
 
-    Each stage takes images and does those whose fate is open. An image that raises fails alone; the others go on.
+    An image for which a stage raises fails alone; the others go on.
 
     Args:
-        detect: finds regions in upright RGB images; None where they are never looked for.
-        size: the longest side that it sees of an image, if it has one.
+        detect: finds regions in upright images; None where they are never searched.
+        size: the longest side of an image that it sees; None for full size.
         max_pixels: the largest width times height that is decoded.
     """
 
     def __init__(self, detect: Detect | None, size: int | None, max_pixels: int) -> None:
-        self.detect = detect
-        self.size = size
-        self.max_pixels = max_pixels
-        self._most_bytes = 4 * max_pixels + HEADERS
+        self.detects = detect is not None
+        self._detect = detect
+        self._size = size
+        self._max_pixels = max_pixels
 
     def read(self, images: Images) -> None:
         """Read the files."""
-        for one in images:
-            self.attempt(self._read, one)
+        each_alone(self._read, images)
 
-    def decode(self, images: Images) -> None:
-        """Decode the images; those of a batch that is too large to be decoded at once are taken through to the end."""
-        pieces = self._pieces([one for one in images if not one.fate])
+    def decode(self, images: Images, then: Sequence[Callable[[Images], None]]) -> None:
+        """Decode the images.
+
+        Where a batch is too large to be decoded at once, its images are taken through the stages `then` in pieces.
+        """
+        pieces = _pieces([image for image in images if image.outcome is None])
         for piece in pieces:
-            for one in piece:
-                self.attempt(self.open, one)
+            each_alone(self._decode, piece)
             if len(pieces) > 1:
-                for stage in self.after_decoding():
+                for stage in then:
                     stage(piece)
 
     def search(self, images: Images) -> None:
         """Find the boxes of the images of which they are not known."""
-        self.together("detect", self._find, [one for one in images if not one.fate and one.boxes is None])
+        all_together("detect", self._search, [one for one in images if one.outcome is None and one.boxes is None])
 
-    def after_decoding(self) -> list[Callable[[Images], None]]:
-        """Return the stages that an image goes through when it has been decoded."""
-        return [self.search]
+    def decode_full(self, data: bytes) -> Picture:
+        """Return the image in full size; raises Failure."""
+        return guarded("decode", partial(decode, max_pixels=self._max_pixels), data)
 
-    def open(self, one: Opened) -> None:
-        """Decode an image, as small as will do where only the detector has to see it."""
-        one.picture = None
-        if self.size is not None and one.boxes is None:
-            one.picture = step("decode", decode_reduced, one.data, self.size, self.max_pixels)
-        if one.picture is None:
-            one.picture = step("decode", self.decoded, one.data)
+    def _read(self, image: ImageTask) -> None:
+        item = image.item
+        if item.problem is not None:
+            raise Failure(item.problem)
+        if item.unsearched == "skip":
+            image.finish(Outcome.SKIPPED)
+            return
+        most = 4 * self._max_pixels + HEADER_BYTES
+        image.data = guarded("read", read_file, item.path, most) if item.data is None else item.data
+        if item.unsearched == "copy":
+            image.finish(Outcome.UNSEARCHED, image.data)
+
+    def _decode(self, image: ImageTask) -> None:
+        """Decode an image, no larger than needed where only the detector has to see it."""
+        reduced = None
+        if self._size is not None and image.boxes is None:
+            reduced = guarded("decode", decode_reduced, image.data, self._size, self._max_pixels)
+        if reduced is None:
+            image.decoded = Decoded(self.decode_full(image.data))
         else:
-            (width, height), (h, w) = size_of(one.data), one.picture.pixels.shape[:2]
-            one.reduced = width / w, height / h
+            (width, height), (h, w) = size_of(image.data), reduced.pixels.shape[:2]
+            image.decoded = Decoded(reduced, scale=(width / w, height / h))
 
-    def decoded(self, data: bytes) -> Picture:
-        """Return the image in its full size."""
-        return decode(data, max_pixels=self.max_pixels)
-
-    def attempt(self, function: Callable[[Opened], None], one: Opened) -> None:
-        """Call the function on an image whose fate is open; it fails if that raises Failure."""
-        if one.fate:
-            return
-        try:
-            function(one)
-        except Failure as failure:
-            one.reason = str(failure)
-            one.end(FAILED)
-
-    def together(self, name: str, function: Callable[[list[Opened]], None], images: list[Opened]) -> None:
-        """Call the function on all the images, or on each by itself if it raises; those that raise fail."""
-        if not images:
-            return
-        try:
-            step(name, function, images)
-        except Failure as failure:
-            if len(images) > 1:
-                for one in images:
-                    self.together(name, function, [one])
-            else:
-                images[0].reason = str(failure)
-                images[0].end(FAILED)
-
-    def _read(self, one: Opened) -> None:
-        if one.item.problem is not None:
-            raise Failure(one.item.problem)
-        one.data = step("read", read_file, one.item.path, self._most_bytes) if one.item.data is None else one.item.data
-
-    def _pieces(self, images: list[Opened]) -> list[list[Opened]]:
-        pieces: list[list[Opened]] = [[]]
-        pixels = 0
-        for one in images:
-            width, height = size_of(one.data)
-            if pieces[-1] and pixels + width * height > PIECE_PIXELS:
-                pieces.append([])
-                pixels = 0
-            pieces[-1].append(one)
-            pixels += width * height
-        return pieces
-
-    def _find(self, images: list[Opened]) -> None:
-        """Find the boxes of every image."""
+    def _search(self, images: list[ImageTask]) -> None:
         import torch
 
-        assert self.detect is not None
-        pictures = [one.picture for one in images if one.picture is not None]
-        regions = self.detect([torch.from_numpy(upright_rgb(picture)).permute(2, 0, 1) for picture in pictures])
-        if len(regions) != len(images):
-            raise ValueError(f"the detector gave regions for {len(regions)} images, expected {len(images)}")
-        regions = regions.to("cpu")
-        nothing = [None] * len(images)
-        scores_of = nothing if regions.scores is None else regions.scores
-        points_of = nothing if regions.landmarks is None else regions.landmarks
-        for boxes, scores, points, one, picture in zip(regions, scores_of, points_of, images, pictures, strict=True):
-            if not boxes.isfinite().all():
-                raise ValueError(f"the detector gave the regions {boxes.tolist()}, expected finite coordinates")
-            inside = (boxes[:, 2:] > boxes[:, :2]).all(1)  # what lay wholly outside was clipped to nothing
-            scale = np.array(one.reduced or (1.0, 1.0), np.float32)
-            one.boxes = stored_boxes(boxes[inside].numpy(), picture) * np.tile(scale, 2)
-            one.scores = None if scores is None else scores[: len(boxes)][inside].tolist()
-            one.landmarks = None
-            if points is not None:
-                one.landmarks = (_stored_points(points[: len(boxes)][inside], picture) * scale).tolist()
+        assert self._detect is not None
+        decoded = [image.decoded for image in images if image.decoded is not None]
+        views = [upright_views(one.picture) for one in decoded]  # nearly always one of each
+        regions = self._detect([torch.from_numpy(view).permute(2, 0, 1) for some in views for view in some])
+        if len(regions) != sum(map(len, views)):
+            raise ValueError(f"the detector gave regions for {len(regions)} images, expected {sum(map(len, views))}")
+        start = 0
+        for image, one, some in zip(images, decoded, views, strict=True):
+            _take_found(image, one, regions, range(start, start + len(some)))
+            start += len(some)
 
 
-def _stored_points(points: "torch.Tensor", picture: Picture) -> Any:
-    """Return (n, 5, 2) points of the upright image in stored coordinates: a point is a box without an area."""
+def _take_found(image: ImageTask, decoded: Decoded, regions: "Regions", views: range) -> None:
+    """Give the image its boxes, in stored pixels of the file, with scores from the highest, and landmarks.
+
+    Args:
+        image: whose they are.
+        decoded: what was searched.
+        regions: of all views of all images.
+        views: which of them are of this image.
+    """
+    boxes, scores, landmarks = [], [], []
+    for i in views:
+        found = regions[i]
+        if not found.isfinite().all():
+            raise ValueError(f"the detector gave the regions {found.tolist()}, expected finite coordinates")
+        inside = (found[:, 2:] > found[:, :2]).all(1)  # those wholly outside were clipped to nothing
+        boxes.append(stored_boxes(found[inside].numpy(), decoded.picture))
+        if regions.scores is not None:
+            scores.append(regions.scores[i, : len(found)][inside].numpy())
+        if regions.landmarks is not None:
+            landmarks.append(_stored_points(regions.landmarks[i, : len(found)][inside], decoded.picture))
+    scale = np.array(decoded.scale or (1.0, 1.0), np.float32)
+    every = np.concatenate(boxes) * np.tile(scale, 2)
+    order = np.argsort(-np.concatenate(scores), kind="stable") if scores else np.arange(len(every))
+    image.boxes = every[order]
+    image.scores = np.concatenate(scores)[order].tolist() if scores else None
+    image.landmarks = (np.concatenate(landmarks) * scale)[order].tolist() if landmarks else None
+
+
+def _pieces(images: list[ImageTask]) -> list[list[ImageTask]]:
+    """Split images, in their order, into parts of about `PIECE_PIXELS` at most."""
+    pieces: list[list[ImageTask]] = [[]]
+    pixels = 0
+    for image in images:
+        width, height = size_of(image.data)
+        if pieces[-1] and pixels + width * height > PIECE_PIXELS:
+            pieces.append([])
+            pixels = 0
+        pieces[-1].append(image)
+        pixels += width * height
+    return pieces
+
+
+def _stored_points(
+    points: "torch.Tensor",  # (n, 5, 2) xy px, upright
+    picture: Picture,
+) -> Boxes:  # (n, 5, 2) xy px, stored
+    """Return points of the upright image in stored coordinates: a point is a box without an area."""
     flat = points.reshape(-1, 2).numpy()
     return stored_boxes(np.hstack((flat, flat)), picture)[:, :2].reshape(-1, 5, 2)
+
+
+def check_detector_options(threshold: float | None, size: int | None) -> None:
+    """Raise UsageError for a score threshold, or a longest side in pixels, with which no detector works."""
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise UsageError(f"threshold is {threshold}, expected 0..1")
+    if size is not None and size < MIN_DETECT_SIZE:
+        raise UsageError(f"detect-size is {size}, expected at least {MIN_DETECT_SIZE} pixels: no face is found in less")
+
+
+def make_detect(
+    name: str | None, threshold: float | None, size: int | None, device: str
+) -> tuple[Detect, dict[str, Any]]:
+    """Load a detector; return a function that finds regions, and the parameters that decide what it finds.
+
+    Args:
+        name: of the detector; None for the default one.
+        threshold, size: score threshold and longest side in pixels; None for the detector's own.
+        device: "cpu" or "cuda".
+
+    Raises ValueError, ImportError or OSError as `load_detector` does.
+    """
+    from fastblur.detectors import DEFAULT_DETECTOR, load_detector
+    from fastblur.pipeline.images.cuda_stream import DeviceStream
+
+    detector = load_detector(name or DEFAULT_DETECTOR, device=device, threshold=threshold, detect_size=size, threads=1)
+    stream = DeviceStream(device)
+
+    def detect(images: "list[torch.Tensor]") -> "Regions":
+        with stream.activate():
+            return detector(stream.to_device(images)).to("cpu")
+
+    return detect, {
+        "detector": detector.name,
+        "threshold": detector.threshold,
+        "detect_size": detector.detect_size,
+        "weights_sha256": detector.weights_sha256,
+    }

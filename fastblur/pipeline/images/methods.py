@@ -1,52 +1,49 @@
-"""The operator of a run: from the options of the command to a function that hides regions in pictures."""
+"""The methods of a run: for each a function that hides regions in pictures.
+
+Kernels and torch are imported when a function is made, so that a process that only checks options loads neither.
+"""
 
 from collections.abc import Callable
-from math import erf, sqrt
 from typing import Any
 
 import numpy as np
 
-from fastblur.annotations.readers import Boxes
+from fastblur.boxes import Boxes
 from fastblur.codecs import Picture
-from fastblur.kernels.cpu.schedule import NO_COLOR, Parameters, hide_in_arrays, of_blur, of_fill, of_pixelate
-from fastblur.recipes import check_blocks, check_fraction, check_shape, resolve_recipe
+from fastblur.errors import UsageError
+from fastblur.method_options import operator_arguments
 
 Hide = Callable[[list[Picture], list[Boxes]], None]
-
-OPTIONS: dict[str, dict[str, Any]] = {
-    "blur": dict.fromkeys(("recipe", "strength", "margin", "feather", "shape")),
-    "pixelate": {"blocks": 8, "margin": 0.1, "shape": "box"},
-    "fill": {"color": 0, "margin": 0.1, "feather": 0.0, "shape": "box"},
-}
-"""The options of each method, with the operators' own defaults; a blur's are its recipe's."""
-
-WEAKEST = 0.05  # strength; half of what the ImageNet team took
-FINEST = 32  # blocks along a face's longer side
-COVERED = 0.99
+"""Takes pictures and for each its boxes, (n, 4) xyxy px in stored coordinates; changes the pixels in place."""
 
 
 def make_hide(method: str, device: str, **options: Any) -> tuple[Hide, dict[str, Any]]:
-    """Return a function that hides boxes in the pixels of pictures, in place, and the parameters it uses.
-
-    The function takes a list of pictures and as many arrays of boxes, (n, 4) xyxy in stored coordinates.
+    """Return a function that hides boxes in the pixels of pictures, and the parameters it uses.
 
     Args:
         method: "blur", "pixelate" or "fill".
         device: where the operator runs, "cpu" or "cuda".
-        options: those of the operator, as its own arguments; None stands for the operator's default. `color` is a text,
-            "128" or "255,0,0", a level or RGB in 0..255.
+        options: those of the operator, as `operator_arguments` takes them.
 
-    Raises ValueError for an unknown method, an option that is not the method's, or a value that the operator refuses.
+    Raises ValueError as `operator_arguments` does.
     """
-    arguments, parameters = arguments_of(method, **options)
+    arguments, parameters = operator_arguments(method, **options)
     color = parse_color(arguments.pop("color")) if method == "fill" else None
-    at_once = in_arrays(method, arguments) if device == "cpu" else on_device(method, arguments, device)
+    hide_batch = hide_on_cpu(method, arguments) if device == "cpu" else hide_on_device(method, arguments, device)
 
     def hide(pictures: list[Picture], boxes: list[Boxes]) -> None:
-        for kind in {picture.color for picture in pictures}:
-            chosen = [i for i, picture in enumerate(pictures) if picture.color == kind]
+        for kind, dtype in {(picture.color, picture.pixels.dtype) for picture in pictures}:
+            chosen = [i for i, one in enumerate(pictures) if (one.color, one.pixels.dtype) == (kind, dtype)]
             levels = None if color is None else as_levels(color, kind)
-            at_once([pictures[i].pixels for i in chosen], [boxes[i] for i in chosen], levels)
+            images, rows = [pictures[i].pixels for i in chosen], [boxes[i] for i in chosen]
+            if dtype == np.uint8:
+                hide_batch(images, rows, levels)
+                continue
+            # 16 bits are hidden as float32 in 0..1, which holds them exactly.
+            floats = [np.divide(image, 65535, dtype=np.float32) for image in images]
+            hide_batch(floats, rows, None if levels is None else [level / 255 for level in levels])
+            for image, changed in zip(images, floats, strict=True):
+                image[...] = np.rint(changed * 65535).clip(0, 65535)
 
     # A first call on a tiny image compiles what is needed before the run starts.
     tiny = Picture(np.zeros((8, 8, 3), np.uint8), "PNG", "RGB", 1, b"")
@@ -54,13 +51,16 @@ def make_hide(method: str, device: str, **options: Any) -> tuple[Hide, dict[str,
     return hide, {"method": method, **parameters}
 
 
-AtOnce = Callable[[list[np.ndarray], list[Boxes], list[float] | None], None]
-"""Hides boxes in (H, W, C) uint8 images of one kind, in place; the last is the level of each channel to fill with."""
+HideBatch = Callable[[list[np.ndarray], list[Boxes], list[float] | None], None]
+"""Hides boxes in (H, W, C) images of one kind, uint8 or float32, in place; the last are the levels to fill with."""
 
 
-def in_arrays(method: str, arguments: dict[str, Any]) -> AtOnce:
-    """Return what hides by the CPU kernel, without torch, which takes a second to load."""
-    parameters = parameters_of(method, arguments)
+def hide_on_cpu(method: str, arguments: dict[str, Any]) -> HideBatch:
+    """Return what hides by the CPU kernel itself: the operators would load torch, which takes a second."""
+    from fastblur.kernels.cpu.schedule import NO_COLOR, hide_in_arrays
+    from fastblur.kernels.parameters import KernelParameters
+
+    parameters = KernelParameters.for_method(method, arguments)
 
     def hide(images: list[np.ndarray], boxes: list[Boxes], color: list[float] | None) -> None:
         hide_in_arrays(images, boxes, parameters, NO_COLOR if color is None else np.array(color, np.float32))
@@ -68,86 +68,30 @@ def in_arrays(method: str, arguments: dict[str, Any]) -> AtOnce:
     return hide
 
 
-def parameters_of(method: str, arguments: dict[str, Any]) -> Parameters:
-    """Return a method's arguments as the CPU kernel takes them."""
-    if method == "blur":
-        return of_blur(arguments["recipe"])
-    return of_pixelate(**arguments) if method == "pixelate" else of_fill(**arguments)
-
-
-def on_device(method: str, arguments: dict[str, Any], device: str) -> AtOnce:
+def hide_on_device(method: str, arguments: dict[str, Any], device: str) -> HideBatch:
     """Return what hides by the operator on a device."""
     import torch
 
     from fastblur import ops
-    from fastblur.pipeline.images.cuda_stream import Lane
+    from fastblur.pipeline.images.cuda_stream import DeviceStream
 
-    operator, lane = getattr(ops, method), Lane(device)
+    operator, stream = getattr(ops, method), DeviceStream(device)
 
     def hide(images: list[np.ndarray], boxes: list[Boxes], color: list[float] | None) -> None:
-        here = [torch.from_numpy(image).permute(2, 0, 1) for image in images]
+        on_host = [torch.from_numpy(image).permute(2, 0, 1) for image in images]
         extra: dict[str, Any] = {} if color is None else {"color": color}
-        with lane.open():
-            there = lane.to_device(here)
-            operator(there, boxes, out=there, **arguments, **extra)
-            lane.back(there, here)
+        with stream.activate():
+            on_device = stream.to_device(on_host)
+            operator(on_device, boxes, out=on_device, **arguments, **extra)
+            stream.copy_back(on_device, on_host)
 
     return hide
-
-
-def arguments_of(method: str, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the arguments of a method's operator, and the parameters that they stand for.
-
-    Args:
-        method: "blur", "pixelate" or "fill".
-        options: those of the operator, as its own arguments; None stands for the operator's default.
-
-    Raises ValueError for an unknown method, an option that is not the method's, or a value that does not fit or would
-    not hide a face.
-    """
-    if method not in OPTIONS:
-        raise ValueError(f"method is {method!r}, expected one of {', '.join(map(repr, OPTIONS))}")
-    given = {name: value for name, value in options.items() if value is not None}
-    for name in given:
-        if not any(name in known for known in OPTIONS.values()):
-            raise ValueError(f"{name!r} is no option, expected some of {', '.join(OPTIONS[method])}")
-        if name not in OPTIONS[method]:
-            raise ValueError(f"--{name} has no effect with --method {method}, expected it left out")
-    if method == "blur":
-        name = given.pop("recipe", "default")
-        recipe = resolve_recipe(name, **given)
-        check_hides(recipe.margin, recipe.feather, strength=recipe.strength)
-        return {"recipe": recipe}, {"recipe": name, **vars(recipe)}
-    arguments = OPTIONS[method] | given
-    for name in ("margin", "feather"):
-        check_fraction(name, arguments.get(name, 0.0))
-    check_shape(arguments["shape"])
-    if method == "pixelate":
-        check_blocks(arguments["blocks"])
-    check_hides(arguments["margin"], arguments.get("feather", 0), blocks=arguments.get("blocks"))
-    return arguments, dict(arguments)
-
-
-def check_hides(margin: float, feather: float, *, strength: float | None = None, blocks: int | None = None) -> None:
-    """Raise ValueError for values with which a face can still be known, though the operators take them.
-
-    The soft edge of `feather` must leave the middle of a square face its blur to at least 99 %.
-    """
-    if strength is not None and strength < WEAKEST:
-        raise ValueError(f"strength is {strength}, expected at least {WEAKEST}: less leaves a face to be known")
-    if blocks is not None and blocks > FINEST:
-        raise ValueError(f"blocks is {blocks}, expected at most {FINEST}: more leave a face to be known")
-    if feather > 0 and (covered := erf((0.5 + margin) / feather / sqrt(2)) ** 2) < COVERED:
-        raise ValueError(
-            f"feather is {feather} with a margin of {margin}, which hides the middle of a face by {covered:.0%}, "
-            f"expected at least {COVERED:.0%}: a smaller feather or a larger margin"
-        )
 
 
 def parse_color(color: Any) -> tuple[int, int, int]:
     """Return the RGB levels of "128" or "255,0,0", of a level, or of a sequence of three.
 
-    Raises ValueError for another form.
+    Raises UsageError for another form.
     """
     text = color if isinstance(color, str) else ",".join(map(str, np.atleast_1d(color).tolist()))
     try:
@@ -155,7 +99,7 @@ def parse_color(color: Any) -> tuple[int, int, int]:
     except ValueError:
         levels = []
     if len(levels) not in (1, 3) or not all(0 <= level <= 255 for level in levels):
-        raise ValueError(f"color is {color!r}, expected a level 0..255 or three of them, as 255,0,0")
+        raise UsageError(f"color is {color!r}, expected a level 0..255 or three of them, as 255,0,0")
     red, green, blue = levels * (3 // len(levels))
     return red, green, blue
 

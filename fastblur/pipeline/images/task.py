@@ -1,92 +1,127 @@
-"""Images in hand, on their way through the stages."""
+"""One image on its way through the stages, and how a stage fails one image without touching the others."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple, TypeVar
 
-from fastblur.annotations.readers import Boxes
+from fastblur.boxes import Boxes
 from fastblur.codecs import Picture
 from fastblur.pipeline.errors import Failure
-from fastblur.pipeline.shards.interfaces import Batch, Item
+from fastblur.pipeline.shards.interfaces import Item
 
 T = TypeVar("T")
 
-HIDDEN, COPIED, FAILED = "hidden", "copied", "failed"
+
+class Outcome(str, Enum):
+    """What became of an image, or of a file that is not searched; the values are those of the journal."""
+
+    HIDDEN = "hidden"
+    COPIED = "copied"
+    FAILED = "failed"
+    UNSEARCHED = "unsearched"
+    SKIPPED = "skipped"
 
 
 @dataclass(slots=True)
-class Opened:
-    """An image in hand.
+class Decoded:
+    """The pixels of an image, between decoding and encoding.
+
+    Attributes:
+        picture: the pixels, (H, W, C) uint8, which `hide` changes in place.
+        scale: width and height of the stored image over those of `picture`; None where `picture` has full size.
+        touched: whether `hide` has begun to change the pixels.
+    """
+
+    picture: Picture
+    scale: tuple[float, float] | None = None
+    touched: bool = False
+
+
+class Result(NamedTuple):
+    """What a worker process sends back of an image that is finished; as the fields of `ImageTask`."""
+
+    outcome: Outcome
+    data: bytes | None
+    boxes: Boxes | None  # (n, 4) xyxy px
+    scores: list[float] | None
+    degenerate: int
+    reason: str
+
+
+@dataclass(slots=True)
+class ImageTask:
+    """An image on its way through the stages.
 
     Attributes:
         item: where it comes from.
-        data: the file; empty when its fate is decided.
-        picture: its pixels, which `hide` changes; None before and after they are needed.
-        reduced: how many times its sides are larger than those of `picture`, (x, y); None where they are the same.
+        data: the bytes of its file; from reading until it is finished.
+        decoded: its pixels; from decoding until it is finished.
         boxes: what to hide, (n, 4) float32 in stored coordinates; None while that is not known.
-        scores: of the boxes that were detected, from the highest; None for boxes that were given.
+        scores: of the boxes that were detected, highest first; None for boxes that were given.
         landmarks: of those boxes, [[x, y], ..] in stored coordinates for each; None where the network has none.
-        degenerate: how many boxes without an area were given beside them.
-        touched: whether the pixels may have been changed.
-        fate: HIDDEN, COPIED or FAILED; empty while that is open.
+        degenerate: how many boxes without an area were given together with `boxes`.
+        outcome: what became of it; None until it is finished.
         reason: why it failed.
-        result: the file to write.
+        result: the bytes to write; None where it failed.
     """
 
     item: Item
     data: bytes = b""
-    picture: Picture | None = None
-    reduced: tuple[float, float] | None = None
+    decoded: Decoded | None = None
     boxes: Boxes | None = None
     scores: list[float] | None = None
     landmarks: list[list[list[float]]] | None = None
     degenerate: int = 0
-    touched: bool = False
-    fate: str = ""
+    outcome: Outcome | None = None
     reason: str = ""
     result: bytes | None = None
 
-    def end(self, fate: str, result: bytes | None = None) -> None:
-        """Decide the fate; what is no longer needed is let go."""
-        self.fate, self.result = fate, result
-        self.data, self.picture = b"", None
+    def finish(self, outcome: Outcome, result: bytes | None = None) -> None:
+        """Settle the outcome, and free what only the stages need."""
+        self.outcome, self.result = outcome, result
+        self.data, self.decoded = b"", None
+
+    def fail(self, reason: str) -> None:
+        """Finish as failed."""
+        self.reason = reason
+        self.finish(Outcome.FAILED)
+
+    def report(self, *, with_data: bool) -> Result:
+        """Return what a worker process sends back; `with_data` where the result is still to be written."""
+        assert self.outcome is not None, "it has gone through all stages"
+        data = self.result if with_data else None
+        return Result(self.outcome, data, self.boxes, self.scores, self.degenerate, self.reason)
+
+    def accept(self, result: Result) -> None:
+        """Finish with what a worker process has sent back."""
+        self.boxes, self.scores, self.degenerate, self.reason = result[2:]
+        self.finish(result.outcome, result.data)
 
 
-@dataclass(slots=True)
-class Hand:
-    """A batch in hand.
+Images = Sequence[ImageTask]
+
+
+class ImageStage(NamedTuple):
+    """One of the stages that images go through.
 
     Attributes:
-        batch: as the shard gave it.
-        anywhere: whether its results may be put by any thread or process, in any order.
-        images: its images.
-        is_put: whether the results have been put.
-        part: what the shard's run wants to know again, see `ShardRun`.
+        name: of the stage.
+        work: does the stage on those images of a batch that are not finished.
+        threads: how many threads the stage has of its own; 0 where the workers do it.
     """
 
-    batch: Batch
-    anywhere: bool = True
-    images: list[Opened] = field(init=False)
-    is_put: bool = False
-    part: Any = None
-
-    def __post_init__(self) -> None:
-        """Open the batch's items."""
-        self.images = [Opened(item) for item in self.batch.items]
+    name: str
+    work: Callable[[Images], None]
+    threads: int = 0
 
 
-Images = Sequence[Opened]
-
-
-def on_images(function: Callable[[Images], None]) -> Callable[[Hand], None]:
-    """Return the function for a batch in hand."""
-    return lambda hand: function(hand.images)
-
-
-def step(name: str, function: Callable[..., T], *arguments: Any) -> T:
-    """Call the function, and turn whatever it raises into a Failure that names the step."""
+def guarded(name: str, function: Callable[..., T], *arguments: Any) -> T:
+    """Call the function, and turn whatever it raises into a Failure that names the stage."""
     try:
         return function(*arguments)
+    except Failure:
+        raise
     except OSError as error:
         reason = error.strerror or str(error)
     except ValueError as error:
@@ -94,3 +129,27 @@ def step(name: str, function: Callable[..., T], *arguments: Any) -> T:
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
     raise Failure(f"{name}: {reason}")
+
+
+def each_alone(function: Callable[[ImageTask], None], images: Images) -> None:
+    """Call the function on each image that is not finished; those for which it raises Failure fail."""
+    for image in images:
+        if image.outcome is None:
+            try:
+                function(image)
+            except Failure as failure:
+                image.fail(str(failure))
+
+
+def all_together(name: str, function: Callable[[list[ImageTask]], None], images: list[ImageTask]) -> None:
+    """Call the function on all the images, or, where that raises, on each by itself; those for which it raises fail."""
+    if not images:
+        return
+    try:
+        guarded(name, function, images)
+    except Failure as failure:
+        if len(images) == 1:
+            images[0].fail(str(failure))
+            return
+        for image in images:
+            all_together(name, function, [image])

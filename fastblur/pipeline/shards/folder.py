@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from fastblur.pipeline.shards.interfaces import Batch, Item
-from fastblur.pipeline.storage.paths import is_about_the_name
+from fastblur.pipeline.storage.paths import error_reason, is_name_error
 from fastblur.pipeline.storage.sink import Sink
 
-IMAGES = 256  # of a shard: what is done again, at most, by each worker of a run that was killed
+IMAGES = 256  # of a shard: the most that each worker of a run that was killed has to do again
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class FolderShard:
         return self.items[0].name
 
     def fingerprint(self) -> str:
-        """Return a hash of the images' names. Sizes and times would take a look at each file, dear on network disks."""
+        """Return a hash of the images' names. Sizes and times would cost a request a file on network disks."""
         names = "\0".join(item.name for item in self.items).encode("utf-8", "surrogateescape")
         return blake2b(names, digest_size=16).hexdigest()
 
@@ -45,7 +45,7 @@ class FolderOutput:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
-    def put(self, batch: Batch, results: list[bytes | None]) -> dict[int, str]:
+    def write(self, batch: Batch, results: list[bytes | None]) -> dict[int, str]:
         """Write the files; return why images could not be written under their names, by their place in the batch.
 
         An image that failed leaves no older file of its name.
@@ -58,14 +58,14 @@ class FolderOutput:
                 else:
                     self._sink.write(item.name, result)
             except (ValueError, OSError) as error:
-                if isinstance(error, OSError) and not is_about_the_name(error):
+                if not is_name_error(error):
                     raise
                 if result is not None:
-                    refused[place] = f"write: {getattr(error, 'strerror', None) or error}"
+                    refused[place] = f"write: {error_reason(error)}"
         return refused
 
     def commit(self) -> None:
-        """Bring all files to the disk."""
+        """Return when all files are durable."""
         self._sink.flush()
 
     def abort(self) -> None:

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fastblur.annotations.readers import Boxes, Size
+from fastblur.boxes import Boxes, Size
 from fastblur.pipeline.storage.sink import Sink
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image to do.
+    """One image of the source.
 
     Attributes:
         name: what messages call it, unique in the run: its path below the root, and for an image in a shard's file the
@@ -25,10 +25,12 @@ class Item:
         problem: why the image must not be read, or None.
         data: its bytes, where it came with them.
         key: what box files call it, where that is not its name.
-        boxes: its boxes, where it came with them: (n, 4) float32, xyxy in stored pixels, relative to the image's sides
-            if `relative`.
+        boxes: its boxes, where it came with them: (n, 4) float32, xyxy in pixels of the stored image, or relative to
+            its sides if `relative`.
         relative: see `boxes`.
         size: the width and height of the image that its boxes are of, where that is known.
+        unsearched: "copy" for a file that is written as it is, "skip" for one that is left out, because the user said
+            so: it is, or may hold, an image and is not searched.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Item:
     boxes: Boxes | None = None
     relative: bool = False
     size: Size | None = None
+    unsearched: str | None = None
 
 
 @dataclass(slots=True)
@@ -47,11 +50,11 @@ class Batch:
 
     Attributes:
         items: the images, in the order of the shard.
-        rest: what the shard's output wants to know again to put the batch: members or columns beside the images.
+        info: what the shard's output needs to write the batch: the members or columns that go with the images.
     """
 
     items: list[Item]
-    rest: Any = None
+    info: Any = None
 
 
 class Output(Protocol):
@@ -59,19 +62,20 @@ class Output(Protocol):
 
     @property
     def ordered(self) -> bool:
-        """Whether batches must be put in the shard's order, one at a time; otherwise threads put them as they come."""
+        """Whether batches must be written in the shard's order, one at a time; otherwise by any thread at any time."""
 
-    def put(self, batch: Batch, results: list[bytes | None]) -> dict[int, str] | None:
-        """Take the images of a batch: the new file of each, or None for one that failed and must be left out.
+    def write(self, batch: Batch, results: list[bytes | None]) -> dict[int, str]:
+        """Write the images of a batch: the new file of each, or None for one that failed and must be left out.
 
-        Returns why images could not be written after all, by their place in the batch, if there are any.
+        Returns why images could not be written after all, by their place in the batch. Raises OSError where the sink
+        fails.
         """
 
     def commit(self) -> None:
-        """Make the shard's result durable and visible, all batches having been put; raises OSError."""
+        """Make the shard's result durable and visible, all batches having been written; raises OSError."""
 
     def abort(self) -> None:
-        """Forget the shard; what is not whole is removed."""
+        """Give the shard up; what is not whole is removed."""
 
 
 class Shard(Protocol):
@@ -82,7 +86,7 @@ class Shard(Protocol):
         """Unique in the run, stable over runs, with "/" between folders: the shard's name in the journal."""
 
     def fingerprint(self) -> str:
-        """Return a short text that is another one when the shard's images may have changed; raises OSError."""
+        """Return a short text that differs when the shard's images may have changed; raises OSError."""
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield the images, up to `size` in a batch, lazily.
@@ -91,4 +95,4 @@ class Shard(Protocol):
         """
 
     def output(self, sink: Sink) -> Output:
-        """Return where the shard's results go; nothing is made before the first `put` or `commit`."""
+        """Return where the shard's results go; nothing is made before the first `write` or `commit`."""

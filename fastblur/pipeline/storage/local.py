@@ -1,32 +1,32 @@
-"""Where images go: a folder tree that mirrors the source, each file written whole or not at all."""
+"""A sink that is a folder of this machine; each file is written whole or not at all."""
 
 import ctypes
 import os
 import secrets
 import stat
-from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
 
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+from fastblur.errors import FileError, UsageError
+from fastblur.files import NEW_FILE, AtomicFile, atomic_write
+
 TEMPORARY = ".fastblur/tmp"
 
 
 class LocalSink:
     """An output folder.
 
-    Files are begun under other names and take their own in one step: wherever the process is killed, a file under its
-    own name is whole. They are begun in `.fastblur/tmp`, where what a killed run has left can go when the next begins;
-    one image alone in the root, which others may be writing to at the same time.
+    Files are written under temporary names and get their own in one step: wherever the process is killed, a file under
+    its own name is whole. The temporary files are in `.fastblur/tmp`, whose content `clean` removes at the start of a
+    run; where one image is all that is written, they are in the root, to which other runs may write at the same time.
 
     Args:
-        root: the folder; it is made if need be.
+        root: the folder, made if it is not there.
         alone: whether one image is all that is written.
         rename: the name of that image if it gets another one, else None.
 
-    Raises OSError where the folder cannot be made or written.
+    Raises FileError where the folder cannot be made or written.
     """
 
     def __init__(self, root: Path, *, alone: bool = False, rename: str | None = None) -> None:
@@ -38,14 +38,14 @@ class LocalSink:
         self._folders = {"": str(root)}
         for folder in (root / TEMPORARY, root / os.path.dirname(TEMPORARY)):
             if folder.is_symlink():
-                raise ValueError(f"{str(folder)!r} is a link, expected a folder: what is in it is removed")
+                raise UsageError(f"{str(folder)!r} is a link, expected a folder: what is in it is removed")
         try:
             os.makedirs(self._temporary, exist_ok=True)
             probe = self._new()
-            os.close(os.open(probe, _NEW_FILE, 0o600))
+            os.close(os.open(probe, NEW_FILE, 0o600))
             os.unlink(probe)
         except OSError as error:
-            raise OSError(f"DST {str(root)!r} cannot be written: {error.strerror}") from error
+            raise FileError(f"DST {str(root)!r} cannot be written: {error.strerror}") from error
 
     def clean(self) -> None:
         """Remove what killed runs have left half done; no other run may be writing."""
@@ -56,24 +56,24 @@ class LocalSink:
     def write(self, name: str, data: bytes, *, durable: bool = False) -> None:
         """Write `data` as the file `name` below the root, replacing one that is there, whole or not at all.
 
-        What a power cut does is up to `flush`, unless the file is to be `durable` at once. Raises OSError where that
+        It survives a power cut after the next `flush`, or at once where it is `durable`. Raises OSError where that
         fails, ValueError for a name that leads out of the root. Neither leaves a file.
         """
-        self._write(self._target(name), data, os.replace, durable)
+        atomic_write(self._target(name), data, temporary=self._new(), durable=durable)
 
     def write_once(self, name: str, data: bytes) -> None:
-        """Write a file, brought to the disk, unless there is one: of several processes one writes it."""
+        """Write a file, durable, unless there is one of this name: of several processes one writes it."""
         with suppress(FileExistsError):
-            self._write(self._target(name), data, _link, durable=True)
+            atomic_write(self._target(name), data, temporary=self._new(), place=_link)
 
     def append(self, name: str, data: bytes) -> None:
         """Add to a file."""
         with open(self._target(name), "ab") as file:
             file.write(data)
 
-    def create(self, name: str) -> "LocalFile":
+    def create(self, name: str) -> AtomicFile:
         """Begin a file."""
-        return LocalFile(self._new(), self._target(name))
+        return AtomicFile(self._target(name), self._new())
 
     def read(self, name: str) -> bytes:
         """Return a file's content; raises FileNotFoundError where there is none."""
@@ -96,7 +96,7 @@ class LocalSink:
         return str(self.root / name)
 
     def flush(self) -> None:
-        """Wait until all that was written has reached the disk, by one call for all files where the system has it.
+        """Wait until all that was written has reached the disk, by one call for all files where the system has one.
 
         Waiting for each file instead would bind the run to the disk's speed: measured at three times the run's own.
 
@@ -108,32 +108,13 @@ class LocalSink:
         descriptor = os.open(self.root, os.O_RDONLY)
         try:
             if syncfs(descriptor) != 0:
-                raise OSError(ctypes.get_errno(), f"DST {str(self.root)!r} could not be brought to the disk")
+                raise OSError(ctypes.get_errno(), f"DST {str(self.root)!r} could not be flushed to the disk")
         finally:
             os.close(descriptor)
 
     def close(self) -> None:
-        """Bring everything to the disk."""
+        """Flush; what was appended is written already."""
         self.flush()
-
-    def _write(self, target: str, data: bytes, place: Callable[[str, str], None], durable: bool = False) -> None:
-        temporary = self._new()
-        try:
-            # Plain calls of the system, for speed: nothing here needs a buffer.
-            descriptor = os.open(temporary, _NEW_FILE, 0o666)
-            try:
-                left = memoryview(data)
-                while left:
-                    left = left[os.write(descriptor, left) :]
-                if durable:
-                    os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            place(temporary, target)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
 
     def _new(self) -> str:
         return f"{self._temporary}/{self._prefix}-{next(self._numbers)}"
@@ -146,7 +127,7 @@ class LocalSink:
         return f"{self._folder(folder, make)}/{file}"
 
     def _folder(self, folder: str, make: bool) -> str:
-        """Return the path of a folder below the root, made if need be and asked for; it and all above are no links."""
+        """Return the path of a folder below the root, made if `make`; neither it nor a folder above it is a link."""
         if folder not in self._folders:
             above, _, last = folder.rpartition("/")
             if last in ("", ".", ".."):
@@ -161,35 +142,13 @@ class LocalSink:
         return self._folders[folder]
 
 
-class LocalFile:
-    """A file of an output folder that gets its name when it is whole."""
-
-    def __init__(self, temporary: str, target: str) -> None:
-        self._temporary, self._target = temporary, target
-        self.file: BinaryIO = os.fdopen(os.open(temporary, _NEW_FILE, 0o666), "wb")
-
-    def commit(self) -> None:
-        """Close the file, bring it to the disk and give it its name; raises OSError."""
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        self.file.close()
-        os.replace(self._temporary, self._target)
-
-    def abort(self) -> None:
-        """Close the file and remove it."""
-        with suppress(OSError):  # a full disk refuses what is left in the buffer
-            self.file.close()
-        with suppress(FileNotFoundError):
-            os.unlink(self._temporary)
-
-
 def _link(temporary: str, target: str) -> None:
     """Give a file its name, which must be free."""
     try:
         os.link(temporary, target)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links, where two processes at the same instant are not told apart
+    except OSError:  # a file system without links, where two processes may do this at the same time
         if os.path.lexists(target):
             raise FileExistsError(None, "a file of this name is already there") from None
         os.replace(temporary, target)

@@ -1,28 +1,35 @@
-"""Files by path or URL: what a run reads, and how it tells what can be wrong with what it writes."""
+"""Files by path or URL: reading them, and what an error of reading or writing means."""
 
 import errno
-import hashlib
 import os
 from typing import Any, BinaryIO, cast
 
-# What is wrong with one name. Any other error of the system is about the place, and would meet every file.
-_ABOUT_THE_NAME = {
+from fastblur.errors import UsageError
+from fastblur.need import MissingPackage, need
+
+# Errors about one name. Any other error of the system is about the folder or disk, and every file would meet it.
+_NAME_ERRORS = {
     errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ, errno.ELOOP
 }  # fmt: skip
 
 
-def is_about_the_name(error: OSError) -> bool:
-    """Return whether an error of writing is about one file's name, so that others may still be written."""
-    return error.errno in _ABOUT_THE_NAME
+def is_name_error(error: Exception) -> bool:
+    """Return whether an error of a sink is about one file's name, so that others may still be written."""
+    return not isinstance(error, OSError) or error.errno in _NAME_ERRORS
+
+
+def error_reason(error: Exception) -> str:
+    """Return what went wrong, for people: of an error of the system its text alone, without number and path."""
+    return str(getattr(error, "strerror", None) or error)
 
 
 def is_url(path: str | os.PathLike[str]) -> bool:
-    """Return whether the path is an address as s3://bucket/folder, which fsspec opens."""
+    """Return whether the path is a URL as s3://bucket/folder, which fsspec opens."""
     return "://" in os.fspath(path)
 
 
-def plain(path: str | os.PathLike[str]) -> str:
-    """Return the path of a file:// address, which is of this machine; any other path or address as it is."""
+def strip_file_scheme(path: str | os.PathLike[str]) -> str:
+    """Return the path of a file:// URL, which is of this machine; any other path or URL as it is."""
     text = os.fspath(path)
     return text.removeprefix("file://") if text.startswith("file:///") else text
 
@@ -30,16 +37,15 @@ def plain(path: str | os.PathLike[str]) -> str:
 def filesystem(url: str) -> tuple[Any, str]:
     """Return fsspec's file system for a URL, and the path in it.
 
-    Raises ImportError where fsspec, or what it needs for this kind of URL, is not installed.
+    Raises MissingPackage where fsspec, or what it needs for this kind of URL, is not installed.
     """
+    fsspec = need("fsspec.core", "remote")
     try:
-        from fsspec.core import url_to_fs
-    except ImportError:
-        raise ImportError(f"{url} needs the package fsspec, expected it installed (fastblur[remote])") from None
-    try:
-        system, path = url_to_fs(url)
+        system, path = fsspec.url_to_fs(url)
+    except ImportError as error:
+        raise MissingPackage(f"{url} needs a package that is missing ({error}), expected it installed") from None
     except ValueError as error:
-        raise ValueError(f"{url!r} cannot be opened ({error}), expected a path or a URL that fsspec knows") from None
+        raise UsageError(f"{url!r} cannot be opened ({error}), expected a path or a URL that fsspec knows") from None
     return system, path.rstrip("/")
 
 
@@ -51,7 +57,7 @@ def read_file(path: str, most: int) -> bytes:
         if len(content) > most:
             raise ValueError(f"the file has {len(content)} bytes, expected at most {most}")
         return content
-    # By as few calls of the system as can be: each gives up Python's lock, and threads lose time over getting it back.
+    # With as few system calls as possible: each releases the GIL, and threads lose time getting it back.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         size = os.fstat(descriptor).st_size
@@ -60,7 +66,7 @@ def read_file(path: str, most: int) -> bytes:
         data = os.read(descriptor, size + 1)
         if len(data) == size:
             return data
-        parts = [data]  # a system that reads in pieces, or a file that has just changed
+        parts = [data]  # a system that reads in pieces, or a file that has changed since
         while parts[-1]:
             parts.append(os.read(descriptor, 1 << 20))
         return b"".join(parts)
@@ -68,17 +74,8 @@ def read_file(path: str, most: int) -> bytes:
         os.close(descriptor)
 
 
-def sha256(path: str) -> str:
-    """Return the sha256 of a file's content, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open_file(path) as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
-
-
 def open_file(path: str) -> BinaryIO:
-    """Open a file to read bytes from, wherever it is in it; raises OSError."""
+    """Open a file to read bytes from, able to seek; raises OSError."""
     if is_url(path):
         system, inside = filesystem(path)
         return cast(BinaryIO, system.open(inside, "rb"))

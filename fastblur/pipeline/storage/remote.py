@@ -2,6 +2,7 @@
 
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
@@ -11,18 +12,20 @@ from fastblur.pipeline.storage.paths import filesystem
 class RemoteSink:
     """An output at a URL that fsspec knows, as s3://bucket/folder; an object appears there whole or not at all.
 
-    Two runs at once are not kept from each other: object stores have no locks.
+    Nothing keeps two runs from writing to it at the same time: object stores have no locks. Objects cannot grow, so one
+    that is appended to is written again; that happens when it has doubled, and at the end, so that the bytes sent are
+    at most three times those of the final object.
 
-    Raises ImportError and ValueError as `storage.filesystem` does.
+    Raises ImportError and ValueError as `filesystem` does.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         self._system, self._root = filesystem(url)
-        self._appended: dict[str, bytes] = {}
-        self._unwritten: set[str] = set()
+        self._appended: dict[str, bytearray] = {}
+        self._sent: dict[str, int] = {}  # bytes of each that are in the object
         self._folders: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock, self._writing = threading.Lock(), threading.Lock()
 
     def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
         """Write `data` as the object `name`; raises OSError, and ValueError for a name that leads out of the root."""
@@ -34,13 +37,14 @@ class RemoteSink:
             self.write(name, data)
 
     def append(self, name: str, data: bytes) -> None:
-        """Add to an object, by the next `flush`: objects cannot grow."""
+        """Add to an object; all of it is there after `close`, half of it or more after `flush`."""
         with self._lock:
             if name not in self._appended:
+                self._appended[name] = bytearray()
                 with suppress(FileNotFoundError):
-                    self._appended[name] = self.read(name)
-            self._appended[name] = self._appended.get(name, b"") + data
-            self._unwritten.add(name)
+                    self._appended[name] += self.read(name)
+                self._sent[name] = len(self._appended[name])
+            self._appended[name] += data
 
     def create(self, name: str) -> "RemoteFile":
         """Begin an object, in a temporary file on this machine."""
@@ -54,7 +58,7 @@ class RemoteSink:
         """Remove an object if it is there."""
         with self._lock:
             self._appended.pop(name, None)
-            self._unwritten.discard(name)
+            self._sent.pop(name, None)
         with suppress(FileNotFoundError):
             self._system.rm_file(self._target(name))
 
@@ -74,16 +78,25 @@ class RemoteSink:
         """Do nothing: nothing is left half done."""
 
     def flush(self) -> None:
-        """Write what was appended; objects themselves are durable when they are written."""
-        with self._lock:
-            appended = [(name, self._appended[name]) for name in self._unwritten]
-            self._unwritten.clear()
-        for name, data in appended:
-            self.write(name, data)
+        """Write the objects that were appended to and have doubled; all others are durable when they are written."""
+        self._write_appended(lambda sent, length: length >= 2 * sent)
 
     def close(self) -> None:
         """Write what was appended."""
-        self.flush()
+        self._write_appended(lambda sent, length: True)
+
+    def _write_appended(self, is_due: Callable[[int, int], bool]) -> None:
+        with self._writing:  # an older state must not be written after a newer one
+            with self._lock:
+                due = [
+                    (name, bytes(data))
+                    for name, data in self._appended.items()
+                    if len(data) > self._sent[name] and is_due(self._sent[name], len(data))
+                ]
+            for name, data in due:
+                self.write(name, data)
+                with self._lock:
+                    self._sent[name] = len(data)
 
     def _target(self, name: str) -> str:
         if name.startswith("/") or any(part in ("", ".", "..") for part in name.split("/")):
@@ -91,7 +104,7 @@ class RemoteSink:
         return f"{self._root}/{name}"
 
     def _made(self, name: str) -> str:
-        """Return where an object is, in a folder that is there, where the system has such; asked for once each."""
+        """Return where an object is; its folder is made, once, where the system has folders."""
         target = self._target(name)
         folder = target.rpartition("/")[0]
         if folder not in self._folders:
@@ -101,7 +114,7 @@ class RemoteSink:
 
 
 class RemoteFile:
-    """An object that is begun in a temporary file on this machine and sent when it is whole."""
+    """An object that is written to a temporary file on this machine and sent when it is whole."""
 
     def __init__(self, system: Any, target: str) -> None:
         self._system, self._target = system, target

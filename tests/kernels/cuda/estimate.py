@@ -20,7 +20,7 @@ import torch
 import triton
 
 import fastblur
-from benchmarks.workloads import SIZE, drawn_count, faces, profile
+from benchmarks.common.workloads import SIZE, drawn_count, faces, profile
 from tests.kernels.cuda.fake_gpu import activate
 from tests.kernels.cuda.machine_code import BYTE_WIDE, instructions, loops, usage
 

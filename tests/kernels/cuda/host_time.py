@@ -2,8 +2,8 @@
 
     python -m tests.kernels.cuda.host_time
 
-prints microseconds of processor time a call for batches, and an image for ragged lists. CPU tensors stand for those on a
-GPU, for which Regions are not checked on the host; what `torch.empty` costs differs a little.
+prints microseconds of processor time a call for batches, and an image for ragged lists. CPU tensors stand for those on
+a GPU, for which Regions are not checked on the host; what `torch.empty` costs differs a little.
 """
 
 import argparse

@@ -2,7 +2,6 @@
 
 import io
 import json
-import pickle
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 
 from fastblur.pipeline import run
-from fastblur.pipeline.boxes.box_file import BY_KEY, BoxFile, SharedBoxes
 from fastblur.pipeline.errors import RunStopped
 from tests.pipeline.helpers import FACE, failures, files_below
 
@@ -45,19 +43,6 @@ def test_names_with_the_tars_are_apart(tmp_path: Path, face_jpeg: bytes, write_b
     boxes = write_boxes({"0.tar/a.jpg": [FACE], "b.jpg": [FACE], "1.tar/a.jpg": []})
     summary = run(src, tmp_path / "out", boxes=boxes)
     assert (summary.with_regions, summary.copied, summary.failed, summary.unused_boxes) == (2, 1, 0, 0)
-
-
-def test_copies_in_other_processes_tell_what_they_found(tmp_path: Path, write_boxes: Write) -> None:
-    file = BoxFile(write_boxes({name: [] for name in ("a.jpg", "b.jpg", "c.jpg")}), tmp_path)
-    one, other = (pickle.loads(pickle.dumps(file)) for _ in range(2))
-    one.find("a.jpg", BY_KEY)
-    one.find("b.jpg")
-    other.find("a.jpg", BY_KEY)
-    file.claim(one.drain())
-    assert file.unused == 1
-    assert one.drain() == []
-    with pytest.raises(SharedBoxes):
-        file.claim(other.drain())
 
 
 @pytest.mark.parametrize("name", ["a.ppm", "a.heic", "a.tga", "a.picture"])

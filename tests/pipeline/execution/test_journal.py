@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fastblur.pipeline.execution.journal import Journal, count, entry_name, journal_line, locked
-from fastblur.pipeline.images.task import COPIED, FAILED, HIDDEN, Opened
+from fastblur.pipeline.images.task import ImageTask, Outcome
 from fastblur.pipeline.shards.interfaces import Batch, Item
 from fastblur.pipeline.storage.local import LocalSink
 from tests.pipeline.helpers import failures
@@ -36,19 +36,21 @@ class Named:
         raise NotImplementedError
 
 
-def image(name: str, fate: str = COPIED, reason: str = "", boxes: Any = None, scores: Any = None) -> Opened:
-    one = Opened(Item(name))
+def image(
+    name: str, outcome: Outcome = Outcome.COPIED, reason: str = "", boxes: Any = None, scores: Any = None
+) -> ImageTask:
+    one = ImageTask(Item(name))
     one.boxes = None if boxes is None else np.array(boxes, np.float32).reshape(-1, 4)
     one.scores, one.reason = scores, reason
-    one.end(fate)
+    one.finish(outcome)
     return one
 
 
 IMAGES = [
     image("a/0.jpg", boxes=[]),
-    image("a/1.jpg", HIDDEN, boxes=[[1, 2, 3.5, 4], [5, 6, 70, 80]], scores=[0.9, 0.5]),
-    image("a/\udcff\n.jpg", FAILED, "decode: broken"),
-    image("a/3.jpg", HIDDEN, boxes=[[1, 2, 3, 4]]),
+    image("a/1.jpg", Outcome.HIDDEN, boxes=[[1, 2, 3.5, 4], [5, 6, 70, 80]], scores=[0.9, 0.5]),
+    image("a/\udcff\n.jpg", Outcome.FAILED, "decode: broken"),
+    image("a/3.jpg", Outcome.HIDDEN, boxes=[[1, 2, 3, 4]]),
 ]
 
 
@@ -58,7 +60,7 @@ def begun(root: Path, parameters: dict[str, Any] | None = None, **options: bool)
     return journal
 
 
-def finish(journal: Journal, shard: Named, images: list[Opened] = IMAGES, broken: str = "") -> None:
+def finish(journal: Journal, shard: Named, images: list[ImageTask] = IMAGES, broken: str = "") -> None:
     journal.finish(shard, count(images), broken, map(journal_line, images))
 
 
@@ -74,7 +76,7 @@ def test_an_entry_says_what_became_of_every_image(tmp_path: Path) -> None:
     head, *lines = map(json.loads, path.read_text("ascii").splitlines())
     assert head == {
         "shard": "a/0.jpg", "images": 4, "with_regions": 2, "regions": 3, "degenerate_regions": 2, "copied": 1,
-        "failed": 1, "broken": "",
+        "failed": 1, "unsearched": 0, "skipped": 0, "broken": "",
     }  # fmt: skip
     assert lines == [
         {"path": "a/0.jpg", "fate": "copied", "boxes": []},

@@ -11,7 +11,7 @@ import pytest
 
 from fastblur.pipeline.execution.stages import Stage, Stages
 
-LIMIT = 20  # seconds that no test may wait
+LIMIT = 60  # seconds that no test may wait
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +26,10 @@ def nothing(batch: int) -> None:
     """Do a stage's work at once."""
 
 
-def run(line: Stages[int], feed: Iterator[int], tick: Callable[[], None] | None = None) -> BaseException | None:
+def run(line: Stages[int], source: Iterator[int], tick: Callable[[], None] | None = None) -> BaseException | None:
     """Run the line in the calling thread, and return what it raised."""
     try:
-        line.run(feed, tick)
+        line.run(source, tick)
     except BaseException as error:
         return error
     return None
@@ -62,7 +62,7 @@ def test_with_one_thread_the_batch_that_has_come_furthest_is_done_first() -> Non
     log: list[str] = []
     fed = threading.Event()
 
-    def feed() -> Iterator[int]:
+    def source() -> Iterator[int]:
         yield from range(3)
         fed.set()
 
@@ -70,35 +70,35 @@ def test_with_one_thread_the_batch_that_has_come_furthest_is_done_first() -> Non
         fed.wait(LIMIT)
         log.append(f"first {batch}")
 
-    Stages([Stage("first", first), Stage("second", lambda batch: log.append(f"second {batch}"))], 1, 10).run(feed())
+    Stages([Stage("first", first), Stage("second", lambda batch: log.append(f"second {batch}"))], 1, 10).run(source())
     assert log == ["first 0", "second 0", "first 1", "second 1", "first 2", "second 2"]
 
 
-@pytest.mark.parametrize("most", [1, 2, 7])
-def test_no_more_batches_are_in_hand_than_allowed(most: int) -> None:
+@pytest.mark.parametrize("max_in_flight", [1, 2, 7])
+def test_no_more_batches_are_in_flight_than_allowed(max_in_flight: int) -> None:
     lock = threading.Lock()
-    in_hand = largest = 0
+    in_flight = largest = 0
 
-    def feed() -> Iterator[int]:
-        nonlocal in_hand, largest
+    def source() -> Iterator[int]:
+        nonlocal in_flight, largest
         for batch in range(100):
             with lock:
-                in_hand += 1
-                largest = max(largest, in_hand)
+                in_flight += 1
+                largest = max(largest, in_flight)
             yield batch
 
     def last(batch: int) -> None:
-        nonlocal in_hand
+        nonlocal in_flight
         time.sleep(0.001)
         with lock:
-            in_hand -= 1
+            in_flight -= 1
 
-    Stages([Stage("a", nothing, 4), Stage("b", nothing), Stage("c", last)], 4, most).run(feed())
-    assert in_hand == 0
-    assert largest == most, "the bound is kept to, and room is used"
+    Stages([Stage("a", nothing, 4), Stage("b", nothing), Stage("c", last)], 4, max_in_flight).run(source())
+    assert in_flight == 0
+    assert largest == max_in_flight, "the bound is kept to, and room is used"
 
 
-def test_batches_that_a_stage_keeps_back_are_in_hand_until_they_go_on() -> None:
+def test_batches_that_a_stage_keeps_back_are_in_flight_until_they_go_on() -> None:
     kept: list[int] = []
     largest = 0
     ended: list[int] = []
@@ -119,11 +119,11 @@ def test_batches_that_a_stage_keeps_back_are_in_hand_until_they_go_on() -> None:
     assert (largest, kept) == (3, [])
 
 
-def test_the_feed_is_not_asked_before_there_is_room() -> None:
+def test_the_source_is_not_asked_before_there_is_space() -> None:
     asked = 0
     go = threading.Event()
 
-    def feed() -> Iterator[int]:
+    def source() -> Iterator[int]:
         nonlocal asked
         for batch in range(10):
             asked += 1
@@ -136,24 +136,24 @@ def test_the_feed_is_not_asked_before_there_is_room() -> None:
                 go.set()
 
     seen: list[int] = []
-    Stages([Stage("wait", lambda batch: go.wait(LIMIT) and None)], 1, 2).run(feed(), tick)
+    Stages([Stage("wait", lambda batch: go.wait(LIMIT) and None)], 1, 2).run(source(), tick)
     assert set(seen[:4]) == {2}
     assert asked == 10
 
 
-def test_an_empty_feed_ends_at_once() -> None:
+def test_an_empty_source_ends_at_once() -> None:
     assert run(Stages([Stage("a", nothing), Stage("b", nothing, 2)], 2, 4), iter(())) is None
 
 
-@pytest.mark.parametrize("place", ["feed", "own", "worker", "last"])
+@pytest.mark.parametrize("place", ["source", "own", "worker", "last"])
 @pytest.mark.parametrize("kind", [RuntimeError, OSError, MemoryError, KeyboardInterrupt])
 def test_an_error_ends_everything_and_is_raised(place: str, kind: type[BaseException]) -> None:
     error = kind("this one")
     done: Counter[str] = Counter()
 
-    def feed() -> Iterator[int]:
+    def source() -> Iterator[int]:
         for batch in itertools.count():  # would never end
-            if place == "feed" and batch == 20:
+            if place == "source" and batch == 20:
                 raise error
             yield batch
 
@@ -167,15 +167,15 @@ def test_an_error_ends_everything_and_is_raised(place: str, kind: type[BaseExcep
 
     line = Stages([stage("own", 2), stage("worker"), stage("last")], 3, 6)
     start = time.monotonic()
-    assert run(line, feed()) is error
+    assert run(line, source()) is error
     assert time.monotonic() - start < LIMIT
     assert done["last"] <= 21 + 6
 
 
-def test_a_feed_is_closed_when_an_error_ends_the_run() -> None:
+def test_a_source_is_closed_when_an_error_ends_the_run() -> None:
     closed = []
 
-    def feed() -> Iterator[int]:
+    def source() -> Iterator[int]:
         try:
             yield from itertools.count()
         finally:
@@ -184,7 +184,7 @@ def test_a_feed_is_closed_when_an_error_ends_the_run() -> None:
     def work(batch: int) -> None:
         raise ValueError(f"batch {batch}")
 
-    assert str(run(Stages([Stage("a", work)], 2, 3), feed())).startswith("batch ")
+    assert str(run(Stages([Stage("a", work)], 2, 3), source())).startswith("batch ")
     assert closed == ["fastblur-list"]
 
 
@@ -204,12 +204,12 @@ def test_an_error_of_the_tick_ends_the_run_and_is_raised() -> None:
     assert isinstance(error, ValueError)
 
 
-def test_an_interrupt_finishes_the_batches_in_hand_and_begins_no_other() -> None:
+def test_an_interrupt_finishes_the_batches_in_flight_and_begins_no_other() -> None:
     begun: list[int] = []
     ended: list[int] = []
     closed: list[bool] = []
 
-    def feed() -> Iterator[int]:
+    def source() -> Iterator[int]:
         try:
             for batch in itertools.count():
                 begun.append(batch)
@@ -225,7 +225,7 @@ def test_an_interrupt_finishes_the_batches_in_hand_and_begins_no_other() -> None
             raise KeyboardInterrupt("now")
 
     line = Stages([Stage("slow", slow), Stage("end", ended.append)], 2, 6)
-    error = run(line, feed(), tick)
+    error = run(line, source(), tick)
     assert isinstance(error, KeyboardInterrupt)
     assert error.args == ("now",), "the interrupt itself, which may know the signal"
     assert sorted(ended) == begun
@@ -278,7 +278,7 @@ def test_an_interrupt_while_the_threads_start_ends_the_run(monkeypatch: pytest.M
     real(runner)
     runner.join(LIMIT)
     if runner.is_alive():
-        line._fail(RuntimeError("the test is over"))
+        line._on_failure(RuntimeError("the test is over"))
         runner.join(LIMIT)
         pytest.fail("the run did not end")
     assert isinstance(outcome[0], KeyboardInterrupt)

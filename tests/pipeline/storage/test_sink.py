@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from fastblur.pipeline.destination import check_report, place
-from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.storage.local import LocalSink
 from tests.pipeline.helpers import files_below
 
@@ -194,98 +192,6 @@ def test_a_root_that_cannot_be_made_or_written(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "open", read_only)
     with pytest.raises(OSError, match="cannot be written: Read-only file system"):
         LocalSink(tmp_path)
-
-
-class TestPlace:
-    """Where the output goes, and what is refused."""
-
-    @pytest.fixture
-    def src(self, tmp_path: Path) -> Path:
-        (tmp_path / "src" / "sub").mkdir(parents=True)
-        (tmp_path / "src" / "sub" / "a.jpg").write_bytes(b"x")
-        return tmp_path / "src"
-
-    def test_a_folder_goes_to_a_new_or_empty_folder(self, src: Path, tmp_path: Path) -> None:
-        (tmp_path / "empty").mkdir()
-        for name in ("new", "empty", "new/deep", "src2"):
-            assert place(tmp_path / name, Source(src), overwrite=False) == (tmp_path / name, None)
-        assert not (tmp_path / "new").exists(), "nothing is made by asking"
-
-    def test_a_file_goes_anywhere_but_to_its_own_folder(self, tmp_path: Path) -> None:
-        (tmp_path / "src").mkdir()
-        (tmp_path / "src" / "a.tar").touch()
-        source = Source(tmp_path / "src" / "a.tar")
-        for name in ("src/out", "out"):
-            assert place(tmp_path / name, source, overwrite=False) == (tmp_path / name, None)
-        with pytest.raises(ValueError, match="is the folder of SRC"):
-            place(tmp_path / "src", source, overwrite=True)
-
-    @pytest.mark.parametrize(
-        ("name", "word"),
-        [
-            ("src", "is SRC"),
-            ("src/out", "lies in SRC"),
-            ("src/sub", "lies in SRC"),
-            ("src/../src", "is SRC"),
-            (".", "holds SRC"),
-            ("link", "is SRC"),
-            ("link/out", "lies in SRC"),
-            ("full", "is not empty"),
-            ("file", "is a file"),
-        ],
-    )
-    @pytest.mark.parametrize("overwrite", [False, True])
-    def test_a_folder_is_refused(self, src: Path, tmp_path: Path, name: str, word: str, overwrite: bool) -> None:
-        (tmp_path / "link").symlink_to(src)
-        (tmp_path / "file").touch()
-        (tmp_path / "full").mkdir()
-        (tmp_path / "full" / "b.jpg").touch()
-        if overwrite and name == "full":
-            assert place(tmp_path / name, Source(src), overwrite=True) == (tmp_path / name, None)
-            return
-        with pytest.raises(ValueError, match=word):
-            place(tmp_path / name, Source(src), overwrite=overwrite)
-
-    def test_a_file_goes_to_a_folder_or_to_a_new_name(self, src: Path, tmp_path: Path) -> None:
-        source = Source(src / "sub" / "a.jpg")
-        assert place(tmp_path / "out", source, overwrite=False) == (tmp_path / "out", None)
-        assert place(tmp_path, source, overwrite=False) == (tmp_path, None)
-        assert place(src / "sub" / "b.JPG", source, overwrite=False) == (src / "sub", "b.JPG")
-        (tmp_path / "folder.jpg").mkdir()
-        assert place(tmp_path / "folder.jpg", source, overwrite=False) == (tmp_path / "folder.jpg", None)
-
-    def test_a_file_is_refused(self, src: Path, tmp_path: Path) -> None:
-        source = Source(src / "sub" / "a.jpg")
-        (tmp_path / "b.jpg").write_bytes(b"y")
-        (tmp_path / "hard.jpg").hardlink_to(src / "sub" / "a.jpg")
-        (tmp_path / "file").touch()
-        for name, word in (
-            ("src/sub/a.jpg", "replace SRC itself"),
-            ("src/sub", "replace SRC itself"),
-            ("hard.jpg", "replace SRC itself"),
-            ("b.png", "another suffix"),
-            ("file", "a file"),
-            ("file/c.jpg", "a file"),
-        ):
-            with pytest.raises(ValueError, match=word):
-                place(tmp_path / name, source, overwrite=True)
-        with pytest.raises(ValueError, match="already there"):
-            place(tmp_path / "b.jpg", source, overwrite=False)
-        assert place(tmp_path / "b.jpg", source, overwrite=True) == (tmp_path, "b.jpg")
-
-
-def test_a_report_goes_to_a_folder_that_is_there_or_into_the_output(tmp_path: Path) -> None:
-    (tmp_path / "src").mkdir()
-    source = Source(tmp_path / "src")
-    check_report(None, tmp_path, source, None)
-    check_report(tmp_path / "a.json", None, source, tmp_path / "b.json")
-    check_report(tmp_path / "out" / "a.json", tmp_path / "out", source, None)
-    for bad in (tmp_path / "src" / "a.png", tmp_path / "b.json"):
-        with pytest.raises(ValueError, match="expected a name of its own"):
-            check_report(bad, tmp_path / "out", source, tmp_path / "b.json")
-    for bad in (tmp_path, tmp_path / "absent" / "a.json"):
-        with pytest.raises(ValueError, match="the summary cannot be written"):
-            check_report(bad, tmp_path / "out", source, None)
 
 
 @pytest.mark.parametrize("link", [".fastblur", ".fastblur/tmp"])

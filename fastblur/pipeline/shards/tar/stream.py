@@ -1,4 +1,9 @@
-"""Tar files as streams of members: every header is kept as it was read, so that it can be written again unchanged."""
+"""Tar files as streams of members: every header is kept as it was read, so that it can be written again unchanged.
+
+Why not the standard library's tarfile: after the first member it takes a damaged or cut header for the end of the
+archive, and does not ask for the end mark, so that samples would be lost without a word; and it writes headers of its
+own. Single headers are parsed by it.
+"""
 
 import gzip
 import io
@@ -45,10 +50,11 @@ class Member:
 
 
 class TarReader:
-    """Reads a tar from its first byte to its last, once; compressed by gzip or not, told by its first bytes.
+    """Reads a tar from its first byte to its last, once; its first bytes say whether it is compressed by gzip.
 
-    Iterating yields the members in their order; `read` gives the data of the one that was yielded last. Both raise
-    ValueError where the tar is damaged or ends too early. A tar is whole only with its end mark, a block of zeros.
+    Iterating yields the members in their order; `read` gives the data of the one that was yielded last, `open_member`
+    a file of it. All raise ValueError where the tar is damaged or ends too early, and again for whatever is read after
+    that. A tar is whole only with its end mark, a block of zeros.
 
     Args:
         file: to read bytes from; it need not be able to seek.
@@ -63,6 +69,7 @@ class TarReader:
         self._file = gzip.GzipFile(filename="", mode="rb", fileobj=cast(BinaryIO, begin)) if self.gz else begin
         self._where = "its first header"
         self._left = self._padding = self._at = 0
+        self._broken: ValueError | None = None
 
     def __iter__(self) -> Iterator[Member]:
         """Yield the members."""
@@ -86,9 +93,19 @@ class TarReader:
         """Return the member's data."""
         pieces = [self._take(size) for size in _pieces(self._left)]
         self._left = 0
-        self._take(self._padding)  # lest the member should be called whole where the tar ends
+        self._take(self._padding)  # a member is not whole where the tar ends in its padding
         self._padding = 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def open_member(self) -> BinaryIO:
+        """Return the member's data as a file that cannot seek, to be read before the next member is asked for."""
+        return cast(BinaryIO, _MemberFile(self))
+
+    def read_on(self, size: int) -> bytes:
+        """Return the next bytes of the member's data, `size` or as many as there are."""
+        data = self._take(min(size, self._left))
+        self._left -= len(data)
+        return data
 
     def _next(self) -> Member | None:
         head = b""
@@ -115,7 +132,7 @@ class TarReader:
                 more = head[-8]
         try:
             return _member(head, info)
-        except Exception as error:  # of the many kinds that senseless headers bring about
+        except Exception as error:  # of many kinds, for headers that make no sense
             raise ValueError(f"the tar has a header that makes no sense: {self._where} ({error})") from None
 
     def _payload(self, size: int, most: int) -> bytes:
@@ -129,18 +146,24 @@ class TarReader:
         while len(data) < size:
             piece = self._piece(size - len(data))
             if not piece:
-                raise ValueError(f"the tar ends in the middle of {self._where}")
+                self._broken = ValueError(f"the tar ends in the middle of {self._where}")
+                raise self._broken
             data += piece
         self._at += size
         return data
 
     def _piece(self, size: int) -> bytes:
+        if self._broken is not None:
+            raise self._broken
         try:
             return self._file.read(size)
         except EOFError:
-            raise ValueError(f"the tar ends in the middle of {self._where}") from None
+            self._broken = ValueError(f"the tar ends in the middle of {self._where}")
         except (zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"the tar is damaged in {self._where}: {error}") from None
+            self._broken = ValueError(f"the tar is damaged in {self._where}: {error}")
+        except ValueError as error:  # of the tar that this one is a member of
+            self._broken = error
+        raise self._broken from None
 
 
 class TarWriter:
@@ -157,12 +180,21 @@ class TarWriter:
         self._size = 0
 
     def write(self, head: bytes, size: int, data: bytes) -> None:
-        """Write a member whose headers say that it has `size` bytes; of another length, they are told the new one."""
+        """Write a member whose headers say that it has `size` bytes; data of another length is stated in them."""
         if len(data) != size:
             head = _resized(head, len(data))
         self._write(head)
         self._write(data)
         self._write(bytes(-len(data) % BLOCK))
+
+    def write_file(self, head: bytes, size: int, file: BinaryIO) -> None:
+        """Write a member as `write` does, whose data is a file from its begin to where it is."""
+        length = file.tell()
+        self._write(head if length == size else _resized(head, length))
+        file.seek(0)
+        while piece := file.read(PIECE):
+            self._write(piece)
+        self._write(bytes(-length % BLOCK))
 
     def end(self) -> None:
         """Write the end mark."""
@@ -172,14 +204,24 @@ class TarWriter:
             self._zip.close()
 
     def abandon(self) -> None:
-        """Let go of the file, which will not be whole."""
+        """Close the compressor; the file will not be whole."""
         with suppress(Exception):
             if self._zip is not None:
-                self._zip.close()  # lest it should try later
+                self._zip.close()  # so that it does not try when it is garbage collected
 
     def _write(self, data: bytes) -> None:
         self._file.write(data)
         self._size += len(data)
+
+
+class _MemberFile:
+    """The data of a tar's member, to be read on."""
+
+    def __init__(self, tar: TarReader) -> None:
+        self._tar = tar
+
+    def read(self, size: int, /) -> bytes:
+        return self._tar.read_on(size)
 
 
 class _Begun:
@@ -209,7 +251,7 @@ def _pieces(size: int) -> Iterator[int]:
 
 
 def _for_all(head: bytes) -> Member:
-    """Return the pax records for all members that follow; those that are let through do not tell how to read them."""
+    """Return the pax records for all members that follow; those that say how to read them are refused."""
     if re.search(rb"\d+ (path|size|linkpath|GNU\.sparse\.[a-z]+)=", head):
         raise ValueError("the tar has a header that makes no sense: one name or size for all members")
     return Member(head, "", 0, False, "")

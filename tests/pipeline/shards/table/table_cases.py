@@ -1,99 +1,34 @@
-"""What the tests of tables share: a sink in memory, files made by pyarrow, and a run over one without any stages."""
+"""What the tests of tables share: files made by pyarrow, and a run over one without any stages."""
 
 import io
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import random
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fastblur.pipeline.shards.interfaces import Item
 from fastblur.pipeline.shards.table.shard import TableShard
+from tests.pipeline.shards.shard_cases import Change, Done, marked, run_shard
 
-Change = Callable[[Item], bytes | None]
-
-
-class MemoryFile:
-    """A file of a `MemorySink`."""
-
-    def __init__(self, sink: "MemorySink", name: str) -> None:
-        self.file: Any = io.BytesIO()
-        self._sink, self._name = sink, name
-        sink.begun.append(name)
-
-    def commit(self) -> None:
-        self._sink.files[self._name] = self.file.getvalue()
-        self.file.close()
-
-    def abort(self) -> None:
-        self.file.close()
-        self._sink.aborted.append(self._name)
-
-
-@dataclass
-class MemorySink:
-    """A sink in memory."""
-
-    files: dict[str, bytes] = field(default_factory=dict)
-    begun: list[str] = field(default_factory=list)
-    aborted: list[str] = field(default_factory=list)
-
-    def write(self, name: str, data: bytes) -> None:
-        self.files[name] = data
-
-    def create(self, name: str) -> MemoryFile:
-        return MemoryFile(self, name)
-
-    def remove(self, name: str) -> None:
-        self.files.pop(name, None)
-
-    def flush(self) -> None:
-        pass
-
-
-@dataclass
-class Done:
-    """What became of a table: the items of each batch, why it broke off or "", and the new file or None."""
-
-    batches: list[list[Item]]
-    broken: str
-    file: bytes | None
-
-    @property
-    def items(self) -> list[Item]:
-        return [item for batch in self.batches for item in batch]
-
-
-def marked(item: Item) -> bytes | None:
-    """Stand for the stages: an image with a problem fails, any other gets new bytes."""
-    return None if item.problem is not None or item.data is None else b"new " + item.data
+RANDOM = random.Random(5)
+IMAGES = [RANDOM.randbytes(RANDOM.randrange(500, 3000)) for _ in range(40)]
+TABLE = pa.table(
+    {
+        "image": pa.array([{"bytes": data, "path": f"{n}.jpg"} for n, data in enumerate(IMAGES)]),
+        "label": pa.array(range(40)),
+        "caption": [f"caption {n}" for n in range(40)],
+        "kind": pa.array([f"kind {n % 3}" for n in range(40)]).dictionary_encode(),
+    }
+)
+"""40 rows of images that are no images, with a label, a caption and a kind."""
 
 
 def run(data: bytes, name: str = "a/0001.parquet", change: Change = marked, size: int = 8, **options: Any) -> Done:
     """Take a table through a shard and its output."""
-    shard = TableShard(name, lambda: io.BytesIO(data), "stamp", **options)
-    sink = MemorySink()
-    output = shard.output(sink)
-    assert output.ordered
-    done = Done([], "", None)
-    batches = shard.batches(size)
-    while True:
-        try:
-            batch = next(batches, None)
-        except ValueError as error:
-            done.broken = str(error)
-            break
-        if batch is None:
-            break
-        assert len(batch.items) <= size
-        assert not output.put(batch, [change(item) for item in batch.items])
-        done.batches.append(batch.items)
-    assert sink.files == {}, "a file that is not whole has its name"
-    output.commit()
-    done.file = sink.files.get(name)
-    assert set(sink.files) <= {name}
+    done = run_shard(TableShard(name, lambda: io.BytesIO(data), "stamp", **options), change, size)
+    assert all(len(batch) <= size for batch in done.batches)
+    assert not done.refused
     return done
 
 

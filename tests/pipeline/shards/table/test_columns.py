@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-from fastblur.pipeline.shards.table.columns import NAMES, check_boxes, image_column  # noqa: E402
+from fastblur.pipeline.shards.table.columns import NAMES, check_box_column, image_column  # noqa: E402
 from tests.pipeline.shards.table.table_cases import parquet, read, run  # noqa: E402
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -63,7 +63,7 @@ def test_a_column_given_wrong_is_refused() -> None:
 
 @pytest.mark.parametrize("column", ["jpg", "label"])
 def test_a_table_with_no_such_column_makes_no_file(column: str) -> None:
-    done = run(parquet(pa.table({"image": [b"x"], "label": [1]})), column=column)
+    done = run(parquet(pa.table({"image": [b"x"], "label": [1]})), columns=(column,))
     assert repr(column) in done.broken
     assert done.items == []
     assert done.file is None
@@ -76,7 +76,7 @@ def test_a_struct_without_paths_and_with_more() -> None:
         {"n": [1], "bytes": b"x", "path": b"no text"},
     ):
         table = pa.table({"anything": pa.array([fields])})
-        done = run(parquet(table), column="anything")
+        done = run(parquet(table), columns=("anything",))
         assert done.items[0].key == ("p" if fields.get("path") == "p" else "a/0001.parquet/0")
         assert done.file is not None
         assert read(done.file)["anything"].to_pylist() == [{**fields, "bytes": b"new x"}]
@@ -104,18 +104,18 @@ NO_BOXES = [
 
 @pytest.mark.parametrize("type", BOXES, ids=str)
 def test_a_column_of_boxes(type: Any) -> None:
-    check_boxes(pa.schema([("image", IMAGE), ("boxes", type)]), "boxes")
+    check_box_column(pa.schema([("image", IMAGE), ("boxes", type)]), "boxes")
 
 
 @pytest.mark.parametrize("type", NO_BOXES, ids=str)
 def test_a_column_of_something_else(type: Any) -> None:
     with pytest.raises(ValueError, match=r"the boxes column 'boxes' is of the type .*expected list<list<double>>"):
-        check_boxes(pa.schema([("image", IMAGE), ("boxes", type)]), "boxes")
+        check_box_column(pa.schema([("image", IMAGE), ("boxes", type)]), "boxes")
 
 
 def test_a_column_of_boxes_that_is_not_there() -> None:
     with pytest.raises(ValueError, match="no column is called 'faces', expected one of image, boxes"):
-        check_boxes(pa.schema([("image", IMAGE), ("boxes", BOXES[0])]), "faces")
+        check_box_column(pa.schema([("image", IMAGE), ("boxes", BOXES[0])]), "faces")
 
 
 @pytest.mark.parametrize("type", BOXES[:5], ids=str)

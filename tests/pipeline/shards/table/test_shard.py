@@ -2,7 +2,6 @@
 
 import datetime
 import decimal
-import errno
 import io
 import json
 import pickle
@@ -16,19 +15,12 @@ import pytest
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 import pyarrow.parquet as pq  # noqa: E402
 
-from fastblur.pipeline.shards.interfaces import Batch, Item  # noqa: E402
+from fastblur.pipeline.shards.interfaces import Item  # noqa: E402
 from fastblur.pipeline.shards.table import shard as tables  # noqa: E402
 from fastblur.pipeline.shards.table.shard import TableShard, is_table_name  # noqa: E402
 from fastblur.pipeline.storage.paths import open_file  # noqa: E402
-from tests.pipeline.shards.table.table_cases import (  # noqa: E402
-    MemorySink,
-    arrow,
-    group_rows,
-    marked,
-    parquet,
-    read,
-    run,
-)
+from tests.pipeline.shards.shard_cases import marked  # noqa: E402
+from tests.pipeline.shards.table.table_cases import arrow, group_rows, parquet, read, run  # noqa: E402
 
 ROWS = 23
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -88,7 +80,7 @@ def around(image: Any) -> Any:
     return table.cast(schema.with_metadata({b"huggingface": json.dumps(FEATURES).encode(), b"own": b"\xff\x00"}))
 
 
-def images(table: Any) -> list[bytes]:
+def images(table: Any) -> list[bytes | None]:
     rows = table.column("image").to_pylist()
     return [row["bytes"] if isinstance(row, dict) else row for row in rows]
 
@@ -100,7 +92,8 @@ def assert_kept(new: Any, old: Any) -> None:
     for column in new.columns:
         column.validate(full=True)
     if pa.types.is_struct(old.schema.field("image").type):
-        assert [row["path"] for row in new["image"].to_pylist()] == [row["path"] for row in old["image"].to_pylist()]
+        paths = [[row and row["path"] for row in table["image"].to_pylist()] for table in (new, old)]
+        assert paths[0] == paths[1]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -144,13 +137,13 @@ def test_rows_that_fail_are_left_out(photographs: list[bytes], name: str) -> Non
         return None if int(item.name.rpartition("/")[2]) in failing else marked(item)
 
     done = run(data, name, change)
-    problems = {item.name: item.problem for item in done.items if item.problem}
-    assert problems == {f"{name}/12": "the row has no image bytes", f"{name}/17": "the row has no image"}
-    kept = [row for row in range(ROWS) if row not in failing | {12, 17}]
+    assert not done.problems
+    assert {int(item.name.rpartition("/")[2]) for item in done.items} == set(range(ROWS)) - {12, 17}
+    kept = [row for row in range(ROWS) if row not in failing]  # 12 and 17 have no image, and stay
     new, old = read(done.file, name), read(data, name)
-    assert images(new) == [b"new " + photographs[row] for row in kept]
+    assert images(new) == [None if row in (12, 17) else b"new " + photographs[row] for row in kept]
     assert_kept(new, pa.concat_tables([old.slice(row, 1) for row in kept]))
-    assert group_rows(done.file, name) == [3, 4, 4, 2]
+    assert group_rows(done.file, name) == [3, 5, 5, 2]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -167,7 +160,8 @@ def test_the_bytes_do_not_depend_on_the_batches(
     photographs: list[bytes], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = FILES.get(name, parquet)(around(structs(photographs)))
-    monkeypatch.setattr(tables, "ARRAY_BYTES", 200_000)  # several arrays in a row group
+    for module in ("parquet", "arrow"):  # several pieces in a row group
+        monkeypatch.setattr(f"fastblur.pipeline.shards.table.{module}.PIECE_ROWS", 2)
 
     def change(item: Item) -> bytes | None:
         return None if item.name.endswith("3") else marked(item)
@@ -245,7 +239,7 @@ def test_paths_that_repeat_or_are_empty_or_no_text() -> None:
 
 
 def test_boxes_come_with_the_rows(photographs: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastblur.pipeline.shards.table.files.PIECE_ROWS", 3)  # several pieces in a row group
+    monkeypatch.setattr("fastblur.pipeline.shards.table.parquet.PIECE_ROWS", 3)  # several pieces in a row group
     rows = [[[0.1, 0.2, 0.5, 0.75], [0.0, 0.0, 1.0, 1.0]], [], None, [[0.1, float("nan"), 0.5, 0.6]], [[0.1, 0.2, 0.3]]]
     rows += [
         [[0.1, 0.2, 0.3, float("inf")]],
@@ -295,79 +289,3 @@ def test_a_shard_is_the_file(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(FileNotFoundError):
         next(shard.batches(8))
-
-
-class TestOutput:
-    """What the output makes of the sink."""
-
-    data = parquet(pa.table({"image": pa.array([bytes([n]) * 2000 for n in range(20)])}), row_group_size=5)
-
-    def shard(self) -> TableShard:
-        return TableShard("a/x.parquet", lambda: io.BytesIO(self.data), "")
-
-    def test_nothing_is_made_before_the_first_batch(self) -> None:
-        sink = MemorySink()
-        output = self.shard().output(sink)
-        assert sink.begun == []
-        output.abort()
-        assert sink.begun == sink.aborted == []
-
-    @pytest.mark.parametrize("batches", [1, 3])
-    def test_an_abort_leaves_nothing(self, batches: int) -> None:
-        sink = MemorySink()
-        output = self.shard().output(sink)
-        for batch, _ in zip(self.shard().batches(4), range(batches), strict=False):
-            output.put(batch, [item.data for item in batch.items])
-        output.abort()
-        assert sink.aborted == ["a/x.parquet"]
-        assert sink.files == {}
-
-    def test_a_shard_of_which_nothing_was_read_leaves_no_older_file(self) -> None:
-        sink = MemorySink({"a/x.parquet": b"older", "b": b"other"})
-        output = self.shard().output(sink)
-        assert not output.put(Batch([]), [])
-        output.commit()
-        assert sink.files == {"b": b"other"}
-
-    @pytest.mark.parametrize("error", [ValueError("it leads out"), OSError(errno.ENAMETOOLONG, "it leads out")])
-    def test_a_name_that_is_refused(self, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-        sink = MemorySink()
-
-        def refuse(name: str) -> None:
-            raise error
-
-        monkeypatch.setattr(sink, "create", refuse)
-        monkeypatch.setattr(sink, "remove", refuse)
-        output = self.shard().output(sink)
-        for batch in self.shard().batches(8):
-            results = [None, *(item.data for item in batch.items[1:])]
-            assert output.put(batch, results) == dict.fromkeys(range(1, len(results)), "write: it leads out")
-        output.commit()
-        assert sink.files == {}
-
-    def test_a_full_disk_is_an_error_of_the_system(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        sink = MemorySink()
-        output = self.shard().output(sink)
-
-        class Full(io.BytesIO):
-            def write(self, data: Any) -> int:
-                if self.tell() + len(data) > 15_000:
-                    raise OSError(errno.ENOSPC, "No space left on device")
-                return super().write(data)
-
-        real = sink.create
-
-        def create(name: str) -> Any:
-            new = real(name)
-            new.file = Full()
-            return new
-
-        monkeypatch.setattr(sink, "create", create)
-        batches = [(batch, [item.data for item in batch.items]) for batch in self.shard().batches(8)]
-        output.put(*batches[0])
-        output.put(*batches[1])
-        with pytest.raises(OSError, match="No space left") as caught:
-            output.put(*batches[2])
-        assert caught.value.errno == errno.ENOSPC
-        output.abort()
-        assert sink.aborted == ["a/x.parquet"]

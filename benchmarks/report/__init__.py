@@ -1,0 +1,1 @@
+"""`python -m benchmarks.report`: docs/benchmarks.md and the figures, from the result files."""

@@ -1,0 +1,1 @@
+"""`python -m benchmarks.suites`: the pytest-benchmark suites."""

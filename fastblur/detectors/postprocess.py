@@ -1,0 +1,146 @@
+"""From a network's candidates to Regions: tensor operations that know no network.
+
+`can_sync` is whether the host may look at values: on CUDA it would wait for the device, under `torch.compile` there are
+none. Where it may not, no value decides a shape.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fastblur.detectors.networks.anchors import gather_rows
+from fastblur.detectors.networks.spec import Candidates
+from fastblur.detectors.nms import nms
+from fastblur.regions import Regions
+
+MAX_CANDIDATES = 4096  # anchors of an image that go into NMS from each pass where the host cannot ask for more
+MAX_REGIONS = 512  # rows of an image where the host may not look and so cannot ask how many are needed
+
+
+def can_sync_host(device: torch.device) -> bool:
+    """Return whether the host may look at values on `device`: on the CPU, unless a graph is traced."""
+    return device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def best_anchors(
+    scores: Tensor,  # (B, A) in 0..1 or NaN
+    threshold: float,
+    can_sync: bool,
+) -> Tensor:  # (B, K) int64
+    """Return which anchors go into NMS, best first; what is not a number counts as the highest.
+
+    All those of at least the threshold, however many. Where the host may not look they are MAX_CANDIDATES, with some
+    under the threshold, or fewer than there are: then `mark_overflow` says so.
+    """
+    most = int(_reach(scores, threshold).max()) if can_sync else min(MAX_CANDIDATES, scores.shape[1])
+    return scores.topk(most, dim=1).indices
+
+
+def mark_overflow(
+    candidates: Candidates,  # (B, K, ...) of the best anchors
+    scores: Tensor,  # (B, A) of all anchors
+    threshold: float,
+) -> Candidates:
+    """Return the candidates with a last score that is NaN in images with more than K anchors of at least the threshold.
+
+    Such an image is not known whole, and `to_image_pixels` makes all of it a region: no region is lost in silence. The
+    count is made on the device and stays there.
+    """
+    count = candidates.scores.shape[1]
+    if count == scores.shape[1]:
+        return candidates
+    last = torch.arange(count, device=scores.device) == count - 1
+    overflow = (_reach(scores, threshold) > count)[:, None] & last
+    return candidates._replace(scores=torch.where(overflow, torch.nan, candidates.scores))
+
+
+def _reach(scores: Tensor, threshold: float) -> Tensor:  # (B, A) -> (B,) int64
+    """Return how many anchors of each image are of at least the threshold, or no number."""
+    return (~(scores < threshold)).sum(1)
+
+
+def to_image_pixels(
+    candidates: Candidates,  # in pixels of the network's input
+    seen: Tensor,  # (B, 1, 2) float32, (width, height) at which the network saw the images
+    size: Tensor,  # (B, 1, 2) float32, the images' own
+) -> Candidates:
+    """Return the candidates in the images' pixels, clipped to them.
+
+    A candidate whose numbers are not finite becomes the whole image with score 1: nothing is known about the image.
+    """
+    boxes, scores, landmarks = candidates
+    scale = size / seen
+    boxes = boxes * scale.repeat(1, 1, 2)
+    finite = torch.isfinite(boxes).all(-1) & torch.isfinite(scores)
+    whole = torch.cat((torch.zeros_like(size), size), dim=-1)
+    boxes = torch.where(finite[..., None], boxes.clamp(min=0).minimum(size.repeat(1, 1, 2)), whole)
+    scores = torch.where(finite, scores, 1.0)
+    return Candidates(boxes, scores, None if landmarks is None else landmarks * scale[:, :, None])
+
+
+def join_passes(passes: Sequence[Candidates]) -> Candidates:
+    """Return the candidates that all passes found in the same images, side by side."""
+    if len(passes) == 1:
+        return passes[0]
+    landmarks = [one.landmarks for one in passes if one.landmarks is not None]
+    return Candidates(
+        torch.cat([one.boxes for one in passes], dim=1),
+        torch.cat([one.scores for one in passes], dim=1),
+        torch.cat(landmarks, dim=1) if landmarks else None,
+    )
+
+
+def join_groups(
+    groups: Sequence[Candidates],
+    order: Sequence[int],  # the index of each image, in the order of the groups
+) -> Candidates:
+    """Return the candidates of all groups as one batch in the images' order, padded with scores of -1."""
+    if len(groups) == 1 and list(order) == sorted(order):
+        return groups[0]
+    most = max(group.scores.shape[1] for group in groups)
+    index = torch.tensor(order).argsort()
+
+    def in_order(tensors: list[Tensor], fill: float = 0.0) -> Tensor:
+        """Return (b, k, ...) of each group as (B, most, ...)."""
+        wide = [F.pad(t, (0, 0) * (t.ndim - 2) + (0, most - t.shape[1]), value=fill) for t in tensors]
+        return torch.cat(wide)[index]
+
+    landmarks = [group.landmarks for group in groups if group.landmarks is not None]
+    return Candidates(
+        in_order([group.boxes for group in groups]),
+        in_order([group.scores for group in groups], -1.0),
+        in_order(landmarks) if landmarks else None,
+    )
+
+
+def to_regions(candidates: Candidates, threshold: float, nms_threshold: float, can_sync: bool) -> Regions:
+    """Return the candidates of at least the threshold that NMS keeps, by score from the highest."""
+    boxes, scores, landmarks = candidates
+    valid = (scores >= threshold) & (boxes[..., :2] < boxes[..., 2:]).all(-1)
+    keep = nms(boxes, scores, valid, nms_threshold)
+    counts = keep.sum(1)
+    order = torch.where(keep, scores, -torch.inf).argsort(dim=1, descending=True, stable=True)
+    if can_sync:
+        order = order[:, : int(counts.max())]
+    kept = gather_rows(boxes, order)
+    if not can_sync and order.shape[1] > MAX_REGIONS:
+        kept, order = merge_beyond(kept, counts, MAX_REGIONS), order[:, :MAX_REGIONS]
+        counts = counts.clamp(max=MAX_REGIONS)
+    landmarks = None if landmarks is None else gather_rows(landmarks, order)
+    return Regions(kept, counts, gather_rows(scores, order), landmarks)
+
+
+def merge_beyond(
+    boxes: Tensor,  # (B, K, 4), K > rows
+    counts: Tensor,  # (B,) how many of the K are boxes
+    rows: int,
+) -> Tensor:  # (B, rows, 4)
+    """Return the first `rows` boxes; of an image with more, the last row is the box around all others."""
+    index = torch.arange(boxes.shape[1], device=boxes.device)
+    beyond = ((index >= rows - 1) & (index < counts[:, None]))[..., None]
+    low = torch.where(beyond, boxes[..., :2], torch.inf).amin(1)
+    high = torch.where(beyond, boxes[..., 2:], -torch.inf).amax(1)
+    around = torch.where(counts[:, None] >= rows, torch.cat((low, high), dim=1), 0.0)
+    return torch.cat((boxes[:, : rows - 1], around[:, None]), dim=1)

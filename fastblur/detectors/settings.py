@@ -1,0 +1,68 @@
+"""What a user may choose about a detector, checked when it is chosen."""
+
+from dataclasses import dataclass
+from os import PathLike
+
+import torch
+
+from fastblur.errors import UsageError
+from fastblur.options import DetectorEngine, check_choice
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorSettings:
+    """The settings of a detector; None leaves one to the detector.
+
+    Attributes:
+        device: where the network runs.
+        weights: the weights' file; None looks in the places that `fastblur.detectors.weights.places` lists, and
+            downloads what is in none of them.
+        threshold: the least score of a region, in 0..1.
+        detect_size: the longest side in pixels that the network sees; larger images are scaled down to it, none is
+            ever enlarged.
+        engine: "torch", or "onnx" for ONNX Runtime on the CPU; None: "onnx" on the CPU, "torch" elsewhere.
+        threads: how many threads the engine "onnx" uses for one call; None: torch.get_num_threads(). Programs that
+            call the detector from many threads at once do best with 1.
+        half: whether the network runs in float16 (engine "torch"); None: on CUDA, where the detector's boxes stay the
+            same to half a pixel, as docs/detectors.md shows.
+        graph: whether a CUDA graph is recorded the first time that an input size (batch, height, width) is seen, and
+            replayed from then on; the last 8 sizes are kept. For inputs of few sizes.
+
+    Raises UsageError (a ValueError) for a setting out of range, or one that does not go with the others.
+
+    Example:
+        >>> from fastblur.detectors import DetectorSettings
+        >>> DetectorSettings(detect_size=640, threshold=0.4).engine
+        'onnx'
+    """
+
+    device: torch.device | str = "cpu"
+    weights: str | PathLike[str] | None = None
+    threshold: float | None = None
+    detect_size: int | None = None
+    engine: DetectorEngine | None = None
+    threads: int | None = None
+    half: bool | None = None
+    graph: bool = False
+
+    def __post_init__(self) -> None:
+        device = torch.device(self.device)
+        engine = self.engine or ("onnx" if device.type == "cpu" else "torch")
+        object.__setattr__(self, "device", device)
+        object.__setattr__(self, "engine", engine)
+        check_choice("engine", engine, DetectorEngine)
+        if engine == "onnx" and device.type != "cpu":
+            raise UsageError(f"engine is 'onnx' on device {str(device)!r}, expected 'torch' or device 'cpu'")
+        if self.half and engine != "torch":
+            raise UsageError(f"half is {self.half!r} with engine {engine!r}, expected engine 'torch'")
+        if self.graph and (engine != "torch" or device.type != "cuda"):
+            raise UsageError(
+                f"graph is {self.graph!r} with engine {engine!r} on device {str(device)!r}, "
+                "expected engine 'torch' on a CUDA device"
+            )
+        if self.threshold is not None and (isinstance(self.threshold, bool) or not 0 <= self.threshold <= 1):
+            raise UsageError(f"threshold is {self.threshold!r}, expected a number in 0..1")
+        for name in ("detect_size", "threads"):
+            number = getattr(self, name)
+            if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+                raise UsageError(f"{name} is {number!r}, expected an int >= 1 or None")
