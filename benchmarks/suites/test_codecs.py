@@ -1,4 +1,4 @@
-"""Codecs beside Pillow's and OpenCV's: pytest benchmarks/suites/test_codecs.py"""
+"""Codecs next to Pillow's and OpenCV's: pytest benchmarks/suites/test_codecs.py"""
 
 import io
 from collections.abc import Callable
@@ -13,69 +13,63 @@ from benchmarks.common.workloads import Workload
 from fastblur.codecs import decode, encode
 
 Timed = Callable[..., Any]
-FORMATS = ("JPEG", "PNG", "WEBP")
+LIBRARIES, FORMATS = ("fastblur", "pillow", "opencv"), ("JPEG", "PNG", "WEBP")
+WEBP = {"quality": 90}
+OPENCV = {
+    "JPEG": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]),
+    "PNG": (".png", []),
+    "WEBP": (".webp", [cv2.IMWRITE_WEBP_QUALITY, 90]),
+}
 
 
-def files(workload: Workload, format: str, count: int = 5) -> list[bytes]:
-    some = workload.with_faces[:count]
-    return [one.jpeg for one in some] if format == "JPEG" else [saved(one.pixels, format) for one in some]
+@pytest.fixture(params=FORMATS)
+def format(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-def saved(pixels: np.ndarray, format: str) -> bytes:
+@pytest.fixture
+def files(workload: Workload, format: str) -> list[bytes]:
+    some = workload.with_faces[:5]
+    return [one.jpeg if format == "JPEG" else saved(Image.fromarray(one.pixels), format) for one in some]
+
+
+def saved(image: Image.Image, format: str, **options: Any) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format, **({"quality": 90} if format == "WEBP" else {}))
+    image.save(file, format, **options, **(WEBP if format == "WEBP" else {}))
     return file.getvalue()
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_decode_fastblur(timed: Timed, workload: Workload, format: str) -> None:
-    some = files(workload, format)
-    timed(f"decode: 5 {format}", lambda: [decode(data) for data in some])
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_decode_pillow(timed: Timed, workload: Workload, format: str) -> None:
-    some = files(workload, format)
-    timed(f"decode: 5 {format}", lambda: [np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in some])
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_decode_opencv(timed: Timed, workload: Workload, format: str) -> None:
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_decode(timed: Timed, files: list[bytes], format: str, library: str) -> None:
     cv2.setNumThreads(1)
-    some = [np.frombuffer(data, np.uint8) for data in files(workload, format)]
-    timed(f"decode: 5 {format}", lambda: [cv2.imdecode(data, cv2.IMREAD_COLOR) for data in some])
+    codecs: dict[str, Callable[[bytes], Any]] = {
+        "fastblur": decode,
+        "pillow": lambda data: np.asarray(Image.open(io.BytesIO(data)).convert("RGB")),
+        "opencv": lambda data: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR),
+    }
+    timed(f"decode: 5 {format}", lambda: [codecs[library](data) for data in files])
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_encode_fastblur(timed: Timed, workload: Workload, format: str) -> None:
-    some = [decode(data) for data in files(workload, format)]
-    timed(f"encode: 5 {format}", lambda: [encode(picture, picture.pixels) for picture in some])
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_encode_pillow(timed: Timed, workload: Workload, format: str) -> None:
-    some = [Image.open(io.BytesIO(data)) for data in files(workload, format)]
-    pixels = [np.asarray(image.convert("RGB")) for image in some]
-
-    def side() -> None:
-        for image, array in zip(some, pixels, strict=True):
-            # The same quality: a JPEG's own tables and subsampling.
-            options = {"qtables": image.quantization, "subsampling": "keep"} if format == "JPEG" else {}
-            target = Image.fromarray(array)
-            if format == "JPEG":
-                options["subsampling"] = {(1, 1): 0, (2, 1): 1, (2, 2): 2}[image.layer[0][1:3]]  # type: ignore
-            target.save(io.BytesIO(), format, **options, **({"quality": 90} if format == "WEBP" else {}))
-
-    timed(f"encode: 5 {format}", side)
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_encode_opencv(timed: Timed, workload: Workload, format: str) -> None:
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_encode(timed: Timed, files: list[bytes], format: str, library: str) -> None:
     cv2.setNumThreads(1)
-    some = [cv2.cvtColor(decode(data).pixels, cv2.COLOR_RGB2BGR) for data in files(workload, format)]
-    suffix, options = {
-        "JPEG": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95]),
-        "PNG": (".png", []),
-        "WEBP": (".webp", [cv2.IMWRITE_WEBP_QUALITY, 90]),
-    }[format]
-    timed(f"encode: 5 {format}", lambda: [cv2.imencode(suffix, image, options) for image in some])
+    pictures = [decode(data) for data in files]
+    bgr = [cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2BGR) for picture in pictures]
+    options = [jpeg_options(data) if format == "JPEG" else {} for data in files]
+
+    def pillow() -> list[bytes]:
+        return [saved(Image.fromarray(one.pixels), format, **kept) for one, kept in zip(pictures, options, strict=True)]
+
+    codecs: dict[str, Callable[[], Any]] = {
+        "fastblur": lambda: [encode(picture, picture.pixels) for picture in pictures],
+        "pillow": pillow,
+        "opencv": lambda: [cv2.imencode(OPENCV[format][0], image, OPENCV[format][1]) for image in bgr],
+    }
+    timed(f"encode: 5 {format}", codecs[library])
+
+
+def jpeg_options(data: bytes) -> dict[str, Any]:
+    """Return what makes Pillow encode at the same quality: the file's own tables and subsampling."""
+    image = Image.open(io.BytesIO(data))
+    subsampling = {(1, 1): 0, (2, 1): 1, (2, 2): 2}[image.layer[0][1:3]]  # type: ignore[attr-defined]
+    return {"qtables": image.quantization, "subsampling": subsampling}  # type: ignore[attr-defined]

@@ -34,6 +34,7 @@ class Header:
         bits: bits a sample.
         height, width: in pixels.
         components: (identifier, horizontal factor, vertical factor, quantisation table) of each.
+        scan: offset of the marker after all that, of the first scan.
     """
 
     segments: list[tuple[int, bytes]] = field(repr=False)
@@ -43,6 +44,7 @@ class Header:
     height: int
     width: int
     components: list[tuple[int, int, int, int]]
+    scan: int
 
     @property
     def jfif(self) -> bytes | None:
@@ -98,7 +100,7 @@ def read_header(data: bytes) -> Header:
         raise CodecError("JPEG has no frame before its pixels, expected a valid file")
     components = [(frame[i], frame[i + 1] >> 4, frame[i + 1] & 15, frame[i + 2]) for i in range(6, 6 + 3 * frame[5], 3)]
     height, width = frame[1] << 8 | frame[2], frame[3] << 8 | frame[4]
-    return Header(segments, body, frame_marker, frame[0], height, width, components)
+    return Header(segments, body, frame_marker, frame[0], height, width, components, at)
 
 
 def read_size(data: bytes) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """The reference: kornia and PyTorch on any device, differentiable in the images. It defines what is right.
 
-It is written to read like the formula of docs/architecture.md, one image and one region after the other, and reads
-coordinates back from the device; the other kernels are held against it.
+It is written to read like the formula of docs/architecture.md, one image and one region at a time, and reads
+coordinates back from the device; tests compare the other kernels with it.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from torch.special import ndtr
 
 from fastblur.kernels.constants import ALPHA_SUPPORT, MIN_BLOCK, MIN_SIGMA
 from fastblur.kernels.kernel import Batch
-from fastblur.recipes import BorderType, Recipe, Shape
+from fastblur.recipes import BorderType, Recipe, Scope, Shape
 from fastblur.regions import Regions
 
 TRUNCATE = 6.0  # deviations at which the direct Gaussian ends
@@ -64,7 +64,7 @@ def pixelate(
 def fill(
     images: Batch,
     regions: Regions,
-    color: Tensor,
+    color: Tensor,  # (C,) or (1,) float32, in the images' own scale
     margin: float,
     feather: float,
     shape: Shape,
@@ -81,7 +81,11 @@ def fill(
 
 
 def masked_blur2d(
-    images: Batch, mask: Batch, sigma: Tensor, border_type: BorderType = "replicate", out: Batch | None = None
+    images: Batch,
+    mask: Batch,  # (B, 1, H, W), or a list of (1, H, W); bool or floating
+    sigma: Tensor,  # (B, 2) float32, (y, x) px
+    border_type: BorderType = "replicate",
+    out: Batch | None = None,
 ) -> Batch:
     """Return images + mask * (gaussian(images, sigma) - images); see `fastblur.masked_blur2d`."""
     results = []
@@ -93,7 +97,13 @@ def masked_blur2d(
     return _gather(images, results, out)
 
 
-def _regions(boxes: list[list[float]], image: Tensor, margin: float, scope: str) -> list[Region]:
+def _regions(
+    boxes: list[list[float]],  # (n, 4) xyxy px
+    image: Tensor,  # (C, H, W)
+    margin: float,
+    scope: Scope,
+) -> list[Region]:
+    """Return the boxes that are not degenerate, grown by the margin."""
     height, width = image.shape[-2:]
     kept = [
         b for b in boxes if b[0] < b[2] and b[1] < b[3] and b[0] < width and b[1] < height and b[2] > 0 and b[3] > 0
@@ -107,8 +117,13 @@ def _regions(boxes: list[list[float]], image: Tensor, margin: float, scope: str)
     ]
 
 
-def _alpha(region: Region, image: Tensor, deviation: float, shape: str) -> Tensor:
-    """Return alpha of one region at every pixel centre, (H, W)."""
+def _alpha(
+    region: Region,
+    image: Tensor,  # (C, H, W)
+    deviation: float,  # px
+    shape: Shape,
+) -> Tensor:  # (H, W)
+    """Return alpha of one region at every pixel centre."""
     height, width = image.shape[-2:]
     x = torch.arange(width, device=image.device, dtype=torch.float64) + 0.5
     y = torch.arange(height, device=image.device, dtype=torch.float64)[:, None] + 0.5
@@ -125,8 +140,14 @@ def _alpha(region: Region, image: Tensor, deviation: float, shape: str) -> Tenso
     return alpha.to(image.dtype)
 
 
-def _soft_interval(x: Tensor, low: float, high: float, size: int, deviation: float) -> Tensor:
-    """Return the interval [low, high] filtered with a Gaussian; a side that reaches the border goes on for ever."""
+def _soft_interval(
+    x: Tensor,  # pixel centres, of any shape
+    low: float,
+    high: float,
+    size: int,  # px, of the image
+    deviation: float,  # px
+) -> Tensor:  # of x's shape
+    """Return the interval [low, high] filtered with a Gaussian; a side that reaches the border is moved to infinity."""
     low, high = (-inf if low <= 0 else low), (inf if high >= size else high)
     if deviation == 0:
         return ((x >= low) & (x <= high)).double()
@@ -135,7 +156,11 @@ def _soft_interval(x: Tensor, low: float, high: float, size: int, deviation: flo
     return torch.where(near, alpha, 0.0)
 
 
-def _ellipse_distance(x: Tensor, y: Tensor, region: Region) -> Tensor:
+def _ellipse_distance(
+    x: Tensor,  # (W,) pixel centres
+    y: Tensor,  # (H, 1)
+    region: Region,
+) -> Tensor:  # (H, W) px
     """Return the signed distance from the ellipse inscribed in R, to first order: implicit function over gradient."""
     a, b = (region.x1 - region.x0) / 2, (region.y1 - region.y0) / 2
     u, v = (x - (region.x0 + region.x1) / 2) / a, (y - (region.y0 + region.y1) / 2) / b
@@ -144,8 +169,12 @@ def _ellipse_distance(x: Tensor, y: Tensor, region: Region) -> Tensor:
     return torch.where(k1 > 0, k0 * (k0 - 1) / k1, inside)
 
 
-def _gaussian_where(alpha: Tensor, image: Tensor, sigma: float) -> Tensor:
-    """Return the image filtered with a Gaussian, border "replicate", right wherever alpha is not 0."""
+def _gaussian_where(
+    alpha: Tensor,  # (H, W)
+    image: Tensor,  # (C, H, W)
+    sigma: float,  # px
+) -> Tensor:  # (C, H, W)
+    """Return the image filtered with a Gaussian, border "replicate", where alpha is not 0; elsewhere any values."""
     rows, columns = alpha.any(1).nonzero().flatten().tolist(), alpha.any(0).nonzero().flatten().tolist()
     if not rows:
         return image
@@ -156,12 +185,16 @@ def _gaussian_where(alpha: Tensor, image: Tensor, sigma: float) -> Tensor:
     return functional.pad(_gaussian(crop, crop.new_full((2,), sigma), "replicate"), pad)
 
 
-def _gaussian(image: Tensor, sigma: Tensor, border_type: str) -> Tensor:
-    """Return kornia's gaussian_blur2d of (C, H, W) with sigma (y, x) in pixels, its taps ending at 6 sigma."""
+def _gaussian(
+    image: Tensor,  # (C, H, W)
+    sigma: Tensor,  # (2,) (y, x) px
+    border_type: BorderType,
+) -> Tensor:  # (C, H, W)
+    """Return kornia's gaussian_blur2d of an image, its taps ending at 6 sigma."""
     kernel_size = [2 * ceil(TRUNCATE * s) + 1 for s in sigma.tolist()]
     height, width = image.shape[-2:]
     if border_type in ("reflect", "circular") and (kernel_size[0] // 2 >= height or kernel_size[1] // 2 >= width):
-        # PyTorch pads by less than the image's size in these modes; farther out the pattern repeats.
+        # PyTorch pads by less than the image's size in these modes; further out the pattern repeats.
         reach = [k // 2 for k in kernel_size]
         rows, columns = (_border_index(n, r, border_type, image) for n, r in zip((height, width), reach, strict=True))
         wide = _gaussian(image[:, rows][:, :, columns], sigma, "replicate")
@@ -170,7 +203,8 @@ def _gaussian(image: Tensor, sigma: Tensor, border_type: str) -> Tensor:
     return blurred[0]
 
 
-def _border_index(size: int, reach: int, border_type: str, image: Tensor) -> Tensor:
+def _border_index(size: int, reach: int, border_type: BorderType, image: Tensor) -> Tensor:
+    """Return the pixel that stands for each of a line, from `reach` before it to `reach` after it."""
     index = torch.arange(-reach, size + reach, device=image.device)
     if border_type == "circular":
         return index % size
@@ -178,7 +212,11 @@ def _border_index(size: int, reach: int, border_type: str, image: Tensor) -> Ten
     return torch.minimum(folded, 2 * size - 2 - folded)
 
 
-def _mosaic(region: Region, image: Tensor, side: int) -> Tensor:
+def _mosaic(
+    region: Region,
+    image: Tensor,  # (C, H, W)
+    side: int,  # px
+) -> Tensor:  # (C, H, W)
     """Return the image in blocks of `side` px, the first at R's upper left pixel, each the mean of its pixels."""
     channels, height, width = image.shape
     row = (torch.arange(height, device=image.device) - floor(region.y0)).div(side, rounding_mode="floor")
@@ -192,7 +230,10 @@ def _mosaic(region: Region, image: Tensor, side: int) -> Tensor:
     return (total / count)[:, block].reshape(image.shape)
 
 
-def _composite(image: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
+def _composite(
+    image: Tensor,  # (C, H, W)
+    layers: list[tuple[Tensor, Tensor]],  # alpha, (H, W), and b, (C, H, W), of each region
+) -> Tensor:  # (C, H, W)
     """Return I + A (b - I) with A = min(1, sum alpha) and b = sum alpha b / sum alpha; I bit for bit where A is 0."""
     if not layers:
         return image
@@ -205,9 +246,10 @@ def _composite(image: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
 def _each(
     images: Batch,
     regions: Regions,
-    operator: Callable[[Tensor, list[list[float]]], Tensor],
+    operator: Callable[[Tensor, list[list[float]]], Tensor],  # of an image, (C, H, W), and its boxes, (n, 4)
     out: Batch | None,
 ) -> Batch:
+    """Return what the operator makes of each image as floats, in the images' dtype."""
     results = [
         _as_dtype(operator(_as_float(image), boxes), image)
         for image, boxes in zip(images, regions.tolist(), strict=True)

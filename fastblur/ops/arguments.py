@@ -1,4 +1,4 @@
-"""Argument checks that the operators share, and the choice of a kernel."""
+"""Argument checks that the operators share."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fastblur.boxes import check_boxes
 from fastblur.kernels.kernel import Batch, Images, device_of
-from fastblur.ops.overlap import _check_memory
+from fastblur.ops.overlap import check_memory
 from fastblur.regions import Regions
 
 AnyImages = TypeVar("AnyImages", bound=Images)
@@ -45,6 +45,7 @@ def as_batch(images: Images) -> Batch:
 
 
 def _check_dtype(image: Tensor) -> None:
+    """Raise ValueError for another dtype, a sparse tensor or an image without pixels."""
     if image.dtype not in DTYPES:
         raise ValueError(f"images have dtype {image.dtype}, expected uint8, float32, float16 or bfloat16")
     if image.layout != torch.strided:
@@ -53,8 +54,12 @@ def _check_dtype(image: Tensor) -> None:
         raise ValueError(f"images have shape {tuple(image.shape)}, expected at least one channel, row and column")
 
 
-def as_regions(regions: Any, batch: Batch, single: bool) -> Regions:
-    """Return `regions` as Regions for the batch; arrays of boxes are put on the images' device.
+def as_regions(
+    regions: Any,
+    batch: Batch,  # (B, C, H, W), or a list of (C, H, W)
+    single: bool,  # whether it was made of one image, whose boxes need no list around them
+) -> Regions:
+    """Return `regions` as Regions for the batch; arrays of boxes go to the images' device.
 
     Raises ValueError where their number or device is not the images', or a coordinate is not finite.
     """
@@ -82,7 +87,7 @@ def as_regions(regions: Any, batch: Batch, single: bool) -> Regions:
 
 
 def as_out(out: Images | None, images: Images, batch: Batch) -> Batch | None:
-    """Return `out` as the kernels take it, after holding it against `images`: `batch`, which is theirs, if it is them.
+    """Return `out` as the kernels take it, checked against `images`; `batch`, which was made of them, if it is them.
 
     Raises TypeError or ValueError where type, shape, dtype or device differ, or where a gradient is asked for.
     """
@@ -102,11 +107,11 @@ def as_out(out: Images | None, images: Images, batch: Batch) -> Batch | None:
         if grad and (mine.requires_grad or given.requires_grad):
             raise ValueError("out= was given for images that require a gradient, expected one or the other")
     if not torch.compiler.is_compiling():  # which knows no addresses
-        _check_memory(pairs)
+        check_memory(pairs)
     return target
 
 
-def like(images: AnyImages, result: Batch, out: AnyImages | None) -> AnyImages:
+def as_input_container(images: AnyImages, result: Batch, out: AnyImages | None) -> AnyImages:
     """Return a kernel's result in the form in which the images came: `out` itself where it was given."""
     if out is not None:
         return out
@@ -114,6 +119,7 @@ def like(images: AnyImages, result: Batch, out: AnyImages | None) -> AnyImages:
 
 
 def _describe(images: Images) -> str:
+    """Return shape, dtype and device, or how many, for an error."""
     if isinstance(images, Tensor):
         return f"{tuple(images.shape)} {images.dtype} on {images.device}"
     return f"a list of {len(images)} images"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastblur.kernels.dispatch import pick_kernel
-from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like
+from fastblur.ops.arguments import AnyImages, as_batch, as_input_container, as_out, as_regions
 from fastblur.recipes import Backend, Recipe, Scope, Shape, resolve_recipe
 
 
@@ -25,7 +25,7 @@ def blur(
     Every region's box grows by `margin` and is blended with the image filtered by an isotropic Gaussian (border
     "replicate"), sigma = max(0.5 px, strength * d), under a mask with a soft edge; d is the box's longer side, or the
     longest of the image with scope "image". Regions that overlap are averaged by their masks, so their order does not
-    matter. Pixels further than three deviations of the edge from every grown box are left bit for bit.
+    matter. Pixels further than three deviations of the edge from every grown box are left as they are, bit for bit.
     docs/architecture.md gives the formula.
 
     Args:
@@ -39,15 +39,22 @@ def blur(
         shape: instead of the recipe's: "box" or "ellipse".
         scope: instead of the recipe's: "region" or "image".
         out: images of the same shape, dtype and device to write into; `out=images` works in place.
-        backend: "cpu", "reference" or None: the fastest that takes the images, the reference where a gradient is asked.
+        backend: "cpu", "cuda", "reference", or None: the fastest that takes the images; where a gradient is asked for,
+            the reference. The logger "fastblur" says at level DEBUG which it was, and why.
 
     Returns:
         Images of the same type, shape, dtype, layout and device; uint8 rounded half up.
 
     Raises ValueError or TypeError for arguments that do not fit, in one sentence.
+
+    >>> import torch, fastblur
+    >>> images = torch.randint(0, 256, (2, 3, 120, 160), dtype=torch.uint8)
+    >>> hidden = fastblur.blur(images, [[[40, 30, 90, 80]], []])  # one face in the first image
+    >>> hidden.shape, hidden.dtype, torch.equal(hidden[1], images[1])
+    (torch.Size([2, 3, 120, 160]), torch.uint8, True)
     """
     chosen = resolve_recipe(recipe, strength=strength, margin=margin, feather=feather, shape=shape, scope=scope)
     batch = as_batch(images)
     placed = as_regions(regions, batch, single=getattr(images, "ndim", 4) == 3)
     target = as_out(out, images, batch)
-    return like(images, pick_kernel(batch, backend).blur(batch, placed, chosen, target), out)
+    return as_input_container(images, pick_kernel(batch, backend).blur(batch, placed, chosen, target), out)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.kernels.kernel import Batch
-from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like
+from fastblur.ops.arguments import AnyImages, as_batch, as_input_container, as_out, as_regions
 from fastblur.options import check_choice
 from fastblur.recipes import (
     DEFAULT_COLOR,
@@ -48,6 +48,12 @@ def fill(
         Images of the same type, shape, dtype, layout and device; uint8 rounded half up.
 
     Raises ValueError or TypeError for arguments that do not fit, in one sentence.
+
+    >>> import torch, fastblur
+    >>> image = torch.zeros(3, 120, 160, dtype=torch.uint8)
+    >>> hidden = fastblur.fill(image, [[40, 30, 90, 80]], color=(255, 0, 0), margin=0)
+    >>> hidden[:, 50, 60].tolist(), int(hidden[0].count_nonzero())  # red, 50 x 50 px
+    ([255, 0, 0], 2500)
     """
     check_fraction("margin", margin)
     check_fraction("feather", feather)
@@ -56,10 +62,16 @@ def fill(
     placed = as_regions(regions, batch, single=getattr(images, "ndim", 4) == 3)
     target = as_out(out, images, batch)
     values = _as_color(color, batch)
-    return like(images, pick_kernel(batch, backend).fill(batch, placed, values, margin, feather, shape, target), out)
+    return as_input_container(
+        images, pick_kernel(batch, backend).fill(batch, placed, values, margin, feather, shape, target), out
+    )
 
 
-def _as_color(color: Any, batch: Batch) -> Tensor:
+def _as_color(
+    color: Any,
+    batch: Batch,  # (B, C, H, W), or a list of (C, H, W)
+) -> Tensor:  # (C,) or (1,) float32
+    """Return the colour as a tensor; raises ValueError for another form, number of values, or value out of range."""
     try:
         values = torch.as_tensor(color, dtype=torch.float32).reshape(-1)
     except (TypeError, ValueError, RuntimeError):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.kernels.kernel import Batch, Images, device_of
-from fastblur.ops.arguments import AnyImages, as_batch, as_out, like
+from fastblur.ops.arguments import AnyImages, as_batch, as_input_container, as_out
 from fastblur.options import check_choice
 from fastblur.recipes import Backend, BorderType
 
@@ -27,7 +27,7 @@ def masked_blur2d(
     Args:
         images: as for `blur`.
         mask: (B, 1, H, W), or a list of (1, H, W) for a list of images, or (1, H, W) for a single image; bool, or
-            floating in 0..1. Pixels where it is 0 are left bit for bit.
+            floating in 0..1. Pixels where it is 0 are left as they are, bit for bit.
         sigma: standard deviation in pixels, > 0: a number, (B,) or (B, 2) as (y, x), the order of kornia.
         border_type: "replicate", "reflect", "constant" (zeros) or "circular", as kornia names them.
         out: images to write into; `out=images` works in place.
@@ -38,8 +38,12 @@ def masked_blur2d(
 
     Raises ValueError or TypeError for arguments that do not fit, in one sentence.
 
-    >>> masked_blur2d(torch.rand(2, 3, 8, 8), torch.ones(2, 1, 8, 8), 1.5).shape
-    torch.Size([2, 3, 8, 8])
+    >>> import torch, fastblur
+    >>> images, mask = torch.rand(2, 3, 80, 80), torch.zeros(2, 1, 80, 80)
+    >>> mask[:, :, 20:60, 20:60] = 1
+    >>> blurred = fastblur.masked_blur2d(images, mask, sigma=[1.5, 4.0])  # pixels, one for each image
+    >>> torch.equal(blurred[:, :, :20], images[:, :, :20])  # the mask is 0 there
+    True
     """
     check_choice("border_type", border_type, BorderType)
     batch = as_batch(images)
@@ -49,7 +53,7 @@ def masked_blur2d(
         raise ValueError("border_type is 'reflect' for an image one pixel high or wide, expected 2 pixels or more")
     target = as_out(out, images, batch)
     kernel = pick_kernel(batch, backend, sigmas, *([masks] if isinstance(masks, Tensor) else masks))
-    return like(images, kernel.masked_blur2d(batch, masks, sigmas, border_type, target), out)
+    return as_input_container(images, kernel.masked_blur2d(batch, masks, sigmas, border_type, target), out)
 
 
 class MaskedGaussianBlur2d(nn.Module):
@@ -60,8 +64,12 @@ class MaskedGaussianBlur2d(nn.Module):
         border_type: as for `masked_blur2d`.
         backend: as for `blur`.
 
-    >>> MaskedGaussianBlur2d(2.0)(torch.rand(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)).shape
-    torch.Size([1, 3, 8, 8])
+    >>> import torch, fastblur
+    >>> blur = fastblur.MaskedGaussianBlur2d(2.0)
+    >>> blur
+    MaskedGaussianBlur2d(sigma=2.0, border_type='replicate')
+    >>> blur(torch.rand(1, 3, 80, 80), torch.ones(1, 1, 80, 80)).shape
+    torch.Size([1, 3, 80, 80])
     """
 
     def __init__(
@@ -76,7 +84,23 @@ class MaskedGaussianBlur2d(nn.Module):
         self.backend = backend
 
     def forward(self, images: Tensor, mask: Tensor) -> Tensor:
-        """Return the images blurred where the mask is; shapes as for `masked_blur2d`."""
+        """Return images + mask * (gaussian(images, sigma) - images).
+
+        Args:
+            images: (B, C, H, W) or (C, H, W), uint8 in 0..255 or floating in 0..1.
+            mask: (B, 1, H, W), or (1, H, W) for a single image; bool, or floating in 0..1.
+
+        Returns:
+            Images of the same shape, dtype, layout and device.
+
+        Raises what `masked_blur2d` raises.
+
+        >>> import torch, fastblur
+        >>> images = torch.rand(1, 3, 80, 80)
+        >>> nothing = fastblur.MaskedGaussianBlur2d(2.0)(images, torch.zeros(1, 1, 80, 80))
+        >>> torch.equal(nothing, images)
+        True
+        """
         return masked_blur2d(images, mask, self.sigma, border_type=self.border_type, backend=self.backend)
 
     def extra_repr(self) -> str:
@@ -84,7 +108,12 @@ class MaskedGaussianBlur2d(nn.Module):
         return f"sigma={self.sigma}, border_type={self.border_type!r}"
 
 
-def _as_mask(mask: Any, batch: Batch, images: Images) -> Batch:
+def _as_mask(
+    mask: Any,
+    batch: Batch,  # (B, C, H, W), or a list of (C, H, W)
+    images: Images,  # what the batch was made of
+) -> Batch:  # (B, 1, H, W), or a list of (1, H, W)
+    """Return the mask as the kernels take it; raises ValueError or TypeError where it is not the images'."""
     if isinstance(mask, Tensor) != isinstance(images, Tensor):
         raise TypeError(f"mask is a {type(mask).__name__}, expected a {type(images).__name__} as the images")
     if isinstance(mask, Tensor) and mask.ndim == 3 and getattr(images, "ndim", 0) == 3:
@@ -106,7 +135,11 @@ def _as_mask(mask: Any, batch: Batch, images: Images) -> Batch:
     return mask if isinstance(mask, Tensor) else list(mask)
 
 
-def _as_sigma(sigma: Any, batch: Batch) -> Tensor:
+def _as_sigma(
+    sigma: Any,
+    batch: Batch,  # (B, C, H, W), or a list of (C, H, W)
+) -> Tensor:  # (B, 2) float32, (y, x) px
+    """Return a deviation for each image and axis; raises ValueError for another form, or one that is not > 0."""
     try:
         values = torch.as_tensor(sigma, dtype=torch.float32, device=device_of(batch))
     except (TypeError, ValueError, RuntimeError):

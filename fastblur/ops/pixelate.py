@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastblur.kernels.dispatch import pick_kernel
-from fastblur.ops.arguments import AnyImages, as_batch, as_out, as_regions, like
+from fastblur.ops.arguments import AnyImages, as_batch, as_input_container, as_out, as_regions
 from fastblur.options import check_choice
 from fastblur.recipes import (
     DEFAULT_BLOCKS,
@@ -45,6 +45,12 @@ def pixelate(
         Images of the same type, shape, dtype, layout and device; uint8 rounded half up.
 
     Raises ValueError or TypeError for arguments that do not fit, in one sentence.
+
+    >>> import torch, fastblur
+    >>> image = torch.randint(0, 256, (1, 120, 160), dtype=torch.uint8)
+    >>> hidden = fastblur.pixelate(image, [[40, 30, 90, 80]], blocks=5, margin=0)  # blocks of 10 px from (40, 30) on
+    >>> len(hidden[0, 30:40, 40:50].unique()), len(hidden[0, 30:80, 40:90].unique()) <= 25
+    (1, True)
     """
     check_blocks(blocks)
     check_fraction("margin", margin)
@@ -52,4 +58,6 @@ def pixelate(
     batch = as_batch(images)
     placed = as_regions(regions, batch, single=getattr(images, "ndim", 4) == 3)
     target = as_out(out, images, batch)
-    return like(images, pick_kernel(batch, backend).pixelate(batch, placed, blocks, margin, shape, target), out)
+    return as_input_container(
+        images, pick_kernel(batch, backend).pixelate(batch, placed, blocks, margin, shape, target), out
+    )

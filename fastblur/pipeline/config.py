@@ -3,17 +3,18 @@
 import ctypes
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from fastblur.errors import UsageError
 from fastblur.method_options import METHOD_OPTIONS, operator_arguments
-from fastblur.options import MAX_PIXELS, Device, EngineName, Format, OnError, Unlisted, check_choice
+from fastblur.options import MAX_PIXELS, Device, EngineName, Format, OnError, Others, Unlisted, check_choice
 from fastblur.pipeline.images.detection import DetectionStages, check_detector_options, make_detect
+from fastblur.pipeline.images.hiding import HidingStages
 from fastblur.pipeline.images.methods import make_hide, parse_color
-from fastblur.pipeline.images.processing import HidingStages
+from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.storage.paths import is_url, strip_file_scheme
 
 MAX_WORKERS = 1024
@@ -28,11 +29,14 @@ class RunConfig:
         source, destination: paths as the user gave them, or URLs.
         detector, threshold, detect_size: of the detector; None for its own.
         boxes: path of the boxes file, or None.
+        box_categories: of `boxes`, if that is COCO, the categories whose boxes are hidden; none for all.
         box_column: the column of tables with the boxes to hide, or None.
         unlisted: what happens to an image that `boxes` does not list; None for "fail".
         method: "blur", "pixelate" or "fill".
         method_options: the options given for the method, as `make_hide` takes them.
-        format, image_column: which files of the source, and which column of tables; None for all, and for the only one.
+        format: which files of the source; None for all.
+        image_columns: which columns of tables; none for all that look like images.
+        members, others: which members of tars are searched, and what happens to what is not, as `Source` takes them.
         max_pixels: the largest width times height that is decoded.
         on_error: "continue" or "stop".
         device: "cpu" or "cuda"; "auto" is resolved by `from_options`.
@@ -50,12 +54,15 @@ class RunConfig:
     threshold: float | None = None
     detect_size: int | None = None
     boxes: str | None = None
+    box_categories: tuple[str, ...] = ()
     box_column: str | None = None
     unlisted: str | None = None
     method: str = "blur"
     method_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     format: str | None = None
-    image_column: str | None = None
+    image_columns: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+    others: str = "fail"
     max_pixels: int = MAX_PIXELS
     on_error: str = "continue"
     device: str = "cpu"
@@ -69,7 +76,7 @@ class RunConfig:
         """Return the configuration of a run.
 
         Args:
-            options: the arguments of `run` by their names, but `progress`.
+            options: arguments of `run` by their names, but `progress`.
 
         Raises UsageError as the class does, and where the device asked for is not there.
         """
@@ -77,14 +84,21 @@ class RunConfig:
         for name in ("source", "destination"):
             values[name] = strip_file_scheme(values[name])
         for name in ("boxes", "report"):
-            values[name] = None if values[name] is None else os.fspath(values[name])
-        values["device"] = resolve_device(values["device"])
-        given = {name: options[name] for name in OPTION_NAMES if options[name] is not None}
+            values[name] = None if values.get(name) is None else os.fspath(values[name])
+        values["box_categories"] = _several(values.pop("box_category", None))
+        values["image_columns"] = _several(values.pop("image_column", None))
+        members = values.get("members")
+        values["members"] = _several(members.split(",") if isinstance(members, str) else members)
+        values["device"] = resolve_device(values.get("device", "cpu"))
+        given = {name: options[name] for name in OPTION_NAMES if options.get(name) is not None}
         return cls(**values, method_options=given)
 
     def __post_init__(self) -> None:
         check_choice("engine", self.engine, EngineName)
         check_choice("on-error", self.on_error, OnError)
+        check_choice("others", self.others, Others)
+        if "" in self.members:
+            raise UsageError("members has an empty name, expected extensions or patterns as 'jpg,png'")
         for name, value, literal in (("format", self.format, Format), ("unlisted", self.unlisted, Unlisted)):
             if value is not None:
                 check_choice(name, value, literal)
@@ -108,6 +122,8 @@ class RunConfig:
     def _check_where_boxes_come_from(self) -> None:
         if self.boxes is not None and self.box_column is not None:
             raise UsageError("--boxes and --box-column were given, expected one of them")
+        if self.box_categories and self.boxes is None:
+            raise UsageError("--box-category has no effect without --boxes, expected it left out")
         if self.unlisted is not None and self.boxes is None:
             raise UsageError("--unlisted has no effect without --boxes, expected it left out")
         if not self.detects:
@@ -115,6 +131,12 @@ class RunConfig:
             for name, value in unused.items():
                 if value is not None:
                     raise UsageError(f"--{name} has no effect with --boxes, expected --unlisted detect with it")
+
+    def open_source(self) -> Source:
+        """Return the source; raises UsageError and FileError as `Source`."""
+        return Source(
+            self.source, self.format, self.image_columns, self.box_column, others=self.others, members=self.members
+        )
 
     @property
     def detects(self) -> bool:
@@ -152,6 +174,11 @@ class RunConfig:
         if self.boxes is not None:
             parameters["unlisted"] = self.unlisted or "fail"
         return HidingStages(DetectionStages(detect, size, self.max_pixels), hide), parameters
+
+
+def _several(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return one or several names, or none, as names."""
+    return () if given is None else (given,) if isinstance(given, str) else tuple(name.strip() for name in given)
 
 
 def check_workers(workers: int | None) -> None:

@@ -1,15 +1,15 @@
 """A run: from its arguments to a summary."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
-from fastblur.files import sha256
-from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Unlisted
-from fastblur.pipeline.boxes.assignment import BoxAssignment
+from fastblur.detectors import DetectorName
+from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Others, Unlisted
+from fastblur.pipeline.boxes.assign import assign_boxes
 from fastblur.pipeline.boxes.box_index import BoxIndex
-from fastblur.pipeline.boxes.lookup import assign_boxes
+from fastblur.pipeline.boxes.matching import BoxAssignment
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.destination import Destination, check_destination, check_remote_destination
 from fastblur.pipeline.errors import RunStopped, stopping_the_run, until_interrupted
@@ -19,7 +19,7 @@ from fastblur.pipeline.execution.journal import FAILURES, Journal, locked
 from fastblur.pipeline.progress import Show, ticking
 from fastblur.pipeline.shards.interfaces import Item, Shard
 from fastblur.pipeline.shards.source import Source
-from fastblur.pipeline.shards.tar.shard import is_tar_name
+from fastblur.pipeline.shards.tar.names import is_tar_name
 from fastblur.pipeline.storage.paths import is_url
 from fastblur.pipeline.storage.sink import open_sink
 from fastblur.pipeline.summary import COUNTS, Summary, installed_versions
@@ -30,10 +30,11 @@ def run(
     source: str | Path,
     destination: str | Path,
     *,
-    detector: str | None = None,
+    detector: DetectorName | None = None,
     threshold: float | None = None,
     detect_size: int | None = None,
     boxes: str | Path | None = None,
+    box_category: str | Sequence[str] | None = None,
     unlisted: Unlisted | None = None,
     method: Method = "blur",
     recipe: str | None = None,
@@ -45,8 +46,10 @@ def run(
     blocks: int | None = None,
     color: str | None = None,
     format: Format | None = None,
-    image_column: str | None = None,
+    image_column: str | Sequence[str] | None = None,
     box_column: str | None = None,
+    members: str | Sequence[str] | None = None,
+    others: Others = "fail",
     max_pixels: int = MAX_PIXELS,
     on_error: OnError = "continue",
     device: Device = "auto",
@@ -72,6 +75,7 @@ def run(
         threshold: score threshold of the detector, 0..1.
         detect_size: longest side in pixels that the detector sees.
         boxes: annotation file with the boxes to hide, instead of a detector.
+        box_category: with `boxes` of COCO, one or several names or ids of categories; None for the boxes of all.
         unlisted: with `boxes`, what happens to an image that the file does not list: "fail" (default), "copy" or
             "detect".
         method: "blur", "pixelate" or "fill".
@@ -79,8 +83,15 @@ def run(
             their defaults.
         color: of "fill": a text, "128" or "255,0,0", a level or RGB in 0..255.
         format: "images", "webdataset" (tar files) or "table" (Parquet, Arrow) to work on files of one kind only.
-        image_column: of tables; None where there is only one that it can be.
+        image_column: of tables, one or several names; None for all that look like images. Other columns that may hold
+            images are `others`.
         box_column: of tables, with the boxes to hide instead of a detector.
+        members: of samples in tars, the images to search: extensions as "jpg", which is not that of "a.seg.jpg", or
+            patterns as "*.left.png"; a text with commas, or a list; None for all images. The other images are written
+            as they are.
+        others: what happens to what holds or may hold images and is not searched, as archives, videos, arrays, columns
+            and images of other formats: "fail" (default), "copy" to write it as it is, also texts in folders, or
+            "skip" to leave it out.
         max_pixels: the largest width times height that is decoded; a larger image fails.
         on_error: "continue" after an image has failed, or "stop".
         device: "cpu", "cuda", or "auto" for CUDA where there is one.
@@ -93,13 +104,15 @@ def run(
         progress: called several times a second with the counters and the number of images. To count them, folders of
             this machine are listed a second time.
 
-    Raises UsageError (a ValueError), TypeError, ImportError or OSError before anything is written where an argument
-    does not fit, and RunStopped where the run cannot go on, as on a full disk; it can be resumed then.
+    Raises UsageError (a ValueError), FileError (an OSError), MissingPackage (an ImportError) or WeightsError before
+    anything is written where an argument, file or package does not fit, and RunStopped where the run cannot go on, as
+    on a full disk; it can be resumed then.
 
     Example:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from PIL import Image
+        >>> from fastblur.pipeline import run
         >>> folder = Path(tempfile.mkdtemp())
         >>> (folder / "photos").mkdir()
         >>> Image.new("RGB", (80, 60), "white").save(folder / "photos" / "wall.png")
@@ -110,7 +123,7 @@ def run(
     options = {**locals()}  # the arguments by their names: nothing else has one yet
     del options["progress"]
     config = RunConfig.from_options(options)
-    opened = Source(config.source, config.format, config.image_column, config.box_column)
+    opened = config.open_source()
     place = check_destination(config, opened)
     with closing(start_engine(config, opened)) as started, begun(config, opened, place, started) as context:
         context.on_tick = ticking(progress, context.tally, opened)
@@ -132,22 +145,24 @@ def run(
 
 @contextmanager
 def begun(config: RunConfig, source: Source, destination: Destination, engine: Engine) -> Iterator[RunContext]:
-    """Begin a run: read the boxes, open the output, and begin or resume its journal; give it up at the end.
+    """Begin a run: read the boxes, open and lock the output, and begin or resume its journal; unlock it at the end.
 
     Raises UsageError or ValueError, ImportError and OSError where something does not fit, and as `Engine.parameters`.
     """
     boxes = None  # which are read while workers start
     if config.boxes is not None:
-        boxes = BoxAssignment(BoxIndex.read(Path(config.boxes)), source.root)
+        boxes = BoxAssignment(BoxIndex.read(Path(config.boxes), config.box_categories), source.root)
     parameters = engine.parameters()
     parameters |= {
         "source": source.path,
         "format": config.format,
-        "image_column": config.image_column,
+        "image_columns": list(config.image_columns),
+        "others": config.others,
+        "members": list(config.members),
         "box_column": config.box_column,
     }
-    if config.boxes is not None:
-        parameters["boxes_sha256"] = sha256(config.boxes)
+    if boxes is not None:
+        parameters |= {"boxes_sha256": boxes.index.sha256, "box_categories": list(config.box_categories)}
     sink = open_sink(destination.root, alone=source.is_image, rename=destination.rename)
     check_remote_destination(sink, source, overwrite=config.overwrite)
     local_folder = not (is_url(destination.root) or source.is_image)
@@ -192,7 +207,7 @@ def summarize(context: RunContext, source: Source, engine: Engine, seconds: floa
     unused = None if boxes is None or interrupted or tally.resumed else boxes.unused
     return Summary(
         **{name: getattr(tally, name) for name in (*COUNTS, "resumed", "shards")},
-        other_files=source.others,
+        other_files=source.passed + tally.skipped,
         unused_boxes=unused,
         seconds=seconds,
         interrupted=interrupted,

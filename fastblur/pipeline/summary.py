@@ -10,7 +10,7 @@ from typing import Any
 
 from fastblur._version import __version__
 
-COUNTS = ("images", "with_regions", "regions", "degenerate_regions", "copied", "failed")
+COUNTS = ("images", "with_regions", "regions", "degenerate_regions", "copied", "failed", "unsearched", "skipped")
 PACKAGES = ("torch", "kornia", "numba", "numpy", "onnxruntime", "pillow", "simplejpeg")
 
 
@@ -34,13 +34,16 @@ class Tally:
         regions: regions hidden in them.
         degenerate_regions: boxes without an area, which hide nothing, in images that were written.
         copied: images without a region, copied byte for byte.
-        failed: images that were not written, and shards that ended too early.
+        failed: images that were not written, files that are not searched, and shards that ended too early.
+        unsearched: files and members that are or may hold images, and were written as they are.
+        skipped: those that were left out.
         resumed: those of the images that earlier runs had done.
         shards: shards finished.
     """
 
     def __init__(self) -> None:
         self.images = self.with_regions = self.regions = self.degenerate_regions = self.copied = self.failed = 0
+        self.unsearched = self.skipped = 0
         self.resumed = self.shards = 0
         self._lock = threading.Lock()
 
@@ -56,8 +59,9 @@ class Summary:
     """The end of a run.
 
     Attributes:
-        images, with_regions, regions, degenerate_regions, copied, failed, resumed, shards: as in `Tally`.
-        other_files: files of the source that are of no kind that is worked on; they are not copied.
+        images, with_regions, regions, degenerate_regions, copied, failed, unsearched, skipped, resumed, shards: as in
+            `Tally`.
+        other_files: files of the source that are of no kind that is worked on, and were not copied.
         unused_boxes: how many entries of the boxes file named no image of the source; None without such a file.
         seconds: from the first image listed to the last one on the disk; loading the detector is not in it.
         interrupted: the number of the signal that stopped the run before its end, or 0.
@@ -73,6 +77,8 @@ class Summary:
     degenerate_regions: int
     copied: int
     failed: int
+    unsearched: int
+    skipped: int
     resumed: int
     shards: int
     other_files: int
@@ -92,7 +98,7 @@ class Summary:
     @property
     def exit_status(self) -> int:
         """The exit status of the command, as `exit_status` gives it."""
-        return exit_status(self.interrupted, self.failed)
+        return exit_status(self.interrupted, self.failed, self.images)
 
     def text(self) -> str:
         """Return the summary for a reader; bytes of a path that are not UTF-8 are escaped."""
@@ -100,13 +106,17 @@ class Summary:
         lines = [
             f"images        {self.images}"
             + (f", {self.resumed} of them by earlier runs" if self.resumed else "")
-            + ("" if self.images else ": SRC holds none that is worked on"),
+            + ("" if self.images else ": SRC holds none that is searched, which is why the exit status is 1"),
             f"with regions  {self.with_regions}, {self.regions} regions hidden",
             f"copied        {self.copied}, byte for byte",
             f"failed        {self.failed}" + (f", listed in {failures_file}" if self.failed else ""),
             f"other files   {self.other_files}, of kinds that are not worked on, not copied",
             f"time          {self.seconds:.1f} s, {self.images_a_second:.1f} images a second",
         ]
+        if self.unsearched:
+            lines.append(
+                f"unsearched    {self.unsearched} files and members written as they are, with any face in them"
+            )
         if self.degenerate_regions:
             lines.insert(2, f"degenerate    {self.degenerate_regions} regions without an area")
         if self.unused_boxes:
@@ -144,12 +154,12 @@ class DetectSummary:
     @property
     def exit_status(self) -> int:
         """The exit status of the command, as `exit_status` gives it."""
-        return exit_status(self.interrupted, self.failed)
+        return exit_status(self.interrupted, self.failed, self.images)
 
     def text(self) -> str:
         """Return the counts for a reader."""
         lines = [
-            f"images        {self.images}",
+            f"images        {self.images}" + ("" if self.images else ": SRC holds none that is searched"),
             f"with regions  {self.with_regions}, {self.regions} regions",
             f"failed        {self.failed}" + (", their lines say why" if self.failed else ""),
             f"time          {self.seconds:.1f} s, {self.images / max(self.seconds, 1e-9):.1f} images a second",
@@ -157,6 +167,6 @@ class DetectSummary:
         return "\n".join([*lines, "interrupted   nothing was written"] if self.interrupted else lines)
 
 
-def exit_status(interrupted: int, failed: int) -> int:
-    """Return a command's exit status: 128 + the signal that interrupted it, 1 if some image failed, 0 if none."""
-    return 128 + interrupted if interrupted else int(failed > 0)
+def exit_status(interrupted: int, failed: int, images: int) -> int:
+    """Return a command's exit status: 128 + the signal that interrupted it, 1 if an image failed or there was none."""
+    return 128 + interrupted if interrupted else int(failed > 0 or images == 0)

@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("scipy")  # benchmarks.common.accuracy shares its IoU with benchmarks.widerface
-
-from benchmarks import detectors as bench
-from benchmarks.common import accuracy
+from benchmarks.common import accuracy, stages
 from fastblur.detectors import load_detector
 
 FACE = [100.0, 100.0, 120.0, 120.0]
@@ -18,7 +15,7 @@ FACE = [100.0, 100.0, 120.0, 120.0]
 def judged(regions: list[list[float]], faces: list[list[float]], threshold: float = 0.5) -> dict:
     image = torch.zeros(3, 200, 400, dtype=torch.uint8)
     picture = (image, np.array(faces).reshape(-1, 4))
-    return accuracy.judged([np.array(regions).reshape(-1, 5)], [picture], threshold)
+    return accuracy.judge([np.array(regions).reshape(-1, 5)], [picture], threshold)
 
 
 def test_an_exact_region_finds_and_hides() -> None:
@@ -91,7 +88,7 @@ def test_the_stages_leave_the_detector_as_it_was(shared: Path) -> None:
     detector = load_detector(name, weights=shared / "weights" / "retinaface_mobilenet0.25.pth", engine="torch")
     image = accuracy.read_photos(shared)[0][0]
     before = detector([image, image[:, :200]]).tolist()
-    spent = bench.stages(detector, [image, image[:, :200]])
+    spent = stages.stages(detector, [image, image[:, :200]])
     assert set(spent) == {"letterbox", "network", "decode + NMS"}
     assert all(seconds > 0 for seconds in spent.values())
     assert "_regions" not in vars(detector)
@@ -100,6 +97,6 @@ def test_the_stages_leave_the_detector_as_it_was(shared: Path) -> None:
 
 def test_the_test_data_is_read_whole(shared: Path) -> None:
     photos, sample = accuracy.read_photos(shared), accuracy.read_sample(shared)
-    assert (len(photos), accuracy.faces_of(photos)) == (9, 43)
-    assert (len(sample), accuracy.faces_of(sample)) == (250, 125)
+    assert (len(photos), accuracy.count_faces(photos)) == (9, 43)
+    assert (len(sample), accuracy.count_faces(sample)) == (250, 125)
     assert all(image.shape[0] == 3 and image.dtype == torch.uint8 for image, _ in photos + sample)

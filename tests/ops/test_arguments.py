@@ -315,3 +315,15 @@ def test_tiles_of_one_image_may_be_written_but_not_where_they_overlap(channels_l
     windows = large.unfold(1, 30, 10).unfold(2, 30, 10).permute(1, 2, 0, 3, 4)[0]
     with raises(ValueError, "whose elements share memory"):
         fastblur.blur(windows, [[]] * len(windows), out=windows)
+
+
+def test_images_of_different_shapes_whose_elements_interleave():
+    """Two views of one memory meet only where an element is in both, whatever their strides."""
+    memory = torch.zeros(3, 40, 60, dtype=torch.uint8)
+    columns = [memory[:, :, ::2], memory[:, :30, 1::2]]
+    fastblur.blur(columns, [[[1, 1, 9, 9]]] * 2, out=columns)
+    turned = [memory[:, :20, :20], memory[:, 20:, :20].transpose(1, 2)]
+    fastblur.blur(turned, [[[1, 1, 9, 9]]] * 2, out=turned)
+    for other in (memory[:, 19:39, :20].transpose(1, 2), memory[:, ::3, ::3]):
+        with raises(ValueError, "out has the same memory for several images"):
+            fastblur.blur([memory[:, :20, :20], other], [[[1, 1, 9, 9]]] * 2, out=[memory[:, :20, :20], other])

@@ -6,9 +6,8 @@ functions take; here also:
 | parameter | type | meaning |
 | --- | --- | --- |
 | image, r | IMAGE, REGION | one row of `images`, of `regions` |
-| rows, weights | (n,) int64, (>= n,) float32 | the image's rows that a row of cells is a sum of |
-| count_y | int | rows that the mean counts |
-| total, buffer, sums | (elements,) float32 | one row of pixels summed over `rows`; room for it and its sums |
+| total, buffer, sums | (elements,) float32 | rows of pixels summed into one; room for it, and for sums within it |
+| count_y | int | how many rows the mean counts |
 | cells | (columns * channels,) float32 | one row of cells |
 | taps | (radius + 1,) float32 | the right half of a Gaussian, centre first |
 """
@@ -18,7 +17,7 @@ from math import exp
 import numpy as np
 
 from fastblur.kernels.constants import CIRCULAR, CONSTANT, INSIDE, REFLECT, REPLICATE
-from fastblur.kernels.cpu.compiled import compiled, row_at
+from fastblur.kernels.cpu.compiled import compiled, inlined, row_at
 
 PIECE = 2048  # elements filtered together
 
@@ -33,7 +32,6 @@ def make_grids(images, regions, first, last, scratch, border, dtype_like):
         size = r.columns * image.channels
         wide = size + 2 * r.radius_x * image.channels
         high = r.rows + 2 * r.radius_y
-        source_rows, row_weights = np.empty(r.step_y, np.int64), np.empty(r.step_y, np.float32)
         total = np.empty(image.width * image.channels, np.float32)
         sums = np.empty(image.width * image.channels, np.float32)
         cells = np.empty(high * wide, np.float32)
@@ -42,9 +40,8 @@ def make_grids(images, regions, first, last, scratch, border, dtype_like):
         for p in range(image.planes):
             for j in range(high):
                 top = r.grid_y0 + (j - r.radius_y) * r.step_y
-                n, count_y = _row_weights(top, r.step_y, image.height, border, source_rows, row_weights)
                 row = cells[j * wide : (j + 1) * wide]
-                _average_cells(image, r, p, source_rows[:n], row_weights, count_y, border, total, sums, row, dtype_like)
+                _average_cells(image, r, p, top, border, total, sums, row, dtype_like)
             _filter(cells, wide, taps_y, columns)
             _filter(columns, image.channels, taps_x, rows)
             start = r.grid_offset + p * r.rows * size
@@ -92,37 +89,33 @@ def _taps(sigma, radius):
     return taps
 
 
-@compiled
-def _row_weights(top, step, height, border, rows, weights):
-    """Fill `rows` and `weights` with what rows top..top + step are a sum of; return how many, and what the mean counts.
-
-    Both have room for `step` of them.
-    """
-    n = 0
-    for y in range(max(top, 0), min(top + step, height)):
-        rows[n], weights[n] = y, 1
-        n += 1
-    if border == INSIDE or n == step:
-        return n, n
+@inlined
+def _sum_rows(image, start, top, step, border, total, dtype_like):
+    """Set `total` to the sum of rows top..top + step, from element `start` on; return how many rows the mean counts."""
+    height, bottom = image.height, top + step
+    for i in range(len(total)):
+        total[i] = 0
+    for y in range(max(top, 0), min(bottom, height)):
+        _add_row(image, start, y, np.float32(1), total, dtype_like)
+    inside = max(0, min(bottom, height) - max(top, 0))
+    if border == INSIDE or inside == step:
+        return inside
     if border == REPLICATE:
-        above, below = min(max(-top, 0), step), min(max(top + step - height, 0), step)
+        above, below = min(max(-top, 0), step), min(max(bottom - height, 0), step)
         if above > 0:
-            rows[n], weights[n] = 0, above
-            n += 1
+            _add_row(image, start, 0, np.float32(above), total, dtype_like)
         if below > 0:
-            rows[n], weights[n] = height - 1, below
-            n += 1
+            _add_row(image, start, height - 1, np.float32(below), total, dtype_like)
     elif border != CONSTANT:
-        for y in range(top, top + step):
+        for y in range(top, bottom):
             if y < 0 or y >= height:
-                rows[n], weights[n] = _border(y, height, border), 1
-                n += 1
-    return n, step
+                _add_row(image, start, _border(y, height, border), np.float32(1), total, dtype_like)
+    return step
 
 
 @compiled
-def _average_cells(image, r, plane, rows, weights, count_y, border, buffer, sums, cells, dtype_like):
-    """Average one row of cells from the weighed `rows`, over the whole width of the neighbourhood."""
+def _average_cells(image, r, plane, top, border, buffer, sums, cells, dtype_like):
+    """Average one row of cells, step_y rows from `top` on, over the whole width of the neighbourhood."""
     channels, width, step = image.channels, image.width, r.step_x
     left = r.grid_x0 - r.radius_x * step
     right = left + len(cells) // channels * step
@@ -131,11 +124,8 @@ def _average_cells(image, r, plane, rows, weights, count_y, border, buffer, sums
     begin = 0 if all_columns else min(max(left, 0), width - 1)
     end = width if all_columns else max(min(right, width), begin + 1)
     total = buffer[: (end - begin) * channels]
-    for i in range(len(total)):
-        total[i] = 0
     start = plane * image.source_plane + begin * channels
-    for k in range(len(rows)):
-        _add(total, row_at(image.source, start + rows[k] * image.source_row, len(total), dtype_like), weights[k])
+    count_y = _sum_rows(image, start, top, r.step_y, border, total, dtype_like)
     n = len(cells) // channels
     if step == 1 and left >= 0 and right <= width:
         scale = np.float32(1.0 / count_y)
@@ -185,7 +175,7 @@ def _sum_neighbours(total, step, channels, scale, sums, cells):
             cells[j + k] = value * scale
 
 
-@compiled
+@inlined
 def _average_border_cell(image, x, step, count_y, begin, border, total, cell):
     """Average one cell that begins at column `x` and goes over the left or right border; `total` is from `begin` on."""
     channels, width = image.channels, image.width
@@ -215,6 +205,7 @@ def _border(i, size, border):
 
 
 @compiled
-def _add(total, row, weight):
+def _add_row(image, start, y, weight, total, dtype_like):
+    row = row_at(image.source, start + y * image.source_row, len(total), dtype_like)
     for i in range(len(total)):
         total[i] += weight * np.float32(row[i])

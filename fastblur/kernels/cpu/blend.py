@@ -73,10 +73,10 @@ def _blend_region(image, r, band, plane, scratch, mode, alone, mixed, alphas, dt
     repeated = np.empty(r.columns * r.step_x * channels, np.float32)
     skip = (r.x0 - r.grid_x0) * channels
     if mode != MASK and r.ellipse == 0:
-        _box_alpha(r.x0, r.left, r.right, image.width, r.feather, channels, alpha)
+        _box_alpha(r.x0, r.left, r.right, image.width, r.feather / r.unit_x, channels, alpha)
     vertical = np.ones(r.y1 - r.y0, np.float32)
     if mode != MASK and r.ellipse == 0:
-        _box_alpha(r.y0, r.top, r.bottom, image.height, r.feather, 1, vertical)
+        _box_alpha(r.y0, r.top, r.bottom, image.height, r.feather / r.unit_y, 1, vertical)
     for y in range(max(band.y0, r.y0), min(band.y1, r.y1)):
         cell = (y - r.grid_y0) // r.step_y
         radius = 1 if spline_y else 0
@@ -191,13 +191,9 @@ def _box_alpha(first, low, high, size, feather, channels, out):
 
 @compiled
 def _ellipse_alpha(r, y, channels, out):
-    """Fill alpha of the ellipse inscribed in the grown box on row `y`, its distance to first order."""
-    a, b = (r.right - r.left) / 2, (r.bottom - r.top) / 2
-    v = (y + 0.5 - (r.top + r.bottom) / 2) / b
+    """Fill alpha of the ellipse inscribed in the grown box on row `y`."""
     for i in range(len(out) // channels):
-        u = (r.x0 + i + 0.5 - (r.left + r.right) / 2) / a
-        k0, k1 = sqrt(u * u + v * v), sqrt((u / a) ** 2 + (v / b) ** 2)
-        distance = k0 * (k0 - 1) / k1 if k1 > 0 else -min(a, b)
+        distance = ellipse_distance(r, r.x0 + i, y)
         if distance > ALPHA_SUPPORT * r.feather:
             value = 0.0
         elif r.feather > 0:
@@ -206,6 +202,15 @@ def _ellipse_alpha(r, y, channels, out):
             value = 1.0
         for k in range(channels):
             out[i * channels + k] = value
+
+
+@compiled
+def ellipse_distance(r, x, y):
+    """Return how far the centre of an element lies outside the ellipse inscribed in the grown box, to first order."""
+    a, b = (r.right - r.left) / 2, (r.bottom - r.top) / 2
+    u, v = (x + 0.5 - (r.left + r.right) / 2) / a, (y + 0.5 - (r.top + r.bottom) / 2) / b
+    k0, k1 = sqrt(u * u + v * v), sqrt((u / (a * r.unit_x)) ** 2 + (v / (b * r.unit_y)) ** 2)
+    return k0 * (k0 - 1) / k1 if k1 > 0 else -min(a * r.unit_x, b * r.unit_y)
 
 
 @compiled

@@ -13,15 +13,20 @@ FILES = [*sorted(HERE.glob("*.py")), HERE.parent / "constants.py", HERE.parent /
 SOURCES = tuple((stat.st_mtime, stat.st_size) for stat in map(Path.stat, FILES))
 
 
-def compiled(function: Callable[..., Any]) -> Any:
+def compiled(function: Callable[..., Any], inline: str = "never") -> Any:
     """Compile a function without the GIL, and keep the machine code on disk."""
     # No fast-math: it would let the same loop give other bits where it is compiled into another function.
-    dispatcher = njit(nogil=True, cache=True, error_model="numpy")(function)
+    dispatcher = njit(nogil=True, cache=True, error_model="numpy", inline=inline)(function)
     # Numba's disk cache looks at the function's own file alone; what it calls may stand in another that has changed.
     file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if file is not None:
         file._source_stamp = SOURCES
     return dispatcher
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a function into those that call it, where a call costs more than what it does."""
+    return compiled(function, inline="always")
 
 
 @intrinsic

@@ -28,9 +28,11 @@ REGION = np.dtype(
     + [(name, np.int64) for name in ("step_x", "step_y", "radius_x", "radius_y", "grid_x0", "grid_y0")]
     + [(name, np.int64) for name in ("columns", "rows", "grid_offset")]
     + [(name, np.float64) for name in ("left", "top", "right", "bottom", "feather", "sigma_x", "sigma_y")]
+    + [(name, np.float64) for name in ("sigma", "unit_x", "unit_y")]
 )
 """One region: its support x0..y1 in whole pixels; its grid (pixels a cell, taps on each side, first pixel, cells,
-offset in the scratch); the grown box, the feather's deviation in pixels and the sigma left to the grid in cells."""
+offset in the scratch); the grown box, the feather's deviation in pixels and the sigma left to the grid in cells; the
+whole sigma in pixels, and how many of those pixels an element is wide and high: 1 but for subsampled planes."""
 
 BAND = np.dtype([(name, np.int64) for name in ("image", "first", "last", "x0", "y0", "x1", "y1")])
 """Rows y0..y1 of one group: regions order[first..last], whose supports overlap, blended together."""
@@ -72,8 +74,9 @@ def plan(images, boxes, counts, parameters, regions):
             r.left, r.top, r.right, r.bottom = x0 - grow, y0 - grow, x1 + grow, y1 + grow
             r.feather = p.feather * scale
             r.ellipse = p.ellipse
-            r.x0, r.x1 = _support(r.left, r.right, width, ALPHA_SUPPORT * r.feather)
-            r.y0, r.y1 = _support(r.top, r.bottom, height, ALPHA_SUPPORT * r.feather)
+            r.unit_x, r.unit_y = 1.0, 1.0
+            r.x0, r.x1 = support(r.left, r.right, width, ALPHA_SUPPORT * r.feather)
+            r.y0, r.y1 = support(r.top, r.bottom, height, ALPHA_SUPPORT * r.feather)
             if r.x0 >= r.x1 or r.y0 >= r.y1:
                 continue
             if p.mode == MOSAIC:
@@ -81,14 +84,14 @@ def plan(images, boxes, counts, parameters, regions):
             elif p.mode == FILL:
                 _plan_color(r, height, width)
             else:
-                sigma = max(MIN_SIGMA, p.strength * scale)
-                plan_axes(r, sigma, sigma)
+                r.sigma = max(MIN_SIGMA, p.strength * scale)
+                plan_axes(r, r.sigma, r.sigma)
             n += 1
     return n
 
 
 @compiled
-def _support(low, high, size, distance):
+def support(low, high, size, distance):
     """Return the pixels whose centres are at most `distance` outside low..high, first and one past the last."""
     first = 0.0 if low <= 0 else max(0.0, ceil(low - distance - 0.5))
     last = np.float64(size) if high >= size else min(np.float64(size), floor(high + distance - 0.5) + 1)

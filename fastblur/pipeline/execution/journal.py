@@ -2,7 +2,7 @@
 
 - `run.json`: the parameters that decide the result, and the versions of the packages.
 - `journal/`: a file for each finished shard, named by a hash of the shard's name and fingerprint. Its first line
-  has the shard and its counts, then comes a line for each image: path, fate (hidden, copied, failed), boxes, scores,
+  has the shard and its counts, then comes a line for each image: path, fate (an `Outcome`), boxes, scores,
   reason.
 - `failures.jsonl`: the images that failed, for people; made again from the journal when a run goes on.
 - `lock`: held while a run writes here.
@@ -92,7 +92,8 @@ class Journal:
     def finished_images(self, shard: Shard) -> list[str]:
         """Return the names of the images that an earlier run wrote of a finished shard; raises OSError."""
         lines = self._sink.read(f"{SHARDS}/{entry_name(shard)}.jsonl").splitlines()[1:]
-        return [told["path"] for told in map(json.loads, lines) if told["fate"] != Outcome.FAILED]
+        written = (Outcome.HIDDEN, Outcome.COPIED)
+        return [told["path"] for told in map(json.loads, lines) if told["fate"] in written]
 
     def finish(self, shard: Shard, counts: dict[str, int], broken: str, lines: Iterable[bytes]) -> None:
         """Record a shard whose result is durable; raises OSError.
@@ -139,14 +140,20 @@ def entry_name(shard: Shard) -> str:
 def count(images: Sequence[ImageTask]) -> dict[str, int]:
     """Return the counts of finished images."""
     hidden = [one for one in images if one.outcome is Outcome.HIDDEN]
-    failed = sum(one.outcome is Outcome.FAILED for one in images)
+    failed, unsearched, skipped = (
+        sum(one.outcome is outcome for one in images)
+        for outcome in (Outcome.FAILED, Outcome.UNSEARCHED, Outcome.SKIPPED)
+    )
+    searched = len(images) - unsearched - skipped
     values = (
-        len(images),
+        searched,
         len(hidden),
         sum(len(one.boxes) for one in hidden if one.boxes is not None),
         sum(one.degenerate for one in hidden),
-        len(images) - len(hidden) - failed,
+        searched - len(hidden) - failed,
         failed,
+        unsearched,
+        skipped,
     )
     return dict(zip(COUNTS, values, strict=True))
 

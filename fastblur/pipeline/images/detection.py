@@ -10,7 +10,7 @@ from fastblur.boxes import Boxes
 from fastblur.codecs import Picture, decode, decode_reduced, size_of, stored_boxes, upright_views
 from fastblur.errors import UsageError
 from fastblur.pipeline.errors import Failure
-from fastblur.pipeline.images.task import Decoded, Images, ImageTask, all_together, each_alone, guarded
+from fastblur.pipeline.images.task import Decoded, Images, ImageTask, Outcome, all_together, each_alone, guarded
 from fastblur.pipeline.storage.paths import read_file
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class DetectionStages:
         """Find the boxes of the images of which they are not known."""
         all_together("detect", self._search, [one for one in images if one.outcome is None and one.boxes is None])
 
-    def decoded(self, data: bytes) -> Picture:
+    def decode_full(self, data: bytes) -> Picture:
         """Return the image in full size; raises Failure."""
         return guarded("decode", partial(decode, max_pixels=self._max_pixels), data)
 
@@ -71,8 +71,13 @@ class DetectionStages:
         item = image.item
         if item.problem is not None:
             raise Failure(item.problem)
+        if item.unsearched == "skip":
+            image.finish(Outcome.SKIPPED)
+            return
         most = 4 * self._max_pixels + HEADER_BYTES
         image.data = guarded("read", read_file, item.path, most) if item.data is None else item.data
+        if item.unsearched == "copy":
+            image.finish(Outcome.UNSEARCHED, image.data)
 
     def _decode(self, image: ImageTask) -> None:
         """Decode an image, no larger than needed where only the detector has to see it."""
@@ -80,7 +85,7 @@ class DetectionStages:
         if self._size is not None and image.boxes is None:
             reduced = guarded("decode", decode_reduced, image.data, self._size, self._max_pixels)
         if reduced is None:
-            image.decoded = Decoded(self.decoded(image.data))
+            image.decoded = Decoded(self.decode_full(image.data))
         else:
             (width, height), (h, w) = size_of(image.data), reduced.pixels.shape[:2]
             image.decoded = Decoded(reduced, scale=(width / w, height / h))
@@ -171,11 +176,10 @@ def make_detect(
 
     Raises ValueError, ImportError or OSError as `load_detector` does.
     """
-    from fastblur.detectors import load_detector
+    from fastblur.detectors import DEFAULT_DETECTOR, load_detector
     from fastblur.pipeline.images.cuda_stream import DeviceStream
 
-    chosen: dict[str, Any] = {} if name is None else {"name": name}
-    detector = load_detector(**chosen, device=device, threshold=threshold, detect_size=size, threads=1)
+    detector = load_detector(name or DEFAULT_DETECTOR, device=device, threshold=threshold, detect_size=size, threads=1)
     stream = DeviceStream(device)
 
     def detect(images: "list[torch.Tensor]") -> "Regions":

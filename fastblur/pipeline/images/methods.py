@@ -60,11 +60,7 @@ def hide_on_cpu(method: str, arguments: dict[str, Any]) -> HideBatch:
     from fastblur.kernels.cpu.schedule import NO_COLOR, hide_in_arrays
     from fastblur.kernels.parameters import KernelParameters
 
-    if method == "blur":
-        parameters = KernelParameters.for_blur(arguments["recipe"])
-    else:
-        make = KernelParameters.for_pixelate if method == "pixelate" else KernelParameters.for_fill
-        parameters = make(**arguments)
+    parameters = KernelParameters.for_method(method, arguments)
 
     def hide(images: list[np.ndarray], boxes: list[Boxes], color: list[float] | None) -> None:
         hide_in_arrays(images, boxes, parameters, NO_COLOR if color is None else np.array(color, np.float32))

@@ -14,11 +14,13 @@ T = TypeVar("T")
 
 
 class Outcome(str, Enum):
-    """What became of an image; the values are those of the journal."""
+    """What became of an image, or of a file that is not searched; the values are those of the journal."""
 
     HIDDEN = "hidden"
     COPIED = "copied"
     FAILED = "failed"
+    UNSEARCHED = "unsearched"
+    SKIPPED = "skipped"
 
 
 @dataclass(slots=True)

@@ -29,6 +29,8 @@ class Item:
             its sides if `relative`.
         relative: see `boxes`.
         size: the width and height of the image that its boxes are of, where that is known.
+        unsearched: "copy" for a file that is written as it is, "skip" for one that is left out, because the user said
+            so: it is, or may hold, an image and is not searched.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Item:
     boxes: Boxes | None = None
     relative: bool = False
     size: Size | None = None
+    unsearched: str | None = None
 
 
 @dataclass(slots=True)

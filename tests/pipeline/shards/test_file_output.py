@@ -22,7 +22,7 @@ def shard_of(kind: str) -> Shard:
         pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
         buffer = io.BytesIO()
         pytest.importorskip("pyarrow.parquet").write_table(pa.table({"image": IMAGES}), buffer, row_group_size=5)
-        return TableShard("x", lambda: io.BytesIO(buffer.getvalue()), "", "image")
+        return TableShard("x", lambda: io.BytesIO(buffer.getvalue()), "", ("image",))
     data = tar([(f"{n}.jpg", image) for n, image in enumerate(IMAGES)])
     data = gzip.compress(data) if kind == "packed tar" else data
     return TarShard("x", lambda: io.BytesIO(data), "")

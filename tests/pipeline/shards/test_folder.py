@@ -78,7 +78,7 @@ def test_tar_and_table_files_are_shards_of_their_own_in_the_order_of_the_listing
         (tmp_path / name).touch()
     source = Source(tmp_path)
     assert [shard.name for shard in source.shards()] == ["a.jpg", "b.tar", "c.jpg", "e.parquet", "f.tar.gz", "g.jpg"]
-    assert source.others == 1
+    assert source.passed == 1
     assert [shard.name for shard in Source(tmp_path, "webdataset").shards()] == ["b.tar", "f.tar.gz"]
     assert [shard.name for shard in Source(tmp_path, "table").shards()] == ["e.parquet"]
     assert [shard.name for shard in Source(tmp_path, "images").shards()] == ["a.jpg"]

@@ -6,7 +6,8 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from fastblur.pipeline.shards.table.group import Groups, Writer, call_pyarrow, split_group
+from fastblur.pipeline.shards.table.group import Group, Groups, Writer, call_pyarrow
+from fastblur.pipeline.shards.table.parquet import PEEK_ROWS, PIECE_BYTES, PIECE_ROWS
 
 _END = (b"\xff\xff\xff\xff\0\0\0\0", b"\0\0\0\0")  # of an IPC stream; the second as Arrow before 0.15 wrote it
 
@@ -33,13 +34,35 @@ class ArrowReader:
         self.schema: Any = self._reader.schema
         self.begin: Callable[[BinaryIO], Writer] = partial(ArrowWriter, schema=self.schema, stream=self._stream)
 
-    def groups(self, column: str) -> Groups:
-        """Yield the record batches; ValueError for a broken one, or where the stream has no end."""
+    def peek(self, names: list[str]) -> Iterator[tuple[str, Any]]:
+        """Yield the first rows of columns, as (name, array); reading starts over after that."""
+        batch, _ = next(self._batches(), (None, None))
+        if batch is not None:
+            call_pyarrow("Arrow", batch.validate, full=True)
+            yield from ((name, batch.column(name)[:PEEK_ROWS]) for name in names)
+        self._file.seek(0)
+        self._reader = call_pyarrow("Arrow", pa.ipc.open_stream if self._stream else pa.ipc.open_file, self._file)
+
+    def groups(self, names: list[str]) -> Groups:
+        """Yield the record batches, with the image columns of these names in pieces.
+
+        Raises ValueError for a broken one, where the stream has no end, and for a file whose images are in a
+        dictionary, of which a file can have but one.
+        """
+        for name in names:
+            if pa.types.is_dictionary(self.schema.field(name).type) and not self._stream:
+                raise ValueError(f"the image column {name!r} of an Arrow file is a dictionary, expected a stream")
         for batch, metadata in self._batches():
             # Arrow files hold offsets that nothing has checked yet: a wrong one would read outside the buffer.
             call_pyarrow("Arrow", batch.validate, full=True)
-            columns = {name: pa.chunked_array([batch.column(name)]) for name in self.schema.names}
-            yield split_group(self.schema, column, columns, metadata), iter([batch.column(column)])
+            columns = {name: pa.chunked_array([batch.column(name)]) for name in self.schema.names if name not in names}
+            yield Group(self.schema, tuple(names), columns, metadata), self._pieces(batch, names)
+
+    def _pieces(self, batch: Any, names: list[str]) -> Iterator[list[Any]]:
+        size = sum(batch.column(name).nbytes for name in names)
+        rows = max(1, min(PIECE_ROWS, PIECE_BYTES * len(batch) // max(1, size)))
+        for first in range(0, len(batch), rows):
+            yield [batch.column(name)[first : first + rows] for name in names]
 
     def _batches(self) -> Iterator[tuple[Any, Any]]:
         if not self._stream:

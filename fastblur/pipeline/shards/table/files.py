@@ -2,8 +2,9 @@
 
 from typing import Any, BinaryIO
 
+import pyarrow as pa
+
 from fastblur.pipeline.shards.table.arrow import ArrowReader
-from fastblur.pipeline.shards.table.columns import is_struct
 from fastblur.pipeline.shards.table.group import call_pyarrow
 from fastblur.pipeline.shards.table.parquet import ParquetReader
 
@@ -21,6 +22,6 @@ def open_table(name: str, file: BinaryIO) -> ParquetReader | ArrowReader:
 def _names(schema: Any) -> list[str]:
     """Return the columns' names; raises UnicodeDecodeError for one that is no text, of a struct's field too."""
     for field in schema:
-        if is_struct(field.type):
+        if pa.types.is_struct(field.type):
             [part.name for part in field.type]
     return list(schema.names)

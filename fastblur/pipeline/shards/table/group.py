@@ -1,13 +1,13 @@
 """A row group or record batch of a table, taken apart and put together again with other images."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import pyarrow as pa
 
 from fastblur.annotations.rows import shortened
-from fastblur.pipeline.shards.table.columns import BYTES, is_struct
+from fastblur.pipeline.shards.table.cells import split_cells
 
 T = TypeVar("T")
 
@@ -18,51 +18,82 @@ class Group:
 
     Attributes:
         schema: of the file.
-        column: the image column.
+        columns: the image columns.
         other_columns: the other columns, by name.
-        struct_fields: the other fields of an image column of structs, by name.
         metadata: of the record batch.
     """
 
     schema: Any
-    column: str
-    other_columns: Mapping[str, Any]
-    struct_fields: Mapping[str, Any]
+    columns: tuple[str, ...]
+    other_columns: dict[str, Any]
     metadata: Any = None
 
-    def images(self, data: list[bytes]) -> Any:
-        """Return images' bytes as an array."""
-        type = self.schema.field(self.column).type
-        return pa.array(data, type=type.field(BYTES).type if is_struct(type) else type)
-
-    def table(self, kept: list[bool], images: list[Any]) -> Any:
+    def table(self, kept: list[bool], images: Mapping[str, list[Any]]) -> Any:
         """Return the group with other images.
 
         Args:
             kept: for each of the first rows, whether it is kept; rows behind them are not.
-            images: for the kept rows, in arrays.
+            images: for each image column the cells of the kept rows, in arrays.
         """
         runs = _runs(kept)
         columns = [
-            self._image_column(runs, images)
-            if field.name == self.column
+            pa.chunked_array(images[field.name], type=field.type)
+            if field.name in self.columns
             else _take(self.other_columns[field.name], runs)
             for field in self.schema
         ]
         return pa.Table.from_arrays(columns, schema=self.schema)
 
-    def _image_column(self, runs: list[tuple[int, int]], images: list[Any]) -> Any:
-        type = self.schema.field(self.column).type
-        if not is_struct(type):
-            return pa.chunked_array(images, type=type)
-        struct_fields = {name: _take(column, runs) for name, column in self.struct_fields.items()}
-        structs, first = [], 0
-        for array in images:
-            parts = {name: pa.concat_arrays(c.slice(first, len(array)).chunks) for name, c in struct_fields.items()}
-            fields = [array if field.name == BYTES else parts[field.name] for field in type]
-            structs.append(pa.StructArray.from_arrays(fields, fields=list(type)))
-            first += len(array)
-        return pa.chunked_array(structs, type=type)
+
+class Piece:
+    """Rows of a group that are read and written together, without their images.
+
+    Attributes:
+        names: of the image columns.
+        cells: of the rows, in the order of `names`; their data is dropped by `items`.
+        problems: rows that fail whatever becomes of their images: for each the column, and what is wrong.
+    """
+
+    def __init__(self, names: tuple[str, ...], arrays: list[Any], problems: dict[int, tuple[str, str]]) -> None:
+        self.names = names
+        self.cells = [split_cells(array) for array in arrays]
+        self.problems = problems
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.cells[0].counts)
+
+    def misfit(self, number: int, row: list[bytes | None]) -> str | None:
+        """Return why the images of a row cannot be written, None where they can: columns may be of a fixed size."""
+        start = 0
+        for name, cells in zip(self.names, self.cells, strict=True):
+            for image in row[start : start + cells.counts[number]]:
+                if cells.width is not None and image is not None and len(image) > cells.width:
+                    return f"write: a new image has {len(image)} bytes, the column {name!r} takes {cells.width}"
+            start += cells.counts[number]
+        return None
+
+    def arrays(self, rows: list[list[bytes | None] | None]) -> list[Any]:
+        """Return the cells of the kept rows with other images, for each column.
+
+        Args:
+            rows: for each of the first rows its images in the order of the columns, None in place of an empty cell; or
+                None for a row that is not kept.
+        """
+        kept = [row is not None for row in rows]
+        arrays = []
+        starts = [0] * len(rows)
+        for cells in self.cells:
+            data: list[bytes | None] = []
+            for number, row in enumerate(rows):
+                count = cells.counts[number]
+                data += [b""] * count if row is None else row[starts[number] : starts[number] + count]
+                starts[number] += count
+            data += [b""] * (sum(cells.counts) - len(data))
+            whole = pa.chunked_array([cells.rebuild(data)])
+            chunks = _take(whole, _runs(kept)).chunks
+            arrays.append(pa.concat_arrays(chunks) if len(chunks) > 1 else chunks[0] if chunks else whole.chunk(0)[:0])
+        return arrays
 
 
 class Writer(Protocol):
@@ -75,17 +106,41 @@ class Writer(Protocol):
         """Write the end of the file, and leave it open; raises OSError."""
 
 
-Groups = Iterator[tuple[Group, Iterator[Any]]]  # with the images of each, in arrays
+@dataclass(slots=True)
+class RowSlice:
+    """Rows of a batch that are of one piece of a group.
+
+    Attributes:
+        group: the row group or record batch, without its images.
+        piece: the part of it that was read at once, without its images; None where the group has no rows.
+        counts: how many items of the batch each row has.
+        empty: for each row, which of its images are empty cells, without an item.
+        ends_piece, ends_group: whether these rows are the last ones of the piece, and of the group.
+    """
+
+    group: Group
+    piece: Piece | None = None
+    counts: list[int] = field(default_factory=list)
+    empty: list[list[bool]] = field(default_factory=list)
+    ends_piece: bool = False
+    ends_group: bool = False
 
 
-def split_group(schema: Any, column: str, columns: dict[str, Any], metadata: Any = None) -> Group:
-    """Return a group of the columns that were read; of the image column there are the other fields of its structs."""
-    image = columns.pop(column, None)
-    struct_fields = {}
-    if image is not None and is_struct(image.type):
-        parts = zip(image.type, image.flatten(), strict=True)
-        struct_fields = {field.name: part for field, part in parts if field.name != BYTES}
-    return Group(schema, column, columns, struct_fields, metadata)
+@dataclass(slots=True)
+class TableBatchInfo:
+    """What the output needs to write a batch.
+
+    Attributes:
+        begin: begins a file like the one read.
+        slices: the batch's rows, in their order.
+    """
+
+    begin: Callable[[BinaryIO], Writer]
+    slices: list[RowSlice] = field(default_factory=list)
+
+
+Groups = Iterator[tuple[Group, Iterator[list[Any]]]]
+"""Groups, each with its image columns in pieces: for each an array of the same rows."""
 
 
 def _runs(kept: list[bool]) -> list[tuple[int, int]]:

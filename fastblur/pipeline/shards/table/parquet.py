@@ -12,19 +12,19 @@ from typing import Any, BinaryIO
 
 import pyarrow.parquet as pq
 
-from fastblur.pipeline.shards.table.columns import BYTES, is_struct
-from fastblur.pipeline.shards.table.group import Groups, Writer, call_pyarrow, split_group
+from fastblur.pipeline.shards.table.group import Group, Groups, Writer, call_pyarrow
 
-PIECE_BYTES = 16 << 20  # of the image column of a row group, read at once
+PIECE_BYTES = 16 << 20  # of the image columns of a row group, read at once
 PIECE_ROWS = 256
+PEEK_ROWS = 32  # in which a column of no telling name may show that it has images
 BUFFER = 1 << 20  # for each column of a Parquet file that is being read
 
 
 class ParquetReader:
     """Reads a Parquet file.
 
-    Held at once: a page of each part of the image column, packed and unpacked; `PIECE_BYTES` of images (as many rows as
-    that is by the mean of the row group, but no more than `PIECE_ROWS`); and the other columns of the row group.
+    Held at once: a page of each part of the image columns, packed and unpacked; `PIECE_BYTES` of images (as many rows
+    as that is by the mean of the row group, but no more than `PIECE_ROWS`); and the other columns of the row group.
 
     Attributes:
         schema: of the file, as Arrow has it.
@@ -43,31 +43,34 @@ class ParquetReader:
             ParquetWriter, schema=self.schema, options=call_pyarrow("Parquet", _options, self._file)
         )
 
-    def groups(self, column: str) -> Groups:
-        """Yield the row groups; ValueError for a broken one."""
-        type = self.schema.field(column).type
-        names = [name for name in self.schema.names if name != column]
-        below = [f"{column}.{field.name}" for field in type if field.name != BYTES] if is_struct(type) else []
+    def peek(self, names: list[str]) -> Iterator[tuple[str, Any]]:
+        """Yield the first rows of columns, as (name, array)."""
+        if self._file.num_row_groups:
+            batches = self._file.iter_batches(PEEK_ROWS, row_groups=[0], columns=names, use_threads=False)
+            batch = call_pyarrow("Parquet", next, batches, None)
+            yield from () if batch is None else ((name, batch.column(name)) for name in names)
+
+    def groups(self, names: list[str]) -> Groups:
+        """Yield the row groups, with the image columns of these names in pieces; ValueError for a broken one."""
+        others = [name for name in self.schema.names if name not in names]
         for number in range(self._file.num_row_groups):
             rows = call_pyarrow("Parquet", lambda number=number: self._file.metadata.row_group(number).num_rows)
             columns: dict[str, Any] = {}
-            if names or below:
-                table = call_pyarrow(
-                    "Parquet", self._file.read_row_group, number, columns=[*names, *below], use_threads=False
-                )
-                columns = {name: table.column(name) for name in (*names, *([column] if below else []))}
+            if others:
+                table = call_pyarrow("Parquet", self._file.read_row_group, number, columns=others, use_threads=False)
+                columns = {name: table.column(name) for name in others}
             if any(len(each) != rows for each in columns.values()):
                 raise ValueError(f"row group {number} of the Parquet file has columns of different lengths")
-            yield split_group(self.schema, column, columns), self._images(number, rows, column)
+            yield Group(self.schema, tuple(names), columns), self._pieces(number, rows, names)
 
-    def _images(self, number: int, rows: int, column: str) -> Iterator[Any]:
+    def _pieces(self, number: int, rows: int, names: list[str]) -> Iterator[list[Any]]:
         size = self._file.metadata.row_group(number).total_byte_size
         batch_size = max(1, min(PIECE_ROWS, PIECE_BYTES * rows // max(1, size)))
-        batches = self._file.iter_batches(batch_size, row_groups=[number], columns=[column], use_threads=False)
+        batches = self._file.iter_batches(batch_size, row_groups=[number], columns=names, use_threads=False)
         seen = 0
         while (batch := call_pyarrow("Parquet", next, batches, None)) is not None:
             seen += len(batch)
-            yield batch.column(column)
+            yield [batch.column(name) for name in names]
         if seen != rows:
             raise ValueError(f"row group {number} of the Parquet file holds {seen} images, expected {rows}")
 

@@ -10,6 +10,7 @@ between those of one (folders, README), and duplicates within a sample; these fa
 from dataclasses import dataclass, field, replace
 
 from fastblur.codecs import OTHER_SUFFIXES, SUFFIXES, is_image
+from fastblur.pipeline.shards.content import matches_members, unsearched_kind, unsearched_problem
 from fastblur.pipeline.shards.interfaces import Batch, Item
 from fastblur.pipeline.shards.tar.stream import Member, TarReader
 
@@ -37,19 +38,69 @@ class TarMember:
     sample: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TarBegin:
+    """Where a tar within the tar begins, whose members follow.
+
+    Attributes:
+        head: its headers, as they were read.
+        size: how many bytes they say that it has.
+        gz: whether it is compressed.
+    """
+
+    head: bytes
+    size: int
+    gz: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TarEnd:
+    """Where the innermost tar that has begun ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRules:
+    """Which members of a tar are searched, and what they are called.
+
+    Attributes:
+        shard: the shard's name.
+        inside: names of the tars within the tar that the members are in, from the outermost, with "/" behind each.
+        others: what happens to members that may hold images and are not searched: "fail", "copy" or "skip".
+        members: patterns of the images to search, as `matches_members` takes them; none for all.
+    """
+
+    shard: str
+    inside: str = ""
+    others: str = "fail"
+    members: tuple[str, ...] = ()
+
+    def name(self, member: Member) -> str:
+        """Return the name of a member's item."""
+        return f"{self.shard}/{self.inside}{member.name}"
+
+    def key(self, member: Member) -> str:
+        """Return what box files call a member."""
+        return f"{self.inside}{member.name}"
+
+    def within(self, member: Member) -> "MemberRules":
+        """Return the rules for the members of a tar that is a member."""
+        return replace(self, inside=f"{self.inside}{member.name}/")
+
+
 @dataclass(slots=True)
 class TarBatchInfo:
     """What the output needs to write a batch.
 
     Attributes:
         gz: whether the tar is compressed.
-        members: the batch's members, in their order, without those that are left out in any case.
+        members: the batch's members, in their order, without those that are left out in any case; with the borders of
+            tars within the tar.
         samples: the number of each item's sample, which is left out where the item fails; None where it fails alone.
         held: about how many bytes the members and images take.
     """
 
     gz: bool
-    members: list[TarMember] = field(default_factory=list)
+    members: list[TarMember | TarBegin | TarEnd] = field(default_factory=list)
     samples: list[int | None] = field(default_factory=list)
     held: int = 0
 
@@ -57,12 +108,12 @@ class TarBatchInfo:
 class Sample:
     """A sample that is being read, and members between its own that are of no sample."""
 
-    def __init__(self, shard: str) -> None:
+    def __init__(self, rules: MemberRules) -> None:
         self.key: str | None = None
         self.items: list[Item] = []
         self.held = 0
         self.is_duplicate = False
-        self._shard = shard
+        self._rules = rules
         self._problem = ""
         self._fails_alone: list[bool] = []  # for each item, whether it fails alone
         self._members: list[TarMember] = []
@@ -102,6 +153,10 @@ class Sample:
         else:
             self._keep(member, tar, None)
 
+    def add_refused(self, member_index: int, member: Member, problem: str) -> None:
+        """Add a member that fails alone."""
+        self._refuse(member_index, member, problem, alone=True)
+
     def reject(self, problem: str) -> None:
         """Leave the sample out; the first reason stands."""
         self._problem = self._problem or problem
@@ -130,25 +185,43 @@ class Sample:
             info.members.append(kept)
         info.held += self.held
 
+    def __bool__(self) -> bool:
+        """Return whether there is anything in it."""
+        return bool(self.items or self._members)
+
     def _keep(self, member: Member, tar: TarReader, sample: int | None) -> None:
         data = tar.read() if member.is_file else b""
+        searched = _is_image(member) or is_image(data)
+        unsearched = None if searched or not data else unsearched_kind(data)
+        if searched and self._rules.members and not matches_members(member.name, self._rules.members):
+            searched, unsearched, others = False, "an image", "copy"  # as the user said by naming the others
+        else:
+            others = self._rules.others
+        if unsearched is not None and others == "fail":
+            self._refuse(0, member, unsearched_problem(unsearched), alone=sample is None)
+            if sample is not None:
+                self.reject(f"its sample is left out because {member.name!r} is {unsearched}, which is not searched")
+            return
+        if unsearched is not None and others == "skip":
+            self.items.append(Item(self._rules.name(member), key=self._rules.key(member), unsearched="skip"))
+            self._fails_alone.append(True)
+            self.held += OVERHEAD
+            return
         kept = TarMember(member.head, member.size, data, None, sample)
-        if _is_image(member) or is_image(data):
+        if searched or unsearched is not None:
             kept.data, kept.image = b"", len(self.items)
-            self.items.append(Item(self._name(member), data=data, key=member.name))
+            item = Item(self._rules.name(member), data=data, key=self._rules.key(member))
+            self.items.append(item if searched else replace(item, unsearched="copy"))
             self._fails_alone.append(sample is None)
         self._members.append(kept)
         self.held += len(member.head) + member.size + OVERHEAD
 
     def _refuse(self, member_index: int, member: Member, problem: str, alone: bool = False) -> None:
         """Add an item for a member that is left out; the index, if not 0, makes a name unique that comes again."""
-        name = self._name(member) + (f" (member {member_index})" if member_index else "")
-        self.items.append(Item(name, problem=problem, key=member.name))
+        name = self._rules.name(member) + (f" (member {member_index})" if member_index else "")
+        self.items.append(Item(name, problem=problem, key=self._rules.key(member)))
         self._fails_alone.append(alone)
         self.held += OVERHEAD
-
-    def _name(self, member: Member) -> str:
-        return f"{self._shard}/{member.name}"
 
 
 def _is_image(member: Member) -> bool:

@@ -2,45 +2,46 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, cast
 
 from fastblur.pipeline.shards.file_output import FileOutput
 from fastblur.pipeline.shards.interfaces import Batch
-from fastblur.pipeline.shards.tar.samples import Sample, TarBatchInfo, sample_key
+from fastblur.pipeline.shards.tar.samples import OVERHEAD, MemberRules, Sample, TarBatchInfo, TarBegin, TarEnd
 from fastblur.pipeline.shards.tar.stream import TarReader, TarWriter
-from fastblur.pipeline.storage.paths import error_reason
+from fastblur.pipeline.shards.tar.walk import BATCH_BYTES, walk
 from fastblur.pipeline.storage.sink import Sink
 
-SUFFIXES = (".tar", ".tar.gz", ".tgz")
-BATCH_BYTES = 64 << 20  # of members in a batch; a sample that is larger stands alone
-
-
-def is_tar_name(name: str) -> bool:
-    """Return whether a file of this name is taken for a tar."""
-    return name.lower().endswith(SUFFIXES)
+NESTED_BYTES = 64 << 20  # of a tar within the tar that are held in memory while it is written; more go to the disk
 
 
 @dataclass(frozen=True)
 class TarShard:
     """A tar file, compressed by gzip or not.
 
-    Members whose names end as an image's are images. All others (classes, captions, folders) go to the output as they
-    are, whatever they show. As in WebDataset, members that follow each other and have the same name up to the first
-    dot of its last part are a sample. A sample is kept whole or left out whole, since loaders stop at a sample without
-    its image: it is left out where any of its images fails, or any of its members is a link, a device, a sparse file or
-    has a name that leads out of the folder; where it was in the tar before, with others between; and where it is larger
-    than 1 GiB. Of members with the same name in one sample the first is kept. Members that are of no sample
-    (folders, names without a dot) stand for themselves. Whatever is left out has an item with the problem.
+    Members whose names end as an image's are images, if they are among those to be searched. Texts and folders go to
+    the output as they are; what is something else may hold images, and fails unless `others` says otherwise. A member
+    whose name is a tar's is a folder of its members, which are called "x.tar/y.tar/a.jpg".
+
+    As in WebDataset, members that follow each other and have the same name up to the first dot of its last part are a
+    sample. A sample is kept whole or left out whole, since loaders stop at a sample without its image: it is left out
+    where any of its members fails, or is a link, a device, a sparse file or has a name that leads out of the folder;
+    where it was in the tar before, with others between; and where it is larger than 1 GiB. Of members with the same
+    name in one sample the first is kept. Members that are of no sample (folders, names without a dot, tars) stand for
+    themselves. Whatever is left out has an item with the problem.
 
     Args:
         name: the file's path below the source.
         open: opens the file to read bytes from; it need not be able to seek.
         stamp: a text that differs when the file may have changed.
+        others, members: as `MemberRules` has them.
     """
 
     name: str
     open: Callable[[], BinaryIO]
     stamp: str
+    others: str = "fail"
+    members: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
         """Return the stamp."""
@@ -59,20 +60,24 @@ class TarShard:
             tar = TarReader(file)
             batch = Batch([], TarBatchInfo(tar.gz))
             broken: ValueError | OSError | None = None
-            samples = self._samples(tar)
+            parts = walk(tar, MemberRules(self.name, "", self.others, self.members))
             while True:
                 try:
-                    sample = next(samples, None)
+                    part = next(parts, None)
                 except (ValueError, OSError) as error:
                     broken = error
                     break
-                if sample is None:
+                if part is None:
                     break
-                full = len(batch.items) + len(sample.items) > size or batch.info.held + sample.held > BATCH_BYTES
+                if not isinstance(part, Sample):
+                    batch.info.members.append(part)
+                    batch.info.held += OVERHEAD
+                    continue
+                full = len(batch.items) + len(part.items) > size or batch.info.held + part.held > BATCH_BYTES
                 if full and (batch.items or batch.info.members):
                     yield batch
                     batch = Batch([], TarBatchInfo(tar.gz))
-                sample.join(batch)
+                part.join(batch)
             if batch.items or batch.info.members or broken is None:
                 yield batch
             if broken is not None:
@@ -82,33 +87,6 @@ class TarShard:
         """Return the output, a tar of the same name."""
         return TarOutput(sink, self.name)
 
-    def _samples(self, tar: TarReader) -> Iterator[Sample]:
-        sample = Sample(self.name)
-        before: set[str] = set()
-        singles: set[str] = set()  # names of members that are of no sample
-        try:
-            for index, member in enumerate(tar, 1):
-                key = sample_key(member)
-                if (sample.held > BATCH_BYTES) if key is None else (sample.key not in (None, key)):
-                    yield sample
-                    sample = Sample(self.name)
-                if key is None:
-                    sample.add_single(index, member, tar, singles)
-                    continue
-                if sample.key is None:
-                    sample.key = key
-                    if key in before:
-                        sample.is_duplicate = True
-                        sample.reject(f"is a duplicate: its sample {key!r} came before, with others between")
-                    before.add(key)
-                sample.add(index, member, tar)
-        except (ValueError, OSError) as error:
-            sample.reject(f"its sample may not be whole: {error_reason(error)}")
-            yield sample
-            raise
-        yield sample
-        tar.finish()
-
 
 class TarOutput(FileOutput[TarWriter]):
     """Writes the members of a tar in their order, with new images, without samples of which an image failed.
@@ -117,6 +95,10 @@ class TarOutput(FileOutput[TarWriter]):
     results make the same bytes, whatever the batches; where nothing changes they are the bytes that tarfile and GNU tar
     wrote. What is compressed is compressed again by gzip at its usual level.
     """
+
+    def __init__(self, sink: Sink, name: str) -> None:
+        super().__init__(sink, name)
+        self._nested: list[_NestedTar] = []  # tars within the tar that are being written, the innermost last
 
     def open_writer(self, file: BinaryIO, info: TarBatchInfo) -> TarWriter:
         """Begin a tar that is compressed if the one read is."""
@@ -130,11 +112,14 @@ class TarOutput(FileOutput[TarWriter]):
             if result is None and sample is not None:
                 failed.setdefault(sample, f"its sample is left out because {item.name!r} failed")
         for member in info.members:
-            if member.sample in failed:
-                continue
-            data = member.data if member.image is None else results[member.image]
-            if data is not None:
-                writer.write(member.head, member.size, data)
+            if isinstance(member, TarBegin):
+                self._nested.append(_NestedTar(member))
+            elif isinstance(member, TarEnd):
+                self._end_nested(writer)
+            elif member.sample not in failed:
+                data = member.data if member.image is None else results[member.image]
+                if data is not None:
+                    self._innermost(writer).write(member.head, member.size, data)
         return {
             place: failed[sample]
             for place, (sample, result) in enumerate(zip(info.samples, results, strict=True))
@@ -142,9 +127,33 @@ class TarOutput(FileOutput[TarWriter]):
         }
 
     def end(self, writer: TarWriter) -> None:
-        """Write the end mark."""
+        """Write the end mark, and before it those of the tars in which the file broke off."""
+        while self._nested:
+            self._end_nested(writer)
         writer.end()
 
     def abandon(self, writer: TarWriter) -> None:
-        """Close the compressor."""
+        """Close the compressors and the temporary files."""
+        for nested in self._nested:
+            nested.writer.abandon()
+            nested.file.close()
         writer.abandon()
+
+    def _innermost(self, writer: TarWriter) -> TarWriter:
+        return self._nested[-1].writer if self._nested else writer
+
+    def _end_nested(self, writer: TarWriter) -> None:
+        """Write the innermost tar into the one that it is a member of."""
+        nested = self._nested.pop()
+        with nested.file:
+            nested.writer.end()
+            self._innermost(writer).write_file(nested.begin.head, nested.begin.size, nested.file)
+
+
+class _NestedTar:
+    """A tar that is a member of another, in a temporary file until its size is known, which its header says."""
+
+    def __init__(self, begin: TarBegin) -> None:
+        self.begin = begin
+        self.file = cast(BinaryIO, SpooledTemporaryFile(NESTED_BYTES))  # noqa: SIM115
+        self.writer = TarWriter(self.file, begin.gz)

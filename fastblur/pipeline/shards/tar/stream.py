@@ -52,8 +52,9 @@ class Member:
 class TarReader:
     """Reads a tar from its first byte to its last, once; its first bytes say whether it is compressed by gzip.
 
-    Iterating yields the members in their order; `read` gives the data of the one that was yielded last. Both raise
-    ValueError where the tar is damaged or ends too early. A tar is whole only with its end mark, a block of zeros.
+    Iterating yields the members in their order; `read` gives the data of the one that was yielded last, `open_member`
+    a file of it. All raise ValueError where the tar is damaged or ends too early, and again for whatever is read after
+    that. A tar is whole only with its end mark, a block of zeros.
 
     Args:
         file: to read bytes from; it need not be able to seek.
@@ -68,6 +69,7 @@ class TarReader:
         self._file = gzip.GzipFile(filename="", mode="rb", fileobj=cast(BinaryIO, begin)) if self.gz else begin
         self._where = "its first header"
         self._left = self._padding = self._at = 0
+        self._broken: ValueError | None = None
 
     def __iter__(self) -> Iterator[Member]:
         """Yield the members."""
@@ -94,6 +96,16 @@ class TarReader:
         self._take(self._padding)  # a member is not whole where the tar ends in its padding
         self._padding = 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def open_member(self) -> BinaryIO:
+        """Return the member's data as a file that cannot seek, to be read before the next member is asked for."""
+        return cast(BinaryIO, _MemberFile(self))
+
+    def read_on(self, size: int) -> bytes:
+        """Return the next bytes of the member's data, `size` or as many as there are."""
+        data = self._take(min(size, self._left))
+        self._left -= len(data)
+        return data
 
     def _next(self) -> Member | None:
         head = b""
@@ -134,18 +146,24 @@ class TarReader:
         while len(data) < size:
             piece = self._piece(size - len(data))
             if not piece:
-                raise ValueError(f"the tar ends in the middle of {self._where}")
+                self._broken = ValueError(f"the tar ends in the middle of {self._where}")
+                raise self._broken
             data += piece
         self._at += size
         return data
 
     def _piece(self, size: int) -> bytes:
+        if self._broken is not None:
+            raise self._broken
         try:
             return self._file.read(size)
         except EOFError:
-            raise ValueError(f"the tar ends in the middle of {self._where}") from None
+            self._broken = ValueError(f"the tar ends in the middle of {self._where}")
         except (zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"the tar is damaged in {self._where}: {error}") from None
+            self._broken = ValueError(f"the tar is damaged in {self._where}: {error}")
+        except ValueError as error:  # of the tar that this one is a member of
+            self._broken = error
+        raise self._broken from None
 
 
 class TarWriter:
@@ -169,6 +187,15 @@ class TarWriter:
         self._write(data)
         self._write(bytes(-len(data) % BLOCK))
 
+    def write_file(self, head: bytes, size: int, file: BinaryIO) -> None:
+        """Write a member as `write` does, whose data is a file from its begin to where it is."""
+        length = file.tell()
+        self._write(head if length == size else _resized(head, length))
+        file.seek(0)
+        while piece := file.read(PIECE):
+            self._write(piece)
+        self._write(bytes(-length % BLOCK))
+
     def end(self) -> None:
         """Write the end mark."""
         self._write(bytes(2 * BLOCK))
@@ -185,6 +212,16 @@ class TarWriter:
     def _write(self, data: bytes) -> None:
         self._file.write(data)
         self._size += len(data)
+
+
+class _MemberFile:
+    """The data of a tar's member, to be read on."""
+
+    def __init__(self, tar: TarReader) -> None:
+        self._tar = tar
+
+    def read(self, size: int, /) -> bytes:
+        return self._tar.read_on(size)
 
 
 class _Begun:

@@ -63,7 +63,7 @@ def test_a_column_given_wrong_is_refused() -> None:
 
 @pytest.mark.parametrize("column", ["jpg", "label"])
 def test_a_table_with_no_such_column_makes_no_file(column: str) -> None:
-    done = run(parquet(pa.table({"image": [b"x"], "label": [1]})), column=column)
+    done = run(parquet(pa.table({"image": [b"x"], "label": [1]})), columns=(column,))
     assert repr(column) in done.broken
     assert done.items == []
     assert done.file is None
@@ -76,7 +76,7 @@ def test_a_struct_without_paths_and_with_more() -> None:
         {"n": [1], "bytes": b"x", "path": b"no text"},
     ):
         table = pa.table({"anything": pa.array([fields])})
-        done = run(parquet(table), column="anything")
+        done = run(parquet(table), columns=("anything",))
         assert done.items[0].key == ("p" if fields.get("path") == "p" else "a/0001.parquet/0")
         assert done.file is not None
         assert read(done.file)["anything"].to_pylist() == [{**fields, "bytes": b"new x"}]

@@ -144,7 +144,7 @@ def test_a_sample_that_comes_again_is_left_out() -> None:
 
 def test_large_members_are_left_out_with_their_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tar_samples, "SAMPLE_BYTES", 1 << 20)
-    large, half = bytes((1 << 20) + 1), bytes(600_000)
+    large, half = b"x" * ((1 << 20) + 1), b"x" * 600_000
     members: Members = [
         ("a.jpg", b"1"), ("b.jpg", large), ("b.txt", b"2"), ("c.jpg", half), ("c.npy", half), ("c.txt", b"3"),
         ("d.npy", large), ("large", large), ("e.jpg", b"4"),

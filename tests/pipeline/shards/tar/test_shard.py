@@ -8,7 +8,9 @@ from typing import Any, BinaryIO
 import pytest
 
 from fastblur.pipeline.shards.tar import shard as tars
-from fastblur.pipeline.shards.tar.shard import TarShard, is_tar_name
+from fastblur.pipeline.shards.tar import walk as walks
+from fastblur.pipeline.shards.tar.names import is_tar_name
+from fastblur.pipeline.shards.tar.shard import TarShard
 from tests.pipeline.shards.shard_cases import same
 from tests.pipeline.shards.tar.tar_cases import SAMPLES, expected, infos, read, run, special, tar
 
@@ -67,14 +69,15 @@ def test_no_sample_is_in_two_batches() -> None:
 
 
 def test_a_batch_ends_where_it_holds_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tars, "BATCH_BYTES", 100_000)
-    members = [(f"{number}.{end}", bytes(20_000)) for number in range(20) for end in ("jpg", "npy")]
+    for module in (tars, walks):
+        monkeypatch.setattr(module, "BATCH_BYTES", 100_000)
+    members = [(f"{number}.{end}", b"x" * 20_000) for number in range(20) for end in ("jpg", "txt")]
     shard = TarShard("x.tar", lambda: io.BytesIO(tar(members)), "")
     held = [sum(kept.size for kept in batch.info.members) for batch in shard.batches(1000)]
     assert held == [80_000] * 10
     done = run(tar(members))
     assert read(done.file) == expected(members)
-    singles = [(f"{number}", bytes(20_000)) for number in range(40)]  # of no sample
+    singles = [(f"{number}", b"x" * 20_000) for number in range(40)]  # of no sample
     held = [
         sum(kept.size for kept in batch.info.members)
         for batch in TarShard("x.tar", lambda: io.BytesIO(tar([("a.jpg", b"1"), *singles])), "").batches(1000)

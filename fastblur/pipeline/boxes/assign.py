@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from fastblur.annotations.rows import NO_BOXES
-from fastblur.pipeline.boxes.assignment import BY_KEY, BoxAssignment, SharedBoxes
+from fastblur.pipeline.boxes.matching import BY_KEY, BoxAssignment, SharedBoxes
 from fastblur.pipeline.errors import RunStopped
 from fastblur.pipeline.shards.interfaces import Item
+from fastblur.pipeline.shards.tar.names import is_tar_name, tar_stem
 
 UNLISTED = ("fail", "copy", "detect")
 
@@ -20,12 +21,12 @@ def assign_boxes(item: Item, assignment: BoxAssignment | None, unlisted: str) ->
 
     Raises RunStopped where the boxes would go to several images.
     """
-    if assignment is None or item.problem is not None:
+    if assignment is None or item.problem is not None or item.unsearched is not None:
         return item
     try:
         found = assignment.lookup(item.name)
         if found is None and item.key is not None:
-            found = assignment.lookup(item.key, BY_KEY)
+            found = assignment.lookup(*_keys(item.name, item.key), how=BY_KEY)
     except ValueError as error:
         return replace(item, problem=f"boxes: {error}")
     except SharedBoxes as error:  # the image before this one may have got wrong boxes too
@@ -37,3 +38,21 @@ def assign_boxes(item: Item, assignment: BoxAssignment | None, unlisted: str) ->
     if unlisted == "copy":
         return replace(item, boxes=NO_BOXES)
     return replace(item, problem="boxes: the boxes file does not name this image")
+
+
+def _keys(name: str, key: str) -> tuple[str, ...]:
+    """Return what a boxes file may call an image of a tar or table, besides its name.
+
+    That is its key, and for a tar, or tars within a tar, the same path with folders in their place: the image
+    "train.tar/n01.tar/a.jpg" with the key "n01.tar/a.jpg" may be "n01/a.jpg", "a.jpg" or "train/n01/a.jpg".
+    """
+    *folders, last = key.split("/")
+    tars = [number for number, folder in enumerate(folders, 1) if is_tar_name(folder)]
+    own = "/".join((*folders, last)[tars[-1] :]) if tars else key
+    return tuple(dict.fromkeys((key, _as_folders(key), own, _as_folders(name))))
+
+
+def _as_folders(name: str) -> str:
+    """Return a path with tars as folders of their names without ".tar"."""
+    *folders, last = name.split("/")
+    return "/".join((*(tar_stem(folder) for folder in folders), last))

@@ -47,27 +47,33 @@ class BoxAssignment:
         """How many of the file's images have not been looked up."""
         return self._seen.count(0)
 
-    def lookup(self, name: str, how: int = BY_NAME) -> tuple[Boxes, Size | None] | None:
-        """Return the boxes of the image `name` below the root, (n, 4) float32, and its size if the file states it.
+    def lookup(self, *names: str, how: int = BY_NAME) -> tuple[Boxes, Size | None] | None:
+        """Return the boxes of an image, (n, 4) float32, and its size if the file states it.
 
-        None where the file does not name it. `how` is BY_KEY where `name` is only what the image is called within its
-        tar or table.
+        None where the file does not name it.
+
+        Args:
+            names: of the image below the root; several where it may be called in several ways.
+            how: BY_NAME for its path from the root on, BY_KEY for what it may be called within its tar or table.
 
         Raises ValueError where the file names it in two ways, or in another way than the images found before: then
         nobody knows whose boxes these are; and where the file says that the image could not be searched. Raises
         SharedBoxes where a key was found before, for another image.
         """
-        name = posixpath.normpath(name)  # as the keys: tar members may be called ./x.jpg
         prefix, entry = "", None
-        for other_prefix in self._prefixes:
-            other = self.index.find(other_prefix + name)
-            if other is None:
-                continue
-            if entry is not None:
-                raise ValueError(
-                    f"the boxes file names both {prefix + name!r} and {other_prefix + name!r}, expected one of them"
-                )
-            prefix, entry = other_prefix, other
+        for name in names:
+            name = posixpath.normpath(name)  # as the keys: tar members may be called ./x.jpg
+            for other_prefix in self._prefixes:
+                other = self.index.find(other_prefix + name)
+                if other is None and self.index.has_backslashes:
+                    other = self.index.find((other_prefix + name).replace("/", "\\"))
+                    how = how if other is None else BY_KEY  # a name with backslashes may be another file's
+                if other is None or other == entry:
+                    continue
+                if entry is not None:
+                    keys = f"{self.index.key(entry)!r} and {self.index.key(other)!r}"
+                    raise ValueError(f"the boxes file names both {keys}, expected one of them")
+                prefix, entry = other_prefix, other
         if entry is None:
             return None
         if self._prefix is None:
@@ -75,10 +81,12 @@ class BoxAssignment:
                 if self._prefix is None:
                     self._prefix = prefix
         if prefix != self._prefix:
-            self._take(entry, BY_KEY)  # if an image before this one had it, that one got the boxes of another
+            self._take(
+                entry, BY_NAME, unseen=True
+            )  # if an image before this one had it, that one got the boxes of another
             raise ValueError(
-                f"the boxes file names {prefix + name!r}, but earlier images begin with {self._prefix!r} there, "
-                "expected all paths from the same folder"
+                f"the boxes file names {self.index.key(entry)!r}, but earlier images begin with {self._prefix!r} "
+                "there, expected all paths from the same folder"
             )
         self._take(entry, how)
         if self._log is not None:
@@ -98,9 +106,15 @@ class BoxAssignment:
         for entry, how in found:
             self._take(entry, how)
 
-    def _take(self, entry: int, how: int) -> None:
+    def _take(self, entry: int, how: int, *, unseen: bool = False) -> None:
+        """Mark an entry as found; raises SharedBoxes where that may be for another image than before.
+
+        By its key an entry may be found for any image, by its name only for one, which may be looked up again. With
+        `unseen` it must not have been found before.
+        """
         with self._lock:
-            shared = how == BY_KEY and self._seen[entry]
+            seen = self._seen[entry]
+            shared = seen if unseen or how == BY_KEY else seen & BY_KEY
             self._seen[entry] |= how
         if shared:
             key = self.index.key(entry)

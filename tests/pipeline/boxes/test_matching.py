@@ -10,8 +10,8 @@ import pytest
 
 from fastblur.boxes import Boxes
 from fastblur.pipeline.boxes import box_index as module
-from fastblur.pipeline.boxes.assignment import BY_KEY, BY_NAME, BoxAssignment, SharedBoxes
 from fastblur.pipeline.boxes.box_index import BoxIndex
+from fastblur.pipeline.boxes.matching import BY_KEY, BY_NAME, BoxAssignment, SharedBoxes
 
 Write = Callable[[dict[str, list[tuple[float, float, float, float]]]], Path]
 
@@ -25,7 +25,7 @@ def assigned(path: Path, root: Path, log: bool = False) -> BoxAssignment:
 
 def found_by(file: BoxAssignment, name: str, how: int = BY_NAME) -> Boxes | None:
     """Return an image's boxes."""
-    found = file.lookup(name, how)
+    found = file.lookup(name, how=how)
     return None if found is None else found[0]
 
 
