@@ -3,7 +3,8 @@
     python -m benchmarks.jpeg_blocks [--data DIR] [--repeat N] [--json FILE] [--only NAME ...] [--picture FILE]
 
 Both routes on one thread, in turns, all files by one and then by the other, as a run would; processor time of the
-thread, since other work on the machine would else count; of each file the median of all turns. Ratios are decode + hide + encode over rewriting.
+thread, since other work on the machine would else count; of each file the median of all turns. Ratios are decode + hide
++ encode over rewriting.
 
 - faces: the files with faces, the recipes "default" and "ilsvrc", and the other methods: ratio of the mean times, of
   the median file, and how many files went block by block.
@@ -42,6 +43,9 @@ from fastblur.kernels.parameters import KernelParameters
 from fastblur.pipeline.execution.workers import default_workers
 from fastblur.recipes import RECIPES
 from tests import formula
+from tests.codecs.jpeg_blocks import formula as planes
+from tests.codecs.jpeg_blocks.files import coefficients, frame
+from tests.codecs.jpeg_blocks.test_blocks import changed_mcus, touched
 
 MAX_PIXELS = 1 << 28
 LEVELS = {"L": [0.0], "RGB": [0.0] * 3, "CMYK": [255.0, 255.0, 255.0, 0.0]}
@@ -172,28 +176,44 @@ def error(faces: list[Photograph], recipe: str) -> dict[str, Any]:
 
 
 def blocks(faces: list[Photograph], method: str) -> dict[str, Any]:
-    """Count blocks by an independent reader of coefficients."""
-    import jpeglib
-
-    counts = dict.fromkeys(("blocks", "touched", "differ", "differ_untouched", "new_codes", "splits", "left_out"), 0)
+    """Count blocks by an independent reader of coefficients, and the float64 formula's support."""
+    names = ("blocks", "may_not_change", "of_them_differ", "new_codes", "splits", "left_out")
+    counts = dict.fromkeys(names, 0)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "one.jpg")
         for one in faces:
             result = rewritten(one, method)
-            read = []
-            for data in (one.jpeg, result.data):
-                path.write_bytes(data)
-                read.append(jpeglib.read_dct(str(path)))
-            for name in ("Y", "Cb", "Cr", "K"):
-                old, new = getattr(read[0], name), getattr(read[1], name)
-                if old is not None:
-                    counts["blocks"] += old.shape[0] * old.shape[1]
-                    counts["differ"] += int((np.asarray(old) != np.asarray(new)).any((2, 3)).sum())
-            counts["touched"] += result.blocks_changed
+            before, after = coefficients(one.jpeg, Path(folder)), coefficients(result.data, Path(folder))
+            for old, new, may in zip(before, after, may_change(one, method, before), strict=True):
+                counts["blocks"] += may.size
+                counts["may_not_change"] += int((~may).sum())
+                counts["of_them_differ"] += int(((old != new).any((2, 3)) & ~may).sum())
             for name in ("new_codes", "splits", "left_out"):
                 counts[name] += getattr(result, name)
-    counts["differ_untouched"] = max(0, counts["differ"] - counts["touched"])
     return counts
+
+
+def may_change(one: Photograph, method: str, components: list[np.ndarray]) -> list[np.ndarray]:
+    """Return which blocks of each component the support reaches, or hold padding in an MCU that it reaches."""
+    parameters, boxes = METHODS[method], one.boxes.astype(np.float32)
+    height, width = one.pixels.shape[:2]
+    longest = max(map(formula.longer_side, boxes.tolist()))
+    factors = frame(one.jpeg) if len(components) > 1 else [(1, 1, 1, 0)]
+    most = max(c[1] for c in factors), max(c[2] for c in factors)
+    masks, sizes = [], []
+    for component, (_, h, v, _) in zip(components, factors, strict=True):
+        unit = most[0] // h, most[1] // v
+        size = -(-height // unit[1]), -(-width // unit[0])
+        support = np.zeros(size, bool)
+        for box in boxes.tolist():
+            deviation = parameters.feather * (longest if parameters.whole_image else formula.longer_side(box))
+            support |= planes.mask(size, unit, (height, width), box, parameters.margin, deviation, "box") > 0
+        masks.append(touched(support, component.shape[:2]))
+        sizes.append(size)
+    mcus = changed_mcus(masks, factors)
+    for mask, size, (_, h, v, _) in zip(masks, sizes, factors, strict=True):
+        rows, columns = np.indices(mask.shape)
+        mask |= mcus[rows // v, columns // h] & ((8 * rows + 8 > size[0]) | (8 * columns + 8 > size[1]))
+    return masks
 
 
 def threads(faces: list[Photograph]) -> dict[str, Any]:
