@@ -45,7 +45,7 @@ from benchmarks.common.stages import REST, median_stages
 from fastblur.detectors import DetectorName, load_detector
 from fastblur.detectors.weights import WEIGHTS, places
 from fastblur.options import choices
-from fastblur.pipeline.execution.workers import default_workers
+from fastblur.pipeline.execution.concurrency import default_workers
 
 MIN_SCORE = 0.05  # score at which detectors run to be judged at every threshold
 SIZES = (320, 480, 640)
@@ -99,18 +99,16 @@ def by_size(name: str, file: Path, sets: dict[str, list[Picture]], repeat: int) 
     print("  size   photos: found hidden  sample: found hidden precision   area   images/s  ms: letterbox network rest")
     results = []
     for detector in detectors:
-        line: dict[str, Any] = {
-            "size": detector.detect_size,
-            "images_a_second": len(images) / taken[str(detector.detect_size)],
-        }
+        size = detector.detect_size
+        line: dict[str, Any] = {"size": size, "images_a_second": len(images) / taken[str(size)]}
         for title in ("photos", "sample"):
             line[title] = judge(detect_all(detector, sets[title]), sets[title], detector.threshold)
-        alone = load_detector(name, weights=file, detect_size=detector.detect_size, threads=1)
+        alone = load_detector(name, weights=file, detect_size=size, threads=1)
         seconds = median_stages(alone, images, threads=1)
         line["milliseconds"] = {stage: 1000 * value / len(images) for stage, value in seconds.items()}
         photo, picture, ms = line["photos"], line["sample"], line["milliseconds"]
         print(
-            f"  {detector.detect_size or 'native':>6} {photo['found']:14} {photo['hidden']:6} {picture['found']:15} "
+            f"  {size or 'native':>6} {photo['found']:14} {photo['hidden']:6} {picture['found']:15} "
             f"{picture['hidden']:6} {picture['precision']:9.3f} {100 * picture['area']:5.1f}% "
             f"{line['images_a_second']:10.1f} {ms['letterbox']:15.2f} {ms['network']:7.2f} {ms['decode + NMS']:4.2f}"
         )
@@ -144,7 +142,7 @@ def by_mosaic_size(name: str, file: Path, pictures: list[Picture]) -> list[dict[
     print(f"{name} on {len(pictures)} mosaics of 2000 x 2000 with {count_faces(pictures)} known faces")
     results = []
     for size in MOSAIC_SIZES:
-        detector = load_detector(name, weights=file, detect_detect_size=size)
+        detector = load_detector(name, weights=file, detect_size=size)
         line = {"size": size, **judge(detect_all(detector, pictures), pictures, detector.threshold)}
         print(f"  size {size:5}: found {line['found']:4}, hidden {line['hidden']:4}, precision {line['precision']:.3f}")
         results.append(line)

@@ -17,8 +17,7 @@ files, the rest are links to them; the files written are counted, their sizes ad
 while the run goes on. SCRATCH is /dev/shm where it exists: the disk is left out, on all sides.
 
 `--budget` stops after so many seconds; then, and only then, the time for all images is extrapolated, with the 95 %
-interval that follows from how much ten or more parts of the run differ. A budget too short for ten parts is refused
-with exit status 2.
+interval that follows from how much ten or more parts of the run differ; with fewer the exit status is 2.
 """
 
 import argparse
@@ -268,9 +267,7 @@ def print_record(record: dict[str, Any]) -> None:
     print(f"{record['mode']}: {record['measured_images']:,} images in {record['seconds']:,.1f} s, "
           f"{rate:,.0f} a second, {record['workers']} workers")  # fmt: skip
     if "extrapolated_seconds" in record:
-        hours, low, high = (
-            value / 3600 for value in (record["extrapolated_seconds"], *record["extrapolated_interval"])
-        )
+        hours, low, high = (h / 3600 for h in (record["extrapolated_seconds"], *record["extrapolated_interval"]))
         print(f"  EXTRAPOLATED to {images:,} images: {hours:.2f} h (95 % interval {low:.2f} to {high:.2f} h)")
     for name in (key.removesuffix("_images_per_second") for key in record if key.endswith("_images_per_second")):
         other, of = record[f"{name}_images_per_second"], record[name]

@@ -40,7 +40,7 @@ from fastblur.codecs import decode, encode
 from fastblur.codecs.jpeg_blocks import Refused, Rewritten, hide
 from fastblur.kernels.cpu.schedule import hide_in_arrays
 from fastblur.kernels.parameters import KernelParameters
-from fastblur.pipeline.execution.workers import default_workers
+from fastblur.pipeline.execution.concurrency import default_workers
 from fastblur.recipes import RECIPES
 from tests import formula
 from tests.codecs.jpeg_blocks import formula as planes

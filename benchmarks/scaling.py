@@ -33,7 +33,7 @@ from benchmarks.common.command import parser, scratch_folder, write_json
 from benchmarks.common.measure import in_turns, medians, seconds_on_threads, values_in_turns
 from benchmarks.common.workloads import SIZE, Workload, draw_faces, load
 from benchmarks.peers.kornia_full_frame import filtered
-from fastblur.pipeline.execution.workers import default_workers
+from fastblur.pipeline.execution.concurrency import default_workers
 
 Side = tuple[Callable[[], Any], int]  # what is timed, and how many images it does
 Points = dict[Any, dict[str, Side]]  # the sides of every point of an axis
@@ -63,7 +63,6 @@ def main() -> None:
         torch.set_num_threads(1)
         results[axis] = series(axis, axes[axis](workload, arguments.device), arguments.repeat)
     if "workers" in results:
-        speeds(results["workers"])
         results["workers"]["run"] = commands(workload, arguments)
     if "sigma" in results:
         results["sigma"]["nanoseconds_a_support_pixel"] = cost(results["sigma"]["milliseconds"], sigma()[1])
@@ -148,15 +147,6 @@ def workers(workload: Workload, device: str) -> Points:
         | {name: shared(peer, threads) for name, peer in OTHERS.items() if peer.SAME}
         for threads in range(1, default_workers() + 1)
     }
-
-
-def speeds(result: dict[str, Any]) -> None:
-    """Print the speed of each side of `workers` over one thread, by medians and by the best turns."""
-    for name, turns in result["turns"].items():
-        one = result["milliseconds"][name]["1"]
-        row = (f"{n}: {one / result['milliseconds'][name][n]:.2f} (best {min(turns['1']) / min(values):.2f})"
-               for n, values in turns.items())  # fmt: skip
-        print(f"  {name:36} speed over one thread  {'  '.join(row)}")
 
 
 def commands(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:

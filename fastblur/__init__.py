@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from fastblur.jpeg import hide_jpeg
     from fastblur.module import FaceBlur
     from fastblur.need import MissingPackage
-    from fastblur.ops import MaskedGaussianBlur2d, blur, fill, masked_blur2d, pixelate
+    from fastblur.ops.blur import blur
+    from fastblur.ops.fill import fill
+    from fastblur.ops.masked import MaskedGaussianBlur2d, masked_blur2d
+    from fastblur.ops.pixelate import pixelate
     from fastblur.recipes import RECIPES, Recipe
     from fastblur.regions import Regions
 

@@ -20,7 +20,7 @@ from fastblur.cli_weights import weights_app
 from fastblur.detectors import DEFAULT_DETECTOR, DetectorName
 from fastblur.exits import exits, stopping_at_sigterm
 from fastblur.method_options import METHOD_OPTIONS
-from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Unlisted
+from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Others, Unlisted
 from fastblur.pipeline.execution import forkserver
 from fastblur.recipes import RECIPES, Recipe, Scope, Shape
 
@@ -65,6 +65,31 @@ DetectSize = Annotated[
 ]
 DeviceOption = Annotated[
     Device, _option("Where detector and operator run; auto: CUDA where there is a CUDA device.", WORK)
+]
+ImageColumn = Annotated[
+    list[str] | None,
+    _option(
+        "Of Parquet and Arrow files, a column of images; may be given several times. Default: all that look like it.",
+        WORK,
+    ),
+]
+Members = Annotated[
+    str | None,
+    _option(
+        "Of the samples in tars, the images that are searched: extensions or patterns as jpg,png or \\*.left.png; the "
+        "extension of a.seg.png is seg.png. Other images are written as they are. Default: all images.",
+        WORK,
+        metavar="PATTERNS",
+    ),
+]
+OthersOption = Annotated[
+    Others,
+    _option(
+        "What happens to what may hold images and is not searched: archives, videos, arrays, other columns, images "
+        "of other formats. fail lists it as a failure, copy writes it as it is (also texts in folders), skip leaves it "
+        "out.",
+        WORK,
+    ),
 ]
 Debug = Annotated[bool, _option("Show the traceback of every error.", WORK, "--debug")]
 
@@ -118,6 +143,14 @@ def run_command(
         _option(
             "Of Parquet and Arrow files, hide the boxes in this column, as \\[x_min, y_min, x_max, y_max] relative to "
             "the image's sides.",
+            WHAT,
+        ),
+    ] = None,
+    box_category: Annotated[
+        list[str] | None,
+        _option(
+            "With --boxes of COCO, a category whose boxes are hidden, by name or id; may be given several times. "
+            "Default: all.",
             WHAT,
         ),
     ] = None,
@@ -179,10 +212,9 @@ def run_command(
             WORK,
         ),
     ] = None,
-    image_column: Annotated[
-        str | None,
-        _option("Of Parquet and Arrow files; default: the only column that holds images.", WORK),
-    ] = None,
+    image_column: ImageColumn = None,
+    members: Members = None,
+    others: OthersOption = "fail",
     max_pixels: Annotated[int, _option("Width times height above which an image fails undecoded.", WORK)] = MAX_PIXELS,
     on_error: Annotated[OnError, _option("What a failed image does to the run.", WORK)] = "continue",
     device: DeviceOption = "auto",
@@ -210,8 +242,9 @@ def run_command(
     """Copy the images of SRC to DST with the faces in them hidden.
 
     Names, folders and formats stay (JPEG, PNG, WebP, BMP, TIFF). An image without a face is copied byte for byte; only
-    images with faces are encoded again, a JPEG with its own quality. Other files are counted, not copied. In tar files
-    and tables everything except the images is kept; a sample or row whose image fails is left out.
+    images with faces are encoded again, a JPEG with its own quality. Texts are counted, not copied. In tar files and
+    tables everything except the images is kept; a sample or row whose image fails is left out. What may hold images and
+    is not searched is a failure, unless --others says otherwise.
 
     An image that cannot be read, searched or written is left out of DST, never written unblurred: it is listed with the
     reason in DST/.fastblur/failures.jsonl, and the run continues. With --boxes an image whose list of boxes is empty is
@@ -219,8 +252,9 @@ def run_command(
 
     A run that was stopped or killed continues when the same command is given again: DST/.fastblur keeps a journal.
 
-    Exit status: 0, 1 when an image failed or the run had to stop, 2 for wrong usage, 70 for a bug, 130 after Ctrl-C,
-    143 after SIGTERM. Where SIGINT was ignored when the command started, as in a script's background, it stays ignored.
+    Exit status: 0, 1 when an image failed, there was none or the run had to stop, 2 for wrong usage, 70 for a bug, 130
+    after Ctrl-C, 143 after SIGTERM. Where SIGINT was ignored when the command started, as in a script's background, it
+    stays ignored.
 
     A detector misses faces, and a blurred face can still be recognised by its surroundings: look at the result.
     """
@@ -239,6 +273,7 @@ def run_command(
                 threshold=threshold,
                 detect_size=detect_size,
                 boxes=boxes,
+                box_category=box_category,
                 box_column=box_column,
                 unlisted=unlisted,
                 method=method,
@@ -252,6 +287,8 @@ def run_command(
                 color=color,
                 format=format,
                 image_column=image_column,
+                members=members,
+                others=others,
                 max_pixels=max_pixels,
                 on_error=on_error,
                 device=device,
@@ -275,6 +312,9 @@ def detect_command(
     detector: Detector = None,
     threshold: Threshold = None,
     detect_size: DetectSize = None,
+    image_column: ImageColumn = None,
+    members: Members = None,
+    others: OthersOption = "fail",
     device: DeviceOption = "auto",
     workers: Annotated[int | None, _option("Threads; default: one for each CPU.", WORK)] = None,
     overwrite: Annotated[bool, _option("Replace the file if it exists.", WORK, "--overwrite")] = False,
@@ -299,6 +339,9 @@ def detect_command(
                 detector=detector,
                 threshold=threshold,
                 detect_size=detect_size,
+                image_column=image_column,
+                members=members,
+                others=others,
                 device=device,
                 workers=workers,
                 overwrite=overwrite,

@@ -3,8 +3,10 @@
 import hashlib
 import os
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,6 +33,19 @@ def sha256(path: str | Path) -> str:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+@contextmanager
+def regular_file(path: Path) -> Iterator[Path]:
+    """Give a file that can be read more than once: this one, or a copy of what comes through a pipe; raises OSError."""
+    if path.is_file() or path.is_dir() or not path.exists():
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, f"copy{path.suffix}")
+        with open(path, "rb") as pipe, open(copy, "wb") as file:
+            shutil.copyfileobj(pipe, file, CHUNK)
+        yield copy
 
 
 def atomic_write(

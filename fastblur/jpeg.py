@@ -87,7 +87,6 @@ def hide_jpeg(
             raise CodecError(f"the JPEG cannot be rewritten block by block: it has {reason}") from None
     picture = decode(data, max_pixels=max_pixels)
     boxes_here = hiding(*picture.pixels.shape[:2])
-    hide_on_cpu(method, arguments)(
-        [picture.pixels], [boxes_here], None if color is None else as_levels(color, picture.color)
-    )
+    levels_here = None if color is None else as_levels(color, picture.color)
+    hide_on_cpu(method, arguments)([picture.pixels], [boxes_here], levels_here)
     return encode(picture, picture.pixels)

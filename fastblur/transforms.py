@@ -18,7 +18,7 @@ from fastblur.codecs import (
     encode,
     is_image,
     stored_boxes,
-    upright_rgb,
+    upright_views,
 )  # fmt: skip
 from fastblur.codecs.exif import ORIENTATION
 from fastblur.detectors import DEFAULT_DETECTOR, DetectorSettings, load_detector
@@ -214,8 +214,8 @@ class HideFaces(nn.Module):
         """Hide the faces in the picture's own pixels; return whether there are any."""
         boxes = given
         if boxes is None:
-            regions = self._detect(torch.from_numpy(upright_rgb(picture)).permute(2, 0, 1))
-            boxes = stored_boxes(regions[0].cpu().numpy(), picture)
+            found = [self._detect(torch.from_numpy(view).permute(2, 0, 1)) for view in upright_views(picture)]
+            boxes = stored_boxes(np.concatenate([regions[0].cpu().numpy() for regions in found]), picture)
         boxes = hiding_boxes(boxes, *picture.pixels.shape[:2])
         if len(boxes):
             self._own("hide", self._make_hide)([picture], [boxes])

@@ -177,3 +177,25 @@ def test_no_function_has_too_many_parameters() -> None:
             many[f"{module}.{name}"] = count
     assert {name: count for name, count in many.items() if name not in PUBLIC} == {}
     assert many.keys() >= PUBLIC, "one that has fewer by now needs no exception"
+
+
+def files_on_the_page() -> list[str]:
+    """The modules in the layout of docs/architecture.md, as paths below fastblur/."""
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text("utf-8")
+    block = page.split("## The layout")[1].split("```")[1]
+    folders: list[str] = []
+    found = []
+    for line in block.split("benchmarks/")[0].splitlines():
+        words = line.split()
+        depth = (len(line) - len(line.lstrip())) // 2
+        if words and words[0].endswith("/"):
+            folders[depth:] = [words[0]]
+        found += ["".join(folders[1:depth]) + word for word in words if word.endswith(".py")]
+    return found
+
+
+def test_the_page_lists_every_module() -> None:
+    listed = files_on_the_page()
+    there = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
+    assert len(listed) == len(set(listed))
+    assert set(listed) == {path for path in there if not path.endswith("/__init__.py")}

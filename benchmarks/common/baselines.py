@@ -73,10 +73,12 @@ def run_arguments(folder: Path, *options: object, boxes: bool = True) -> list[st
     return [str(part) for part in command]
 
 
-def seconds_of_run(folder: Path, *options: object, boxes: bool = True) -> tuple[float, dict[str, Any]]:
-    """Return how long `fastblur run` takes as a process, and its summary; what it wrote is removed."""
+def seconds_of_run(
+    folder: Path, *options: object, boxes: bool = True, tree: Path = ROOT
+) -> tuple[float, dict[str, Any]]:
+    """Return how long `fastblur run` of a checkout takes as a process, and its summary; what it wrote is removed."""
     command = run_arguments(folder, *options, boxes=boxes)
-    taken = seconds_of(lambda: checked(command))
+    taken = seconds_of(lambda: checked(command, tree))
     shutil.rmtree(folder / "out")
     return taken, json.loads((folder / "summary.json").read_text())
 
@@ -87,9 +89,10 @@ def seconds(side: str, folder: Path, images: int, processes: int) -> float:
     return float(checked(command))
 
 
-def checked(command: list[str], environment: dict[str, str] | None = None) -> str:
-    """Run a command and return what it prints; SystemExit with the end of its standard error where it fails."""
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def checked(command: list[str], tree: Path = ROOT, **variables: str) -> str:
+    """Run a command of a checkout and return what it prints; SystemExit with what it says where it fails."""
+    environment = {**os.environ, "PYTHONPATH": str(tree), **variables}
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"{command} ended with {done.returncode}: {done.stderr[-2000:]}")
     return done.stdout

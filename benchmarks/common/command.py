@@ -15,7 +15,7 @@ from typing import Any
 
 import fastblur
 from benchmarks.common.measure import DATA
-from fastblur.pipeline.execution.workers import default_workers
+from fastblur.pipeline.execution.concurrency import default_workers
 
 SHARED_MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None  # leaves the disk out
 PACKAGES = ("torch", "kornia", "numpy", "numba", "pillow", "opencv-python-headless", "opencv-python")

@@ -105,15 +105,14 @@ def packaged(images: int = 120) -> Workload:
         image, (height, width) = sources[i % len(sources)], SIZES[i % len(SIZES)]
         share = rng.uniform(0.6, 1) * min(image.width / width, image.height / height)
         left, top = rng.random(2) * (image.width - share * width, image.height - share * height)
-        crop = image.resize(
-            (width, height), Image.Resampling.BICUBIC, (left, top, left + share * width, top + share * height)
-        )
+        source = left, top, left + share * width, top + share * height
+        crop = image.resize((width, height), Image.Resampling.BICUBIC, source)
         file = io.BytesIO()
         crop.save(file, "JPEG", quality=92)
         boxes = draw_faces(rng, height, width, draw_count(rng)) if i % round(1 / SHARE) == 0 else np.zeros((0, 4))
         photographs.append(Photograph(f"{i:03}.JPEG", file.getvalue(), boxes))
-    source = f"{images} photographs out of those of scikit-image and matplotlib, with boxes drawn from ILSVRC's profile"
-    return Workload(source, photographs)
+    title = f"{images} photographs out of those of scikit-image and matplotlib, with boxes drawn from ILSVRC's profile"
+    return Workload(title, photographs)
 
 
 def draw_count(rng: np.random.Generator) -> int:

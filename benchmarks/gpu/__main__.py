@@ -226,15 +226,10 @@ def main() -> None:
     bench = Bench(arguments.dry, arguments.seconds)
     device = "dry" if arguments.dry else torch.cuda.get_device_name()
     print(f"device: {device}")
-    ceiling = copy(bench)
-    results: dict[str, Any] = {"device": device, "copy": ceiling}
-    bandwidth = ceiling["bytes_a_second"]
-    results["profile"] = by_profile(bench, bandwidth)
-    results["cost"] = cost(bench, bandwidth)
-    results["floor"] = floor(bench, bandwidth)
-    results["million"] = million(bench)
-    results["peers"] = against_peers(bench)
-    results["detect"] = detect(bench)
+    results: dict[str, Any] = {"device": device, "copy": copy(bench)}
+    for name, measure in {"profile": by_profile, "cost": cost, "floor": floor}.items():
+        results[name] = measure(bench, results["copy"]["bytes_a_second"])
+    results |= {"million": million(bench), "peers": against_peers(bench), "detect": detect(bench)}
     name = f"gpu-{device.replace(' ', '-')}-{datetime.now(timezone.utc):%Y-%m-%d}.json"
     path = arguments.json or (None if arguments.dry else ROOT / "benchmarks/results" / name)
     write_json(path, "benchmarks.gpu", results)

@@ -16,25 +16,11 @@ import pkgutil
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from benchmarks.common.command import versions
-
-
-class Peer(Protocol):
-    """A module of this package."""
-
-    NAME: str
-    PACKAGE: str
-    LACKS: str
-    SAME: bool
-
-    def image(self, pixels: np.ndarray) -> Any: ...  # noqa: D102
-    def hide(self, image: Any, boxes: np.ndarray) -> Any: ...  # noqa: D102
-    def pixels(self, image: Any) -> np.ndarray: ...  # noqa: D102
-    def threads(self, count: int) -> None: ...  # noqa: D102
 
 
 @cache

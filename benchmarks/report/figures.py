@@ -44,25 +44,24 @@ def draw(results: dict[str, Result], folder: Path) -> None:
         over_time(scale, folder / "over_time.svg")
 
 
-def save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path, legend: bool = False) -> None:
+    if legend:
+        figure.axes[0].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None, "Creator": None})
     plt.close(figure)
 
 
-def legend(axes: Any) -> None:
-    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-
-
 def lines(axes: Any, values: dict[str, dict[str, float]]) -> None:
     """Plot a line for each side over its points; a side with one point is a level over the whole figure."""
-    markers = cycle(MARKERS)
+    markers, dashes = cycle(MARKERS), cycle(("-", "--"))
     every = sorted({float(point) for line in values.values() for point in line})
     for name, line in values.items():
-        style = {"color": THEIRS, "marker": next(markers)}
         if name.startswith("fastblur"):
-            style = {"color": OURS, "marker": "o", "linewidth": 2.5}
+            style = {"color": OURS, "marker": "o", "linewidth": 2.5, "linestyle": next(dashes)}
+        else:
+            style = {"color": THEIRS, "marker": next(markers)}
         x, y = [float(point) for point in line], list(line.values())
         if len(x) == 1:
             x, y, style["linestyle"] = every, y * len(every), ":"
@@ -80,9 +79,8 @@ def peers(result: Result, path: Path) -> None:
         axes.barh(i, value, color=color, hatch="" if same else "///", edgecolor="white")
         axes.text(value * 1.08, i, f"{value:.3g}", va="center")
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
-    axes.set_xscale("log")
+    axes.set(xscale="log", xlabel="milliseconds an image, one thread (less is better; hatched: hides less)")
     axes.set_xlim(right=max(value for _, value in rows) * 2.5)
-    axes.set_xlabel("milliseconds an image, one thread (less is better; hatched: hides less)")
     axes.grid(visible=False, axis="y")
     save(figure, path)
 
@@ -92,15 +90,11 @@ def series(axis: str, values: dict[str, dict[str, float]], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 3.4))
     lines(axes, values)
     points = list(dict.fromkeys(point for line in values.values() for point in line))
-    axes.set_xscale("log", base=2)
+    axes.set(xscale="log", yscale="log", xlabel=LABELS[axis], ylabel="milliseconds an image, one thread")
     axes.set_xticks([float(point) for point in points], [f"{int(point):,}" for point in points])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_yscale("log")
-    axes.set_xlabel(LABELS[axis])
-    axes.set_ylabel("milliseconds an image, one thread")
     axes.set_ylim(bottom=0.5 * min(min(line.values()) for line in values.values()))
-    legend(axes)
-    save(figure, path)
+    save(figure, path, legend=True)
 
 
 def workers(values: dict[str, dict[str, float]], rates: dict[str, float], path: Path) -> None:
@@ -111,11 +105,9 @@ def workers(values: dict[str, dict[str, float]], rates: dict[str, float], path: 
     speed = [rate / rates["1"] for rate in rates.values()]
     axes.plot(counts, speed, color=OURS, linestyle="--", marker="o", label="fastblur run")
     axes.plot([1, max(counts)], [1, max(counts)], color="black", linewidth=0.6, label="as many times as workers")
+    axes.set(xlabel="workers: threads of the operator, processes of the command", ylabel="speed over one worker")
     axes.set_xticks(counts)
-    axes.set_xlabel("workers: threads of the operator, processes of the command")
-    axes.set_ylabel("speed over one worker")
-    legend(axes)
-    save(figure, path)
+    save(figure, path, legend=True)
 
 
 def over_time(results: dict[str, Result], path: Path) -> None:
@@ -127,7 +119,5 @@ def over_time(results: dict[str, Result], path: Path) -> None:
         parts = [(i + 0.5) / len(rates) for i in range(len(rates))]
         axes.plot(parts, [rate / mean for rate in rates], marker=marker, label=mode)
     axes.set_ylim(0, 1.1 * axes.get_ylim()[1])  # the markers of the highest rates stay whole
-    axes.set_xlabel("part of the run")
-    axes.set_ylabel("images a second\nover their mean")
-    legend(axes)
-    save(figure, path)
+    axes.set(xlabel="part of the run", ylabel="images a second\nover their mean")
+    save(figure, path, legend=True)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fastblur.errors import UsageError
+
 CHUNK = 1 << 22  # bytes read at once
 SPACE = " \t\n\r"
 OF_NUMBERS = "0123456789.eE+-"
@@ -39,10 +41,14 @@ def entries(path: str | Path) -> Iterator[tuple[str | None, Any]]:
             yield None, entry
     elif first == "{":
         text.skip()
+        names: set[str] = set()
         while text.peek() != "}":
             name = text.value()
             if not isinstance(name, str):
                 raise ValueError(f"expected a name in quotes, not {name!r}")
+            if name in names:
+                raise ValueError(f"the name {name!r} comes twice")
+            names.add(name)
             text.expect(":", "expected ':' after a name")
             if text.peek() == "[":
                 for entry in text.list():
@@ -60,6 +66,25 @@ def entries(path: str | Path) -> Iterator[tuple[str | None, Any]]:
         raise ValueError(f"it holds a {type(value).__name__}")
     if text.peek():
         raise ValueError("it goes on after its end")
+
+
+def object_head(path: str | Path) -> bytes:
+    """Return the first bytes of a JSON file, without a byte order mark and spaces; raises OSError."""
+    with open(path, "rb") as file:
+        return file.read(1 << 16).removeprefix(b"\xef\xbb\xbf").lstrip()
+
+
+def stream(path: str | Path, expected: str) -> Iterator[tuple[str | None, Any]]:
+    """Yield as `entries`; raises UsageError, which says that the file was to be `expected`."""
+    number = 0
+    try:
+        for entry in entries(path):
+            yield entry
+            number += 1
+    except ValueError as error:  # UnicodeDecodeError among them
+        raise UsageError(
+            f"boxes file {path} is not JSON or of another form at entry {number} ({error}), expected {expected}"
+        ) from None
 
 
 class _Text:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastblur.boxes import MAX_COORDINATE, Boxes
+from fastblur.boxes import MAX_COORDINATE, Boxes, Size
 from fastblur.errors import UsageError
 
 NO_BOXES: Boxes = np.zeros((0, 4), np.float32)
@@ -47,6 +47,27 @@ def checked_rows(
 def as_boxes(rows: Sequence[Sequence[float]]) -> Boxes:  # n rows of 4
     """Return rows that have been checked as an array, (n, 4) float32."""
     return np.array(rows, np.float32) if rows else NO_BOXES
+
+
+def checked_key(key: Any, where: str) -> str:
+    """Return what a file calls an image; raises UsageError for what is no relative path within a folder."""
+    if not isinstance(key, str) or not key:
+        raise UsageError(f"{where} has the path {brief(key)}, expected a relative path")
+    if key.startswith(("/", "\\")) or key[1:2] == ":" or ".." in key.replace("\\", "/").split("/"):
+        raise UsageError(f'{where} has the path {brief(key)}, expected a relative path without ".."')
+    return key
+
+
+def checked_size(entry: dict[str, Any], where: str) -> Size | None:
+    """Return the width and height that an entry states, None where it does not, or says 0 x 0; raises UsageError."""
+    width, height = entry.get("width"), entry.get("height")
+    if width is None or height is None or (width == 0 and height == 0):
+        return None
+    sides = [int(side) if isinstance(side, float) and side.is_integer() else side for side in (width, height)]
+    for side in sides:
+        if not isinstance(side, int) or isinstance(side, bool) or not 0 < side < 2**31:
+            raise UsageError(f"{where} has the width {brief(width)} and height {brief(height)}, expected pixels")
+    return sides[0], sides[1]
 
 
 def brief(value: Any) -> str:

@@ -3,9 +3,9 @@
 from fastblur.need import need
 
 try:
-    from fastblur.codecs.codec import decode, decode_reduced, encode, size_of
+    from fastblur.codecs.codec import check, decode, decode_reduced, encode, size_of
     from fastblur.codecs.formats import OTHER_SUFFIXES, SUFFIXES, is_image
-    from fastblur.codecs.orientation import stored_boxes, upright_rgb
+    from fastblur.codecs.orientation import stored_boxes, upright_rgb, upright_views
     from fastblur.codecs.picture import CodecError, Picture
 except ModuleNotFoundError:
     for package in ("PIL", "simplejpeg"):
@@ -13,6 +13,6 @@ except ModuleNotFoundError:
     raise
 
 __all__ = [
-    "OTHER_SUFFIXES", "SUFFIXES", "CodecError", "Picture", "decode", "decode_reduced", "encode", "is_image", "size_of",
-    "stored_boxes", "upright_rgb",
+    "OTHER_SUFFIXES", "SUFFIXES", "CodecError", "Picture", "check", "decode", "decode_reduced", "encode", "is_image",
+    "size_of", "stored_boxes", "upright_rgb", "upright_views",
 ]  # fmt: skip

@@ -10,14 +10,16 @@ SUFFIXES_OF: dict[FormatName, tuple[str, ...]] = {
     "WEBP": (".webp",),
     "BMP": (".bmp",),
     "TIFF": (".tif", ".tiff"),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif", ".hif"),
 }
 
 SUFFIXES: tuple[str, ...] = tuple(suffix for name in get_args(FormatName) for suffix in SUFFIXES_OF[name])
 """The endings of file names that are images, in lower case."""
 
 OTHER_SUFFIXES = (
-    ".apng", ".arw", ".avif", ".avifs", ".bw", ".cr2", ".cr3", ".cur", ".dcx", ".dds", ".dib", ".dng", ".emf", ".eps",
-    ".exr", ".fit", ".fits", ".flc", ".fli", ".gif", ".hdr", ".heic", ".heics", ".heif", ".hif", ".icb", ".icns",
+    ".apng", ".arw", ".avifs", ".bw", ".cr2", ".cr3", ".cur", ".dcx", ".dds", ".dib", ".dng", ".emf", ".eps",
+    ".exr", ".fit", ".fits", ".flc", ".fli", ".gif", ".hdr", ".heics", ".icb", ".icns",
     ".ico", ".j2c", ".j2k", ".jng", ".jp2", ".jpc", ".jpf", ".jpm", ".jpx", ".jxl", ".jxr", ".mng", ".mpo", ".nef",
     ".orf", ".pam", ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".pnm", ".ppm", ".psd", ".pxr", ".qoi", ".raf", ".ras",
     ".rgb", ".rgba", ".rw2", ".sgi", ".sun", ".svg", ".svgz", ".tga", ".vda", ".vst", ".wbmp", ".wdp", ".wmf", ".xbm",
@@ -25,7 +27,9 @@ OTHER_SUFFIXES = (
 )  # fmt: skip
 """The endings of the names of images that are not decoded; where nothing may pass unseen, such a file fails."""
 
-_LABELS = ["WebP" if name == "WEBP" else name for name in get_args(FormatName)]
+_LABELS = [{"WEBP": "WebP", "HEIF": "HEIC"}.get(name, name) for name in get_args(FormatName)]
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 EXPECTED = f"expected {', '.join(_LABELS[:-1])} or {_LABELS[-1]}"
 
 
@@ -47,6 +51,11 @@ def format_of(data: bytes) -> FormatName:
         return "TIFF"
     if data.startswith(b"BM"):
         return "BMP"
+    brands = _brands(data)
+    if brands & _AVIF_BRANDS:
+        return "AVIF"
+    if brands & _HEIF_BRANDS:
+        return "HEIF"
     if not data:
         raise CodecError(f"the file is empty, {EXPECTED}")
     if (other := other_format_of(data)) is not None:
@@ -71,12 +80,20 @@ def is_image(data: bytes) -> bool:
     return True
 
 
+def _brands(data: bytes) -> set[bytes]:
+    """Return the brands in the file type box of ISO base media (ISO/IEC 14496-12, section 4.3), if there is one."""
+    if data[4:8] != b"ftyp":
+        return set()
+    box = data[8 : min(int.from_bytes(data[:4], "big"), 256)] or data[8:12]
+    return {box[at : at + 4] for at in range(0, len(box), 4) if at != 4}  # the second is a version
+
+
 def other_format_of(data: bytes) -> str | None:
     """Return which image format that is not decoded the first bytes tell."""
     others = {
         "GIF": data.startswith(b"GIF8"),
-        "HEIC": data[4:8] == b"ftyp" and data[8:11] in (b"hei", b"hev", b"mif", b"msf"),
-        "AVIF": data[4:8] == b"ftyp" and data[8:11] == b"avi",
+        "HEIF of an unknown codec": bool(_brands(data) & {b"mif1", b"mif2", b"msf1", b"miaf"}),
+        "CR3": b"crx " in _brands(data),
         "BigTIFF": data.startswith((b"II+\0", b"MM\0+")),
         "JPEG 2000": data.startswith((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")),
         "JPEG XL": data.startswith((b"\0\0\0\x0cJXL ", b"\xff\x0a")),

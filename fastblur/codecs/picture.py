@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from fastblur.errors import FastblurError
 
 Pixels = NDArray[np.uint8]
+DeepPixels = NDArray[np.uint16]
 
-FormatName = Literal["JPEG", "PNG", "WEBP", "BMP", "TIFF"]
+FormatName = Literal["JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF", "HEIF"]
 """The formats that are decoded and encoded, as Pillow names them."""
 
 
@@ -23,7 +24,8 @@ class Picture:
     """A decoded image file.
 
     Attributes:
-        pixels: (H, W, C) uint8, C-contiguous and writable, in stored orientation.
+        pixels: (H, W, C) uint8, or uint16 for PNG and TIFF of 16 bits a channel; C-contiguous and writable, in stored
+            orientation.
         format: one of FormatName, told from the bytes.
         color: "L", "LA", "RGB", "RGBA" or "CMYK", one letter a channel. CMYK counts ink: 0 is none.
         orientation: the EXIF orientation, 1 to 8; 1 where it is absent or broken.
@@ -36,7 +38,7 @@ class Picture:
         Picture(format='PNG', color='RGB', orientation=6)
     """
 
-    pixels: Pixels = field(repr=False)  # (H, W, C)
+    pixels: Pixels | DeepPixels = field(repr=False)  # (H, W, C)
     format: FormatName
     color: str
     orientation: int

@@ -24,6 +24,15 @@ def let_encode_at_least(size: int) -> None:
     ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, size)
 
 
+def let_decode(width: int, height: int) -> None:
+    """Let Pillow decode images of so many pixels: its own limit must not be lower than the one that was checked.
+
+    Its readers of WebP and TIFF refuse or warn above `Image.MAX_IMAGE_PIXELS`, which is raised where that is too low.
+    """
+    if Image.MAX_IMAGE_PIXELS is not None:
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, width * height)
+
+
 def check_size(width: int, height: int, max_pixels: int) -> None:
     """Raise CodecError for an image without pixels or with more than `max_pixels` of them."""
     if width < 1 or height < 1:

@@ -1,13 +1,13 @@
 """Non-maximum suppression (NMS), exact and greedy, for the boxes of a whole padded batch at once."""
 
-from importlib.util import find_spec
 from typing import cast
 
 import torch
 from torch import Tensor
 
+from fastblur.kernels.triton_support import HAS_TRITON
+
 BLOCK = 256  # boxes decided together: bounds the memory for overlaps to B * BLOCK * K
-HAS_TRITON = find_spec("triton") is not None
 
 
 def nms(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float) -> Tensor:

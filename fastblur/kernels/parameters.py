@@ -1,5 +1,6 @@
 """What blur, pixelate and fill come to, for kernels that do all three by the same steps."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from fastblur.kernels.constants import BLUR, FILL, MOSAIC
@@ -30,9 +31,12 @@ class KernelParameters(NamedTuple):
     @classmethod
     def for_method(cls, method: str, arguments: dict[str, Any]) -> "KernelParameters":
         """Return the parameters of a method by name, from the arguments of its operator without a color."""
-        if method == "blur":
-            return cls.for_blur(arguments["recipe"])
-        return (cls.for_pixelate if method == "pixelate" else cls.for_fill)(**arguments)
+        makers: dict[str, Callable[..., KernelParameters]] = {
+            "blur": cls.for_blur,
+            "pixelate": cls.for_pixelate,
+            "fill": cls.for_fill,
+        }
+        return makers[method](**arguments)
 
     @classmethod
     def for_blur(cls, recipe: Recipe) -> "KernelParameters":

@@ -12,8 +12,8 @@ from fastblur.errors import UsageError
 from fastblur.method_options import METHOD_OPTIONS, operator_arguments
 from fastblur.options import MAX_PIXELS, Device, EngineName, Format, OnError, Others, Unlisted, check_choice
 from fastblur.pipeline.images.detection import DetectionStages, check_detector_options, make_detect
+from fastblur.pipeline.images.hiding import HidingStages
 from fastblur.pipeline.images.methods import make_hide, parse_color
-from fastblur.pipeline.images.processing import HidingStages
 from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.storage.paths import is_url, strip_file_scheme
 
@@ -29,6 +29,7 @@ class RunConfig:
         source, destination: paths as the user gave them, or URLs.
         detector, threshold, detect_size: of the detector; None for its own.
         boxes: path of the boxes file, or None.
+        box_categories: of `boxes`, if that is COCO, the categories whose boxes are hidden; none for all.
         box_column: the column of tables with the boxes to hide, or None.
         unlisted: what happens to an image that `boxes` does not list; None for "fail".
         method: "blur", "pixelate" or "fill".
@@ -53,6 +54,7 @@ class RunConfig:
     threshold: float | None = None
     detect_size: int | None = None
     boxes: str | None = None
+    box_categories: tuple[str, ...] = ()
     box_column: str | None = None
     unlisted: str | None = None
     method: str = "blur"
@@ -74,7 +76,7 @@ class RunConfig:
         """Return the configuration of a run.
 
         Args:
-            options: the arguments of `run` by their names, but `progress`.
+            options: arguments of `run` by their names, but `progress`.
 
         Raises UsageError as the class does, and where the device asked for is not there.
         """
@@ -82,12 +84,13 @@ class RunConfig:
         for name in ("source", "destination"):
             values[name] = strip_file_scheme(values[name])
         for name in ("boxes", "report"):
-            values[name] = None if values[name] is None else os.fspath(values[name])
-        values["image_columns"] = _several(values.pop("image_column"))
-        members = values["members"]
+            values[name] = None if values.get(name) is None else os.fspath(values[name])
+        values["box_categories"] = _several(values.pop("box_category", None))
+        values["image_columns"] = _several(values.pop("image_column", None))
+        members = values.get("members")
         values["members"] = _several(members.split(",") if isinstance(members, str) else members)
-        values["device"] = resolve_device(values["device"])
-        given = {name: options[name] for name in OPTION_NAMES if options[name] is not None}
+        values["device"] = resolve_device(values.get("device", "cpu"))
+        given = {name: options[name] for name in OPTION_NAMES if options.get(name) is not None}
         return cls(**values, method_options=given)
 
     def __post_init__(self) -> None:
@@ -119,6 +122,8 @@ class RunConfig:
     def _check_where_boxes_come_from(self) -> None:
         if self.boxes is not None and self.box_column is not None:
             raise UsageError("--boxes and --box-column were given, expected one of them")
+        if self.box_categories and self.boxes is None:
+            raise UsageError("--box-category has no effect without --boxes, expected it left out")
         if self.unlisted is not None and self.boxes is None:
             raise UsageError("--unlisted has no effect without --boxes, expected it left out")
         if not self.detects:

@@ -4,7 +4,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,12 @@ import torch
 from fastblur.detectors import DetectorName
 from fastblur.errors import FileError, UsageError
 from fastblur.files import AtomicFile
-from fastblur.options import MAX_PIXELS, Device
-from fastblur.pipeline.config import check_workers, resolve_device
+from fastblur.options import MAX_PIXELS, Device, Others
+from fastblur.pipeline.config import RunConfig, check_workers, resolve_device
 from fastblur.pipeline.errors import until_interrupted
+from fastblur.pipeline.execution.concurrency import BATCH, default_workers, max_in_flight, readers
 from fastblur.pipeline.execution.journal import count
 from fastblur.pipeline.execution.stages import Stage, Stages
-from fastblur.pipeline.execution.workers import BATCH, default_workers, max_in_flight, readers
 from fastblur.pipeline.images.detection import DetectionStages, check_detector_options, make_detect
 from fastblur.pipeline.images.task import Images, ImageTask, Outcome
 from fastblur.pipeline.progress import Show, ticking
@@ -78,6 +78,9 @@ def detect(
     detector: DetectorName | None = None,
     threshold: float | None = None,
     detect_size: int | None = None,
+    image_column: str | Sequence[str] | None = None,
+    members: str | Sequence[str] | None = None,
+    others: Others = "fail",
     device: Device = "auto",
     workers: int | None = None,
     overwrite: bool = False,
@@ -93,6 +96,7 @@ def detect(
     Args:
         source: a folder tree, or one image file.
         out: the file; its name ends in .jsonl.
+        others: what becomes of what is not searched: "fail" for a line that says so, "copy" or "skip" for none.
         overwrite: replace a file that is there.
 
     The other arguments are those of `run`. Raises UsageError, FileError, MissingPackage or WeightsError where an
@@ -109,12 +113,13 @@ def detect(
         >>> summary.images, summary.regions
         (1, 0)
     """
+    given = {"source": source, "destination": out, "image_column": image_column, "members": members, "others": others}
+    opened = RunConfig.from_options(given).open_source()
     resolved = resolve_device(device)
     check_workers(workers)
     check_detector_options(threshold, detect_size)
     workers = default_workers() if workers is None else workers
     path = _check_output(Path(out), overwrite)
-    opened = Source(os.fspath(source))
     find, parameters = make_detect(detector, threshold, detect_size, resolved)
     tally = Tally()
     start = time.perf_counter()
@@ -130,7 +135,7 @@ def detect(
             Stage("read", searched.read, readers(opened.path)),
             Stage("decode", lambda images: searched.decode(images, then=[searched.search, writer.write])),
             Stage("detect", searched.search),
-            Stage("list", writer.write),
+            Stage("write", writer.write),
             Stage("end", writer.end),
         ]
         line = Stages(stages, workers, max_in_flight(workers), partial(torch.set_num_threads, 1))

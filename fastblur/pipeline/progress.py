@@ -27,8 +27,7 @@ def ticking(progress: Show | None, tally: Tally, source: Source) -> Callable[[],
         return None
     total: list[int | None] = []
     if not is_url(source.path):
-        again = Source(source.path, source.format)
-        threading.Thread(target=lambda: total.append(again.images()), name="fastblur-count", daemon=True).start()
+        threading.Thread(target=lambda: total.append(source.images()), name="fastblur-count", daemon=True).start()
     return lambda: progress(tally, total[0] if total else None)
 
 

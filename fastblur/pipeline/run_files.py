@@ -6,11 +6,10 @@ from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 from fastblur.detectors import DetectorName
-from fastblur.files import sha256
 from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Others, Unlisted
-from fastblur.pipeline.boxes.assignment import BoxAssignment
+from fastblur.pipeline.boxes.assign import assign_boxes
 from fastblur.pipeline.boxes.box_index import BoxIndex
-from fastblur.pipeline.boxes.lookup import assign_boxes
+from fastblur.pipeline.boxes.matching import BoxAssignment
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.destination import Destination, check_destination, check_remote_destination
 from fastblur.pipeline.errors import RunStopped, stopping_the_run, until_interrupted
@@ -35,6 +34,7 @@ def run(
     threshold: float | None = None,
     detect_size: int | None = None,
     boxes: str | Path | None = None,
+    box_category: str | Sequence[str] | None = None,
     unlisted: Unlisted | None = None,
     method: Method = "blur",
     recipe: str | None = None,
@@ -75,6 +75,7 @@ def run(
         threshold: score threshold of the detector, 0..1.
         detect_size: longest side in pixels that the detector sees.
         boxes: annotation file with the boxes to hide, instead of a detector.
+        box_category: with `boxes` of COCO, one or several names or ids of categories; None for the boxes of all.
         unlisted: with `boxes`, what happens to an image that the file does not list: "fail" (default), "copy" or
             "detect".
         method: "blur", "pixelate" or "fill".
@@ -150,7 +151,7 @@ def begun(config: RunConfig, source: Source, destination: Destination, engine: E
     """
     boxes = None  # which are read while workers start
     if config.boxes is not None:
-        boxes = BoxAssignment(BoxIndex.read(Path(config.boxes)), source.root)
+        boxes = BoxAssignment(BoxIndex.read(Path(config.boxes), config.box_categories), source.root)
     parameters = engine.parameters()
     parameters |= {
         "source": source.path,
@@ -160,8 +161,8 @@ def begun(config: RunConfig, source: Source, destination: Destination, engine: E
         "members": list(config.members),
         "box_column": config.box_column,
     }
-    if config.boxes is not None:
-        parameters["boxes_sha256"] = sha256(config.boxes)
+    if boxes is not None:
+        parameters |= {"boxes_sha256": boxes.index.sha256, "box_categories": list(config.box_categories)}
     sink = open_sink(destination.root, alone=source.is_image, rename=destination.rename)
     check_remote_destination(sink, source, overwrite=config.overwrite)
     local_folder = not (is_url(destination.root) or source.is_image)

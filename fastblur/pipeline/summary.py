@@ -114,7 +114,9 @@ class Summary:
             f"time          {self.seconds:.1f} s, {self.images_a_second:.1f} images a second",
         ]
         if self.unsearched:
-            lines.append(f"unsearched    {self.unsearched} files and members written as they are, with any face in them")
+            lines.append(
+                f"unsearched    {self.unsearched} files and members written as they are, with any face in them"
+            )
         if self.degenerate_regions:
             lines.insert(2, f"degenerate    {self.degenerate_regions} regions without an area")
         if self.unused_boxes:
@@ -166,5 +168,5 @@ class DetectSummary:
 
 
 def exit_status(interrupted: int, failed: int, images: int) -> int:
-    """Return a command's exit status: 128 + the signal that interrupted it, 1 if some image failed or there was none."""
+    """Return a command's exit status: 128 + the signal that interrupted it, 1 if an image failed or there was none."""
     return 128 + interrupted if interrupted else int(failed > 0 or images == 0)

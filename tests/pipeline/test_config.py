@@ -25,10 +25,12 @@ def config(**options: Any) -> RunConfig:
 
 def test_every_argument_of_run_has_its_place() -> None:
     fields = RunConfig.__dataclass_fields__
-    assert DEFAULTS.keys() - OPTION_NAMES | {"source", "destination", "method_options"} == fields.keys()
+    names = {"image_columns" if name == "image_column" else name for name in DEFAULTS.keys() - OPTION_NAMES}
+    assert names | {"source", "destination", "method_options"} == fields.keys()
+    built = config()
     for name, field in fields.items():
-        if name in DEFAULTS and name != "device":  # which "auto" is resolved for
-            assert field.default == DEFAULTS[name], name
+        if name not in ("source", "destination", "method_options"):
+            assert getattr(built, name) == field.default, f"{name} has two defaults"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ Every size that the host uses comes from shapes and the recipe: scratch holds th
 is worked on in pieces of several images, each with its two launches, which share the scratch in stream order.
 """
 
-import os
 import struct
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,12 +17,12 @@ from torch import Tensor
 from fastblur.kernels.cuda.average import COLUMNS, average
 from fastblur.kernels.cuda.blend import blend
 from fastblur.kernels.cuda.plan import BLUR, FLOATS, INTS, MASK, MOSAIC, most_cells
+from fastblur.kernels.triton_support import INTERPRETED
 
 if tuple(int(part) for part in triton.__version__.split(".")[:2]) < (3, 3):
     raise RuntimeError(f"triton is {triton.__version__}, expected 3.3 or newer: the compiler of older ones aborts")
 
 SCRATCH = 1 << 29  # bytes
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 PARTS = 4096  # programs that share a launch, at least, where there is work for so many
 # Two programs of 8 warps fit on a multiprocessor with 128 registers a thread; ROCm knows no such limit.
 OPTIONS = {"num_warps": 8} if torch.version.hip else {"num_warps": 8, "maxnreg": 128}

@@ -13,19 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastblur.kernels.constants import BLUR, BORDERS, FILL, INSIDE, MASK, MOSAIC, REPLICATE
 from fastblur.kernels.cuda.launch import launch
-from fastblur.kernels.cuda.plan import BLUR, CIRCULAR, COLOR, CONSTANT, INSIDE, MASK, MOSAIC, REFLECT, REPLICATE
-from fastblur.kernels.kernel import Batch
+from fastblur.kernels.kernel import Batch, empty_like
 from fastblur.recipes import BorderType, Recipe, Shape
 from fastblur.regions import Regions
 
-MODES = {"blur": BLUR.value, "pixelate": MOSAIC.value, "fill": COLOR.value}
-BORDERS = {
-    "replicate": REPLICATE.value,
-    "reflect": REFLECT.value,
-    "constant": CONSTANT.value,
-    "circular": CIRCULAR.value,
-}
+MODES = {"blur": BLUR, "pixelate": MOSAIC, "fill": FILL}
 
 
 def blur(images: Batch, regions: Regions, recipe: Recipe, out: Batch | None = None) -> Batch:
@@ -62,7 +56,7 @@ def masked_blur2d(
     images: Batch, mask: Batch, sigma: Tensor, border_type: BorderType = "replicate", out: Batch | None = None
 ) -> Batch:
     """Return images + mask * (gaussian(images, sigma) - images); see `fastblur.masked_blur2d`."""
-    result = _empty_like(images) if out is None else out
+    result = empty_like(images) if out is None else out
     if len(images):
         written, read = _lists(images, result)
         torch.ops.fastblur.masked_blur2d_(written, read, _as_list(mask), sigma, border_type)
@@ -72,17 +66,13 @@ def masked_blur2d(
 def _hide(
     images: Batch, regions: Regions, out: Batch | None, operator: str, color: Tensor | None = None, **parameters: Any
 ) -> Batch:
-    result = _empty_like(images) if out is None else out
+    result = empty_like(images) if out is None else out
     if len(images):
         written, read = _lists(images, result)
         numbers = {"strength": 0.0, "margin": 0.0, "feather": 0.0, "blocks": 0, "ellipse": False, "whole_image": False}
         given = {**numbers, **parameters}
         torch.ops.fastblur.hide_(written, read, regions.boxes, regions.counts, color, operator=operator, **given)
     return result
-
-
-def _empty_like(images: Batch) -> Batch:
-    return torch.empty_like(images) if isinstance(images, Tensor) else [torch.empty_like(image) for image in images]
 
 
 def _as_list(batch: Batch) -> list[Tensor]:
@@ -132,7 +122,7 @@ def _hide_into(
         color = _on_device(color, out[0].device)
     launch(
         out, images, boxes.detach().contiguous(), counts.contiguous(), mode=MODES[operator],
-        border=INSIDE.value if operator == "pixelate" else REPLICATE.value, color=color, strength=strength,
+        border=INSIDE if operator == "pixelate" else REPLICATE, color=color, strength=strength,
         margin=margin, feather=feather, blocks=blocks, ellipse=ellipse, whole_image=whole_image,
     )  # fmt: skip
 
@@ -147,7 +137,7 @@ def _masked_blur2d_into(
 ) -> None:
     masks = [mask.view(torch.uint8) if mask.dtype == torch.bool else mask.detach() for mask in masks]
     launch(
-        out, images, None, None, mode=MASK.value, border=BORDERS[border_type], sigmas=sigma.detach().contiguous(),
+        out, images, None, None, mode=MASK, border=BORDERS[border_type], sigmas=sigma.detach().contiguous(),
         masks=masks,
     )  # fmt: skip
 

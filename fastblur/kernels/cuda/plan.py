@@ -9,12 +9,16 @@ from math import ceil
 import triton
 import triton.language as tl
 
-RATIO = tl.constexpr(2.25)  # least sigma over step
+from fastblur.boxes import MAX_COORDINATE
+from fastblur.kernels import constants
+
+RATIO = tl.constexpr(constants.SIGMA_PER_STEP)  # least sigma over step
 TRUNCATE = tl.constexpr(3.5)  # deviations at which the taps end
-SUPPORT = tl.constexpr(3.0)  # deviations of the feather at which alpha ends
-FARTHEST = tl.constexpr(16777216.0)  # pixels; coordinates and sigma end here
-BLUR, MOSAIC, COLOR, MASK = (tl.constexpr(i) for i in range(4))
-REPLICATE, REFLECT, CONSTANT, CIRCULAR, INSIDE = (tl.constexpr(i) for i in range(5))
+SUPPORT = tl.constexpr(constants.ALPHA_SUPPORT)  # deviations of the feather at which alpha ends
+FARTHEST = tl.constexpr(float(MAX_COORDINATE))  # pixels; coordinates and sigma end here
+BLUR, MOSAIC, COLOR, MASK = map(tl.constexpr, (constants.BLUR, constants.MOSAIC, constants.FILL, constants.MASK))
+REPLICATE, REFLECT, CONSTANT, CIRCULAR = map(tl.constexpr, constants.BORDERS.values())
+INSIDE = tl.constexpr(constants.INSIDE)
 
 INTS, FLOATS = tl.constexpr(16), tl.constexpr(8)  # columns of the plan's two tables, one row a region
 # int32: support x0, y0, x1, y1; step x, y; reach x, y; first pixel of the grid x, y; its columns, rows.

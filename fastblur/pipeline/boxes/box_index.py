@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastblur.annotations.readers import is_coco, read_coco, read_detections, read_ilsvrc
+from fastblur.annotations.coco import is_coco, read_coco
+from fastblur.annotations.readers import is_detections, read_detections, read_ilsvrc
 from fastblur.boxes import Boxes, Size
 from fastblur.errors import FileError, UsageError
+from fastblur.files import regular_file, sha256
 from fastblur.pipeline.storage.paths import error_reason
 
 MANY = 10_000  # first folders of keys that are worth remembering
@@ -36,6 +38,8 @@ class BoxIndex:
         unsearched: which images could not be searched.
         sizes: width and height of each image; 0 where the file does not state them.
         first_folders: the first folders of the keys, None where they are too many.
+        has_backslashes: whether a key has backslashes between folders, as Windows does.
+        sha256: of the file's bytes, in hexadecimal.
     """
 
     names: npt.NDArray[np.uint8]  # (bytes,)
@@ -47,23 +51,35 @@ class BoxIndex:
     unsearched: npt.NDArray[np.bool_]  # (n,)
     sizes: npt.NDArray[np.int32]  # (n, 2)
     first_folders: frozenset[str] | None
+    has_backslashes: bool
+    sha256: str
 
     @classmethod
-    def read(cls, path: Path) -> "BoxIndex":
-        """Read a file as a stream.
+    def read(cls, path: Path, categories: tuple[str, ...] = ()) -> "BoxIndex":
+        """Read a file as a stream; a pipe is copied to a temporary file first.
 
-        A name that ends in .jsonl is read as what `fastblur detect` writes, any other as ILSVRC face annotations or
-        COCO. Raises UsageError for content that does not fit or a key that comes twice, FileError where the system
-        refuses to read it.
+        It is read as what `fastblur detect` writes, as ILSVRC face annotations or COCO, by its name and how it begins;
+        of COCO, the boxes of `categories` only, if any are given. Raises UsageError for content that does not fit or a
+        key that comes twice, FileError where the system refuses to read it.
         """
+        try:
+            with regular_file(path) as file:
+                return cls._read(file, categories)
+        except OSError as error:
+            raise FileError(f"boxes file {path} cannot be read: {error_reason(error)}") from error
+
+    @classmethod
+    def _read(cls, path: Path, categories: tuple[str, ...]) -> "BoxIndex":
         names, name_ends, hashes, values = bytearray(), array("q", [0]), array("Q"), array("f")
         box_ends, unsearched, sizes = array("q", [0]), array("b"), array("i")
         folders: set[str] = set()
-        for key, boxes, size in _readable(path):
+        has_backslashes = False
+        for key, boxes, size in _read(path, categories):
             key = posixpath.normpath(key)
-            first, slash, _ = key.partition("/")
+            first, slash, _ = key.replace("\\", "/").partition("/")
             if slash and len(folders) <= MANY:
                 folders.add(first)
+            has_backslashes |= "\\" in key
             name = _encoded(key)
             names += name
             name_ends.append(len(names))
@@ -85,6 +101,8 @@ class BoxIndex:
             unsearched=np.array(unsearched, bool),
             sizes=np.array(sizes, np.int32).reshape(-1, 2),
             first_folders=frozenset(folders) if len(folders) <= MANY else None,
+            has_backslashes=has_backslashes,
+            sha256=sha256(path),
         )
         index._refuse_duplicates(path)
         return index
@@ -141,18 +159,14 @@ class BoxIndex:
             keys.add(key)
 
 
-def _readable(path: Path) -> Iterator[tuple[str, Boxes | None, Size | None]]:
-    try:
-        yield from _read(path)
-    except OSError as error:
-        raise FileError(f"boxes file {path} cannot be read: {error_reason(error)}") from error
-
-
-def _read(path: Path) -> Iterator[tuple[str, Boxes | None, Size | None]]:
-    if path.suffix.lower() == ".jsonl":
+def _read(path: Path, categories: tuple[str, ...]) -> Iterator[tuple[str, Boxes | None, Size | None]]:
+    coco = not is_detections(path) and is_coco(path)
+    if categories and not coco:
+        raise UsageError(f"boxes file {path} is not COCO, expected --box-category left out: it has no categories")
+    if coco:
+        return read_coco(path, categories)
+    if is_detections(path):
         return read_detections(path)
-    if is_coco(path):
-        return read_coco(path)
     return ((key, boxes, None) for key, boxes in read_ilsvrc(path))
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from fastblur.pipeline.boxes.assignment import BoxAssignment
-from fastblur.pipeline.boxes.lookup import assign_boxes
+from fastblur.pipeline.boxes.assign import assign_boxes
+from fastblur.pipeline.boxes.matching import BoxAssignment
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.execution.journal import Journal
 from fastblur.pipeline.execution.stages import StageReport

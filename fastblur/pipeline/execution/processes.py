@@ -19,12 +19,12 @@ from typing import Any
 
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.errors import RunStopped
+from fastblur.pipeline.execution.concurrency import AHEAD, BATCH, max_in_flight
 from fastblur.pipeline.execution.engine import RunContext
 from fastblur.pipeline.execution.shard_flow import ShardFlow
 from fastblur.pipeline.execution.shard_run import BatchTask
 from fastblur.pipeline.execution.stages import Stage, StageReport
-from fastblur.pipeline.execution.worker import Answer, Failed, Ready, Request, work
-from fastblur.pipeline.execution.workers import AHEAD, BATCH, max_in_flight
+from fastblur.pipeline.execution.worker_process import Answer, Failed, Ready, Request, work
 from fastblur.pipeline.images.task import Result
 from fastblur.pipeline.shards.interfaces import Item, Shard
 
@@ -41,16 +41,16 @@ class ProcessEngine:
     Args:
         config: the run's options.
         workers: how many processes.
-        context: how they are started.
+        starts: how they are started.
     """
 
     name = "processes"
 
-    def __init__(self, config: RunConfig, workers: int, context: BaseContext) -> None:
+    def __init__(self, config: RunConfig, workers: int, starts: BaseContext) -> None:
         self.workers = workers
         self._config = config
         self._choosing = threading.Lock()
-        self._processes = [WorkerProcess(context, config) for _ in range(workers)]
+        self._processes = [WorkerProcess(starts, config) for _ in range(workers)]
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters that decide the result, once a process is ready; raises what kept it from that."""
@@ -101,7 +101,7 @@ class WorkerProcess:
         assigned: how many batches it has to do.
     """
 
-    def __init__(self, context: BaseContext, config: RunConfig) -> None:
+    def __init__(self, starts: BaseContext, config: RunConfig) -> None:
         self.ready: Future[dict[str, Any]] = Future()
         self.assigned = 0
         self._stages: Future[StageReport] = Future()
@@ -110,8 +110,8 @@ class WorkerProcess:
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._error: Exception | None = None
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=work, args=(theirs, config), daemon=True)  # type: ignore[attr-defined]
+        self._pipe, theirs = starts.Pipe()
+        self._process = starts.Process(target=work, args=(theirs, config), daemon=True)  # type: ignore[attr-defined]
         self._process.start()
         theirs.close()
         self._receiver = threading.Thread(target=self._receive, daemon=True)

@@ -13,15 +13,15 @@ from typing import Any
 import torch
 
 from fastblur.need import need
-from fastblur.pipeline.boxes.assignment import BoxAssignment, Claim, SharedBoxes
 from fastblur.pipeline.boxes.box_index import BoxIndex
+from fastblur.pipeline.boxes.matching import BoxAssignment, Claim, SharedBoxes
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.errors import RunStopped
+from fastblur.pipeline.execution.concurrency import BATCH, default_workers, max_in_flight, readers
 from fastblur.pipeline.execution.engine import RunContext
 from fastblur.pipeline.execution.journal import Journal
 from fastblur.pipeline.execution.shard_flow import ShardFlow, batch_stages
 from fastblur.pipeline.execution.stages import StageReport
-from fastblur.pipeline.execution.workers import BATCH, default_workers, max_in_flight, readers
 from fastblur.pipeline.shards.interfaces import Shard
 from fastblur.pipeline.storage.sink import open_sink
 from fastblur.pipeline.summary import COUNTS

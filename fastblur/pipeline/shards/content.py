@@ -61,8 +61,9 @@ _DRAWN = re.compile(rb"\s*(/\* XPM \*/|#define \w+_width\b|%!PS|P[1-3]\s)")
 
 
 def unsearched_kind(data: bytes, *, whole: bool = True) -> str | None:
-    """Return what a file is that holds or may hold images, for a message as "is a ZIP archive"; None for plain text, and for a
-    few bytes that are no image.
+    """Return what a file is that holds or may hold images, for a message as "is a ZIP archive".
+
+    None for plain text, and for fewer bytes than an image has.
 
     Args:
         data: its content, which is no image that can be decoded.
@@ -105,9 +106,18 @@ def matches_members(name: str, patterns: tuple[str, ...]) -> bool:
         patterns: each an extension as WebDataset has it, all behind the first dot of the name ("jpg" is not that of
             a.seg.jpg), or a pattern with "*" or "?" for the whole extension or the whole name after the last "/".
     """
-    base = name.rpartition("/")[2].lower()
-    extension = base.partition(".")[2]
-    return any(fnmatch.fnmatchcase(text, pattern.lower()) for pattern in patterns for text in (extension, base))
+    base = _one_spelling(name.rpartition("/")[2].lower())
+    extension = _one_spelling(base.partition(".")[2])
+    for pattern in map(_one_spelling, map(str.lower, patterns)):
+        is_pattern = "*" in pattern or "?" in pattern
+        if fnmatch.fnmatchcase(extension, pattern) or (is_pattern and fnmatch.fnmatchcase(base, pattern)):
+            return True
+    return False
+
+
+def _one_spelling(name: str) -> str:
+    """Return a name or extension with one of the spellings of JPEG and TIFF: who says jpg means them all."""
+    return re.sub(r"(^|\.)(jpeg|jpe|jfif)$", r"\1jpg", re.sub(r"(^|\.)tiff$", r"\1tif", name))
 
 
 def _text(data: bytes, whole: bool) -> bytes | None:

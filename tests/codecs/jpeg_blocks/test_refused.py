@@ -74,7 +74,7 @@ def test_refused_with_a_reason(name):
 
 
 def test_what_lies_between_and_after_is_dropped():
-    """Fill before a marker is allowed; bytes after the end may be another picture and do not get into the result."""
+    """Fill before a marker is allowed; bytes after the end, which may be another picture, are not in the result."""
     plain = rewritten(PLAIN, BOX).data
     assert rewritten(HEAD + SCAN + b"\xff\xff\xff\xd9", BOX).data == plain
     assert rewritten(PLAIN + PLAIN, BOX).data == plain

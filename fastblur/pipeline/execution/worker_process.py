@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.errors import RunStopped, stopping_the_run
+from fastblur.pipeline.execution.concurrency import AHEAD, readers
 from fastblur.pipeline.execution.shard_run import write_results
 from fastblur.pipeline.execution.stages import Stage, StageReport, Stages
-from fastblur.pipeline.execution.workers import AHEAD, readers
 from fastblur.pipeline.images.task import ImageStage, ImageTask, Result
 from fastblur.pipeline.shards.folder import FolderOutput
 from fastblur.pipeline.shards.interfaces import Batch, Item

@@ -57,7 +57,7 @@ def test_a_step_that_fails_leaves_no_file(
     if step == "hide":
         monkeypatch.setattr(config, "make_hide", lambda *args, **options: (broken, {}))
     elif step == "encode":
-        monkeypatch.setattr("fastblur.pipeline.images.processing.encode", broken)
+        monkeypatch.setattr("fastblur.pipeline.images.hiding.encode", broken)
     else:
         monkeypatch.setattr("fastblur.pipeline.storage.local.os.replace", broken)
     boxes = write_boxes({"a/face.png": [FACE], "face é 1.jpg": [FACE], "a/b/plain.JPEG": []})

@@ -65,6 +65,9 @@ class BoxAssignment:
             name = posixpath.normpath(name)  # as the keys: tar members may be called ./x.jpg
             for other_prefix in self._prefixes:
                 other = self.index.find(other_prefix + name)
+                if other is None and self.index.has_backslashes:
+                    other = self.index.find((other_prefix + name).replace("/", "\\"))
+                    how = how if other is None else BY_KEY  # a name with backslashes may be another file's
                 if other is None or other == entry:
                     continue
                 if entry is not None:
