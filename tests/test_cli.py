@@ -274,7 +274,7 @@ def test_a_bug_shows_its_traceback_and_has_status_70(monkeypatch: pytest.MonkeyP
 
 
 def test_a_bug_in_a_real_run_has_status_70(src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastblur.pipeline.run_files.Source", raising(ValueError("no")))
+    monkeypatch.setattr("fastblur.pipeline.run_files.check_destination", raising(ValueError("no")))
     status, _, errors = call("run", src, tmp_path / "out")
     assert status == 70
     assert "Traceback" in errors
