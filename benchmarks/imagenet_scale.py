@@ -17,8 +17,7 @@ files, the rest are links to them; the files written are counted, their sizes ad
 while the run goes on. SCRATCH is /dev/shm where it exists: the disk is left out, on all sides.
 
 `--budget` stops after so many seconds; then, and only then, the time for all images is extrapolated, with the 95 %
-interval that follows from how much ten or more parts of the run differ. A budget too short for ten parts is refused
-with exit status 2.
+interval that follows from how much ten or more parts of the run differ; with fewer the exit status is 2.
 """
 
 import argparse
@@ -30,7 +29,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -42,12 +40,9 @@ import numpy as np
 
 import fastblur
 from benchmarks.common.baselines import deface, image_name, make_tree, run_arguments, seconds
-from benchmarks.common.command import parser, write_json
+from benchmarks.common.command import parser, scratch_folder, write_json
 from benchmarks.common.measure import ROOT, copy_bandwidth, peak_memory, resident_memory, seconds_on_threads
-from benchmarks.common.support import support_pixels
-from benchmarks.common.workloads import Workload, load
-from fastblur.pipeline.progress import shown
-from fastblur.pipeline.summary import Tally
+from benchmarks.common.workloads import Workload, load, support_pixels
 
 BATCH = 256
 MIN_PARTS, MAX_PARTS = 10, 20  # of a run; the interval and the rates over time are made of them
@@ -86,6 +81,9 @@ class Baseline:
         return len(self.halves) * self.images / sum(self.halves)
 
 
+Measured = tuple[Run, dict[str, Baseline]]
+
+
 def main() -> None:
     options = parser(__doc__, workers=True, scratch=True)
     options.add_argument("--mode", choices=["operator", "boxes", "detect"], required=True)
@@ -96,20 +94,16 @@ def main() -> None:
         options.error("images and workers are expected to be at least 1")
     workload = load(arguments.data)
     print(f"workload: {workload.source}, streamed with ILSVRC's share of images with faces")
-    with tempfile.TemporaryDirectory(prefix="fastblur-benchmark-", dir=arguments.scratch) as folder:
-        try:
-            if arguments.mode == "operator":
-                run, baselines = operator(workload, arguments)
-            else:
-                run, baselines = command(workload, Path(folder), arguments)
-            result = result_record(arguments, run, baselines)
-        except BudgetTooShort as error:
-            options.exit(2, f"{error}\n")
+    try:
+        run, baselines = (operator if arguments.mode == "operator" else command)(workload, arguments)
+        result = result_record(arguments, run, baselines)
+    except BudgetTooShort as error:
+        options.exit(2, f"{error}\n")
     print_record(result)
     write_json(arguments.json, "benchmarks.imagenet_scale", {"workload": workload.source, **result})
 
 
-def operator(workload: Workload, arguments: argparse.Namespace) -> tuple[Run, dict[str, Baseline]]:
+def operator(workload: Workload, arguments: argparse.Namespace) -> Measured:
     """Stream decoded images through `blur`."""
     import torch
 
@@ -137,19 +131,16 @@ def operator(workload: Workload, arguments: argparse.Namespace) -> tuple[Run, di
 
     def measure() -> Run:
         next(batches())  # compiled code is loaded
-        done, taken, tally = [(0.0, 0)], [], Tally()
-        with shown() as show:
-            begin = last = time.perf_counter()
-            for count in batches():
-                now = time.perf_counter()
-                taken.append(now - last)
-                tally.add({"images": count})
-                show(tally, arguments.images)
-                done.append((now - begin, tally.images))
-                last = time.perf_counter()
-                if last - begin > arguments.budget:
-                    break
-        half = int(touched * tally.images / 2)
+        done, taken = [(0.0, 0)], []
+        begin = last = time.perf_counter()
+        for count in batches():
+            now = time.perf_counter()
+            taken.append(now - last)
+            done.append((now - begin, done[-1][1] + count))
+            last = now
+            if now - begin > arguments.budget:
+                break
+        half = int(touched * done[-1][1] / 2)
         return Run(done, taken, BATCH, resident_memory(os.getpid()), half, half)
 
     return measure_with_baselines(measure, {
@@ -160,10 +151,17 @@ def operator(workload: Workload, arguments: argparse.Namespace) -> tuple[Run, di
     })  # fmt: skip
 
 
-def command(workload: Workload, folder: Path, arguments: argparse.Namespace) -> tuple[Run, dict[str, Baseline]]:
+def command(workload: Workload, arguments: argparse.Namespace) -> Measured:
     """Run the command on a tree of files."""
-    print(f"making a tree of {arguments.images} files")
-    make_tree(folder, workload.stream(arguments.images))
+    with scratch_folder(arguments) as folder:
+        print(f"making a tree of {arguments.images} files")
+        make_tree(folder, workload.stream(arguments.images))
+        baselines = command_baselines(workload, folder, arguments)
+        return measure_with_baselines(lambda: run_command(folder, arguments), baselines)
+
+
+def command_baselines(workload: Workload, folder: Path, arguments: argparse.Namespace) -> dict[str, Baseline]:
+    """Return what the command is compared with."""
     part, workers = min(20_000, arguments.images), arguments.workers
 
     def side(what: str, name: str, images: int, processes: int) -> Baseline:
@@ -178,7 +176,7 @@ def command(workload: Workload, folder: Path, arguments: argparse.Namespace) -> 
     else:
         some = list(islice(workload.stream(100), arguments.images))
         baselines["peer"] = Baseline("deface command", len(some), lambda: deface(some, folder))
-    return measure_with_baselines(lambda: run_command(folder, arguments), baselines)
+    return baselines
 
 
 def run_command(folder: Path, arguments: argparse.Namespace) -> Run:
@@ -218,9 +216,7 @@ def run_command(folder: Path, arguments: argparse.Namespace) -> Run:
     return Run(done, taken, every * 256, peak, sum(sizes), written["bytes"], more)
 
 
-def measure_with_baselines(
-    measure: Callable[[], Run], baselines: dict[str, Baseline]
-) -> tuple[Run, dict[str, Baseline]]:
+def measure_with_baselines(measure: Callable[[], Run], baselines: dict[str, Baseline]) -> Measured:
     """Measure a half of every baseline, the run, and the other halves."""
     for one in baselines.values():
         one.halves.append(one.measure())
@@ -271,9 +267,7 @@ def print_record(record: dict[str, Any]) -> None:
     print(f"{record['mode']}: {record['measured_images']:,} images in {record['seconds']:,.1f} s, "
           f"{rate:,.0f} a second, {record['workers']} workers")  # fmt: skip
     if "extrapolated_seconds" in record:
-        hours, low, high = (
-            value / 3600 for value in (record["extrapolated_seconds"], *record["extrapolated_interval"])
-        )
+        hours, low, high = (h / 3600 for h in (record["extrapolated_seconds"], *record["extrapolated_interval"]))
         print(f"  EXTRAPOLATED to {images:,} images: {hours:.2f} h (95 % interval {low:.2f} to {high:.2f} h)")
     for name in (key.removesuffix("_images_per_second") for key in record if key.endswith("_images_per_second")):
         other, of = record[f"{name}_images_per_second"], record[name]

@@ -12,10 +12,8 @@
 How speed follows from sigma, threads and sizes: benchmarks.scaling.
 """
 
-import os
 import sys
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,7 +25,7 @@ from benchmarks.common.baselines import checked
 from benchmarks.common.command import parser, write_json
 from benchmarks.common.measure import in_turns, medians, values_in_turns
 from benchmarks.common.workloads import Photograph, load
-from benchmarks.peers.kornia_full_frame import filtered, soft_mask
+from benchmarks.peers.kornia_full_frame import filtered, mask_of
 from tests import formula
 
 
@@ -39,13 +37,14 @@ def main() -> None:
     workload = load(arguments.data)
     faces = workload.with_faces[: arguments.images]
     print(f"workload: {workload.source}")
-    measures: dict[str, Callable[[], dict[str, Any]]] = {
-        "peers": lambda: peers(faces, arguments.repeat),
-        "error": lambda: error(faces, arguments.backend),
-        "start": lambda: start(arguments.repeat),
-    }
-    results = {name: measures[name]() for name in arguments.only}
-    write_json(arguments.json, "benchmarks.operators", {"workload": workload.source, **results})
+    results: dict[str, Any] = {"workload": workload.source}
+    if "peers" in arguments.only:
+        results["peers"] = peers(faces, arguments.repeat)
+    if "error" in arguments.only:
+        results["error"] = error(faces, arguments.backend)
+    if "start" in arguments.only:
+        results["start"] = start(arguments.repeat)
+    write_json(arguments.json, "benchmarks.operators", results)
 
 
 def peers(faces: list[Photograph], repeat: int) -> dict[str, Any]:
@@ -56,7 +55,7 @@ def peers(faces: list[Photograph], repeat: int) -> dict[str, Any]:
     planar = [torch.from_numpy(one.pixels).permute(2, 0, 1).contiguous() for one in faces]
     sigmas = [float(0.1 * max(map(formula.longer_side, rows))) for rows in boxes]
     floats = [image[None].float() / 255 for image in planar]
-    masks = [soft_mask(*each) for each in zip(planar, boxes, sigmas, strict=True)]
+    masks = [filtered(mask_of(*each[:2]), each[2]) for each in zip(planar, boxes, sigmas, strict=True)]
 
     def fastblur_planar() -> None:
         for image, rows in zip(planar, boxes, strict=True):
@@ -107,7 +106,7 @@ def start(repeat: int) -> dict[str, Any]:
 
     def fresh(code: str, **environment: str) -> float:
         program = f"import time; start = time.perf_counter(); {code}; print(time.perf_counter() - start)"
-        return float(checked([sys.executable, "-c", program], {**os.environ, **environment}))
+        return float(checked([sys.executable, "-c", program], **environment))
 
     imports = {"fastblur": "import fastblur; fastblur.blur", "torch, kornia": "import torch, kornia"}
     seconds = medians(values_in_turns({name: lambda code=code: fresh(code) for name, code in imports.items()}, repeat))

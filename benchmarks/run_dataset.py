@@ -23,7 +23,6 @@ import os
 import shutil
 import statistics
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -32,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.baselines import checked, deface, make_tree, run_arguments, seconds, seconds_of_run
-from benchmarks.common.command import parser, write_json
+from benchmarks.common.command import parser, scratch_folder, write_json
 from benchmarks.common.measure import ROOT, medians, peak_memory, seconds_of, values_in_turns
 from benchmarks.common.workloads import Photograph, load
 
@@ -43,8 +42,8 @@ def main() -> None:
     workload = load(arguments.data)
     results: dict[str, Any] = {}
     for name in arguments.only:
-        with tempfile.TemporaryDirectory(prefix="fastblur-benchmark-", dir=arguments.scratch) as folder:
-            results[name] = measures[name](Path(folder), workload.photographs, arguments)
+        with scratch_folder(arguments) as folder:
+            results[name] = measures[name](folder, workload.photographs, arguments)
     write_json(arguments.json, "benchmarks.run_dataset", {"workload": workload.source, **results})
 
 

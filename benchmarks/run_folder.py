@@ -16,13 +16,11 @@ The second table has only the images with regions.
 
 import argparse
 import shutil
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from benchmarks.common import baselines
-from benchmarks.common.command import parser, write_json
+from benchmarks.common.command import parser, scratch_folder, write_json
 from benchmarks.common.measure import medians, seconds_on_threads, values_in_turns
 from benchmarks.common.workloads import Photograph, load
 from fastblur.pipeline import run
@@ -48,8 +46,7 @@ def main() -> None:
 def compare(photographs: list[Photograph], arguments: argparse.Namespace) -> dict[str, Any]:
     """Time the run and both floors on a tree of these photographs."""
     with_regions = sum(len(one.boxes) > 0 for one in photographs)
-    with tempfile.TemporaryDirectory(prefix="fastblur-benchmark-", dir=arguments.scratch) as name:
-        folder = Path(name)
+    with scratch_folder(arguments) as folder:
         baselines.make_tree(folder, photographs)
         images, out, entries = folder / "images", folder / "out", baselines.read_entries(folder)
 

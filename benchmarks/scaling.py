@@ -21,8 +21,6 @@ a point are timed in turns. Peers are those of benchmarks/peers; one image after
 import argparse
 from collections.abc import Callable
 from itertools import cycle, islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -31,35 +29,47 @@ import torch
 import fastblur
 from benchmarks import peers
 from benchmarks.common.baselines import make_tree, seconds_of_run
-from benchmarks.common.command import parser, write_json
+from benchmarks.common.command import parser, scratch_folder, write_json
 from benchmarks.common.measure import in_turns, medians, seconds_on_threads, values_in_turns
 from benchmarks.common.workloads import SIZE, Workload, draw_faces, load
 from benchmarks.peers.kornia_full_frame import filtered
-from fastblur.pipeline.execution.workers import default_workers
+from fastblur.pipeline.execution.concurrency import default_workers
 
 Side = tuple[Callable[[], Any], int]  # what is timed, and how many images it does
+Points = dict[Any, dict[str, Side]]  # the sides of every point of an axis
+Values = dict[str, dict[str, float]]  # by side and point
 PEERS = peers.found()[0]
 OURS = "fastblur in place"
 OTHERS = {name: peer for name, peer in PEERS.items() if peer.PACKAGE != "fastblur"}
+SIZES = ((224, 224), SIZE, (768, 1024), (1080, 1920), (2160, 3840))
 
 
 def main() -> None:
-    measures: dict[str, Callable[[Workload, argparse.Namespace], dict[str, Any]]] = {
-        "workers": workers, "batch": batch, "sigma": sigma, "face": face, "faces": number, "image": image,
+    axes: dict[str, Callable[[Workload, str], Points]] = {
+        "workers": workers, "batch": batch, "sigma": lambda *_: sigma()[0],
+        "face": lambda *_: {d: one_by_one(8, SIZE, 1, d) for d in (10, 20, 40, 80, 160, 320)},
+        "faces": lambda *_: {n: one_by_one(8, SIZE, n, 40) for n in (1, 2, 4, 8, 16, 32)},
+        "image": lambda *_: {height * width: one_by_one(4, (height, width)) for height, width in SIZES},
         "dtype": dtype, "layout": layout,
     }  # fmt: skip
-    options = parser(__doc__, repeat=7, only=measures, scratch=True)
+    options = parser(__doc__, repeat=7, only=axes, scratch=True)
     options.add_argument("--device", default="cpu", help="of batch, dtype and layout")
     arguments = options.parse_args()
     workload = load(arguments.data)
     print(f"workload: {workload.source}")
-    torch.set_num_threads(1)
-    results = {name: measures[name](workload, arguments) for name in arguments.only}
-    described = {name: peers.described(peer) for name, peer in PEERS.items()}
-    write_json(arguments.json, "benchmarks.scaling", {"workload": workload.source, "peers": described, **results})
+    results: dict[str, Any] = {"workload": workload.source}
+    results["peers"] = {name: peers.described(peer) for name, peer in PEERS.items()}
+    for axis in arguments.only:
+        torch.set_num_threads(1)
+        results[axis] = series(axis, axes[axis](workload, arguments.device), arguments.repeat)
+    if "workers" in results:
+        results["workers"]["run"] = commands(workload, arguments)
+    if "sigma" in results:
+        results["sigma"]["nanoseconds_a_support_pixel"] = cost(results["sigma"]["milliseconds"], sigma()[1])
+    write_json(arguments.json, "benchmarks.scaling", results)
 
 
-def series(axis: str, points: dict[Any, dict[str, Side]], repeat: int) -> dict[str, Any]:
+def series(axis: str, points: Points, repeat: int) -> dict[str, Any]:
     """Time the sides of every point in turns; return milliseconds an image by side and point."""
     turns: dict[str, dict[str, list[float]]] = {}
     for point, sides in points.items():
@@ -73,12 +83,24 @@ def series(axis: str, points: dict[Any, dict[str, Side]], repeat: int) -> dict[s
     return {"milliseconds": milliseconds, "turns": turns}
 
 
-def alone(peer: Any, pixels: list[np.ndarray], boxes: list[np.ndarray]) -> Side:
-    return peers.side(peer, pixels, boxes), len(pixels)
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def all_alone(pixels: list[np.ndarray], boxes: list[np.ndarray]) -> dict[str, Side]:
-    return {name: alone(peer, pixels, boxes) for name, peer in PEERS.items()}
+def noise_batch(count: int, device: str) -> torch.Tensor:
+    """Return (count, 3, H, W) uint8 images of the usual size, channels_last."""
+    return torch.from_numpy(np.stack([noise(*SIZE, seed=i) for i in range(count)])).permute(0, 3, 1, 2).to(device)
+
+
+def draw(images: int, size: tuple[int, int] = SIZE, count: int = 1, side: float = 80) -> list[np.ndarray]:
+    """Draw the (count, 4) boxes of so many images."""
+    return [draw_faces(np.random.default_rng(i), *size, count, side) for i in range(images)]
+
+
+def one_by_one(images: int, size: tuple[int, int] = SIZE, count: int = 1, side: float = 80) -> dict[str, Side]:
+    """Return sides that take one image of noise after the other, on one thread."""
+    pixels, boxes = [noise(*size, seed=i) for i in range(images)], draw(images, size, count, side)
+    return {name: (peers.side(peer, pixels, boxes), images) for name, peer in PEERS.items()}
 
 
 def in_place(images: Any, boxes: list[np.ndarray], calls: int = 1) -> Side:
@@ -95,20 +117,7 @@ def in_place(images: Any, boxes: list[np.ndarray], calls: int = 1) -> Side:
     return side, calls * len(images)
 
 
-def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def noise_batch(count: int, device: str) -> torch.Tensor:
-    """Return (count, 3, H, W) uint8 images of the usual size, channels_last."""
-    return torch.from_numpy(np.stack([noise(*SIZE, seed=i) for i in range(count)])).permute(0, 3, 1, 2).to(device)
-
-
-def draw(count: int, side: float = 80, size: tuple[int, int] = SIZE, seed: int = 0) -> np.ndarray:
-    return draw_faces(np.random.default_rng(seed), *size, count, side)
-
-
-def workers(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
+def workers(workload: Workload, device: str) -> Points:
     some = list(islice(cycle(workload.with_faces), 64))
     boxes = [one.boxes for one in some]
     images = [PEERS[OURS].image(one.pixels) for one in some]
@@ -133,24 +142,16 @@ def workers(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]
 
         return side, 64
 
-    points = {
+    return {
         threads: {OURS: ours(threads, images), "fastblur into given tensors": ours(threads, given)}
         | {name: shared(peer, threads) for name, peer in OTHERS.items() if peer.SAME}
         for threads in range(1, default_workers() + 1)
     }
-    result = series("workers", points, arguments.repeat)
-    torch.set_num_threads(1)
-    for name, turns in result["turns"].items():
-        speed = (f"{n}: {result['milliseconds'][name]['1'] / result['milliseconds'][name][n]:.2f} "
-                 f"(best {min(turns['1']) / min(values):.2f})" for n, values in turns.items())  # fmt: skip
-        print(f"  {name:36} speed over one thread  {'  '.join(speed)}")
-    return result | {"run": commands(workload, arguments)}
 
 
 def commands(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the images a second of `fastblur run` by its number of workers, without its start."""
-    with TemporaryDirectory(prefix="fastblur-benchmark-", dir=arguments.scratch) as name:
-        folder = Path(name)
+    with scratch_folder(arguments) as folder:
         make_tree(folder, workload.stream(4000))
         sides = {
             str(count): lambda count=count: 4000 / seconds_of_run(folder, "--workers", count)[1]["seconds"]
@@ -162,79 +163,58 @@ def commands(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any
     return {"images_a_second": rates, "turns": turns}
 
 
-def batch(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
+def batch(workload: Workload, device: str) -> Points:
     sizes = (1, 4, 16, 64, 256)
-    images = list(noise_batch(max(sizes), arguments.device))
-    boxes = [draw(1, seed=i) for i in range(max(sizes))]
+    images, boxes = list(noise_batch(max(sizes), device)), draw(max(sizes))
 
     def side(count: int) -> Side:
         parts = [in_place(images[i : i + count], boxes[i : i + count])[0] for i in range(0, max(sizes), count)]
         return lambda: [part() for part in parts], max(sizes)
 
-    result = series("batch", {count: {OURS: side(count)} for count in sizes}, arguments.repeat)
-    others = {name: alone(peer, [noise(*SIZE)] * 16, boxes[:16]) for name, peer in OTHERS.items()}
-    peers_alone = series("batch, peers, which take one image", {1: others}, arguments.repeat)
-    return {key: result[key] | peers_alone[key] for key in result}
+    points = {count: {OURS: side(count)} for count in sizes}
+    points[1] |= {name: side for name, side in one_by_one(16).items() if name in OTHERS}  # they take one image a call
+    return points
 
 
-def sigma(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
-    side = 1024
-    pixels = noise(side, side)
+def sigma() -> tuple[Points, Values]:
+    """Return the sides, and the pixels of the support."""
+    pixels = noise(1024, 1024)
     image, value = PEERS[OURS].image(pixels), torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-    support: dict[str, dict[str, float]] = {}  # pixels by title and sigma
-    points: dict[int, dict[str, Side]] = {}
+    points: Points = {}
+    support: Values = {}
     for s in (2, 4, 8, 16, 25, 40, 64):
         points[s] = {"kornia full frame, the filter alone": (lambda s=s: filtered(value, float(s)), 1)}
         for title, d in ((OURS, 200.0), (f"{OURS}, faces of sigma / 0.15", s / 0.15)):
             pitch = round(d * 1.6) + 2  # the box, its margin and its feather on both sides
-            corners = np.arange(0.3 * d, max(side - 1.3 * d, 0.3 * d + 1), pitch)
+            corners = np.arange(0.3 * d, max(1024 - 1.3 * d, 0.3 * d + 1), pitch)
             boxes = np.array([[x, y, x + d, y + d] for x in corners for y in corners])
             regions, change = fastblur.Regions.from_boxes([boxes]), {"strength": s / d, "out": image}
             points[s][title] = (lambda r=regions, change=change: fastblur.blur(image, r, **change), 1)
             support.setdefault(title, {})[str(s)] = len(boxes) * (1.6 * d) ** 2
-    result = series("sigma", points, arguments.repeat)
-    times = {name: result["milliseconds"][name] for name in support}
-    cost = {name: {s: 1e6 * times[name][s] / n for s, n in pixels.items()} for name, pixels in support.items()}
-    for name, values in cost.items():
+    return points, support
+
+
+def cost(milliseconds: Values, support: Values) -> Values:
+    """Return and print the nanoseconds a pixel of the support."""
+    costs = {name: {s: 1e6 * milliseconds[name][s] / n for s, n in pixels.items()} for name, pixels in support.items()}
+    for name, values in costs.items():
         row = "  ".join(f"{s}: {value:.2f}" for s, value in values.items())
         print(f"  {name:36} ns a support pixel  {row}  (40 over 4: {values['40'] / values['4']:.2f})")
-    return result | {"nanoseconds_a_support_pixel": cost}
+    return costs
 
 
-def face(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
-    pixels = [noise(*SIZE, seed=i) for i in range(8)]
-    points = {d: all_alone(pixels, [draw(1, d, seed=i) for i in range(8)]) for d in (10, 20, 40, 80, 160, 320)}
-    return series("face", points, arguments.repeat)
+def dtype(workload: Workload, device: str) -> Points:
+    pixels = noise_batch(1, device).contiguous()
+    kinds = (torch.uint8, torch.float32, torch.float16, torch.bfloat16)
+    images = {str(kind)[6:]: pixels if kind == torch.uint8 else (pixels / 255).to(kind) for kind in kinds}
+    return {name: {OURS: in_place(image, draw(1), 16)} for name, image in images.items()}
 
 
-def number(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
-    pixels = [noise(*SIZE, seed=i) for i in range(8)]
-    points = {n: all_alone(pixels, [draw(n, 40, seed=i) for i in range(8)]) for n in (1, 2, 4, 8, 16, 32)}
-    return series("faces", points, arguments.repeat)
-
-
-def image(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
-    points = {
-        height * width: all_alone([noise(height, width)] * 4, [draw(1, 80, (height, width), i) for i in range(4)])
-        for height, width in ((224, 224), SIZE, (768, 1024), (1080, 1920), (2160, 3840))
-    }
-    return series("image", points, arguments.repeat)
-
-
-def dtype(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
-    pixels = noise_batch(1, arguments.device).contiguous()
-    images = {"uint8": pixels}
-    images |= {name: (pixels / 255).to(getattr(torch, name)) for name in ("float32", "float16", "bfloat16")}
-    return series(
-        "dtype", {name: {OURS: in_place(one, [draw(1)], 16)} for name, one in images.items()}, arguments.repeat
-    )
-
-
-def layout(workload: Workload, arguments: argparse.Namespace) -> dict[str, Any]:
-    wide, boxes = noise_batch(8, arguments.device), [draw(1, seed=i) for i in range(8)]
+def layout(workload: Workload, device: str) -> Points:
+    wide = noise_batch(8, device)
     planar = wide.contiguous()
     images = {"planar": planar, "channels_last": wide, "ragged": list(planar), "ragged channels_last": list(wide)}
-    return series("layout", {name: {OURS: in_place(one, boxes, 4)} for name, one in images.items()}, arguments.repeat)
+    return {name: {OURS: in_place(batch, draw(8), 4)} for name, batch in images.items()}
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ Regions come from the detector at a low score threshold, so that the curve reach
 network are often for several scales and flipped images; these are for one look at each, as the detector is used.
 """
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from scipy.io import loadmat
 
 from benchmarks.common import accuracy
 from benchmarks.common.accuracy import iou, read_image
-from benchmarks.common.command import write_json
+from benchmarks.common.command import parser, write_json
 from fastblur.detectors import DEFAULT_DETECTOR, Detector, DetectorName, load_detector
 from fastblur.options import choices
 
@@ -42,33 +41,25 @@ BATCH = 16  # images read and given to the detector at once
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("--split", default="val")
-    parser.add_argument(
-        "--detector", nargs="+", choices=choices(DetectorName), default=[DEFAULT_DETECTOR], metavar="NAME"
-    )
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--size", type=int, help="the longest side that the network sees; else each detector's own")
-    parser.add_argument("--threshold", type=float, default=0.02, help="the least score of a region")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("folder", type=Path, metavar="DIR")
+    options.add_argument("--split", default="val")
+    options.add_argument("--detector", nargs="+", choices=choices(DetectorName), default=[DEFAULT_DETECTOR])
+    options.add_argument("--device", default="cpu")
+    options.add_argument("--size", type=int, help="the longest side that the network sees; else each detector's own")
+    options.add_argument("--threshold", type=float, default=0.02, help="the least score of a region")
+    arguments = options.parse_args()
     try:
         faces = read_faces(find_file(arguments.folder, f"wider_face_{arguments.split}_bbx_gt.txt"))
-        kept = {
-            setting: read_kept(find_file(arguments.folder, f"wider_{setting}_{arguments.split}.mat"), faces)
-            for setting in SETTINGS
-        }
+        files = {setting: f"wider_{setting}_{arguments.split}.mat" for setting in SETTINGS}
+        kept = {setting: read_kept(find_file(arguments.folder, file), faces) for setting, file in files.items()}
         images = find_file(arguments.folder, f"WIDER_{arguments.split}/images")
-        detectors = [
-            load_detector(name, device=arguments.device, detect_size=arguments.size, threshold=arguments.threshold)
-            for name in arguments.detector
-        ]
+        settings = {"device": arguments.device, "detect_size": arguments.size, "threshold": arguments.threshold}
+        detectors = [load_detector(name, **settings) for name in arguments.detector]
     except (OSError, ValueError) as error:
-        parser.error(str(error))
-    print(
-        f"WIDER FACE {arguments.split}: {len(faces)} images, {sum(map(len, faces.values()))} faces; AP at IoU {MATCHED}"
-    )
+        options.error(str(error))
+    count = sum(map(len, faces.values()))
+    print(f"WIDER FACE {arguments.split}: {len(faces)} images, {count} faces; AP at IoU {MATCHED}")
     print(f"{'':28} " + " ".join(f"{setting:>8}" for setting in SETTINGS))
     results: dict[str, Any] = {}
     for detector in detectors:
@@ -141,15 +132,11 @@ def detect(detector: Detector, images: Path, names: list[str]) -> dict[str, np.n
 
 
 def average_precision(
-    found: Mapping[str, np.ndarray], faces: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]
+    found: Mapping[str, np.ndarray],  # of each image its regions, (n, 5) xyxy and score
+    faces: Mapping[str, np.ndarray],  # of each image its known faces, (m, 4) xyxy
+    kept: Mapping[str, np.ndarray],  # of each image of the setting which of its faces count, (m,) bool
 ) -> float:
-    """Return the average precision of the regions of all images under one setting.
-
-    Args:
-        found: for each image its regions, (n, 5) xyxy and score.
-        faces: for each image its known faces, (m, 4) xyxy.
-        kept: for each image of the setting which of its faces count, (m,) bool.
-    """
+    """Return the average precision of the regions of all images under one setting."""
     scores = np.concatenate([rows[:, 4] for rows in found.values()] or [np.zeros(0)])
     total = sum(int(mask.sum()) for mask in kept.values())
     if not scores.size or not total:
@@ -165,15 +152,13 @@ def average_precision(
     return area(hits / total, np.divide(hits, proposals, out=np.zeros_like(hits), where=proposals > 0))
 
 
-def image_counts(boxes: np.ndarray, scores: np.ndarray, faces: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Return an image's proposals and found faces at each of the THRESHOLDS, (2, 1000).
-
-    Args:
-        boxes: (n, 4) xyxy, from the highest score down.
-        scores: (n,), scaled to 0..1.
-        faces: (m, 4) xyxy.
-        kept: (m,) bool, which of them the setting keeps.
-    """
+def image_counts(
+    boxes: np.ndarray,  # (n, 4) xyxy, from the highest score down
+    scores: np.ndarray,  # (n,), scaled to 0..1
+    faces: np.ndarray,  # (m, 4) xyxy
+    kept: np.ndarray,  # (m,) bool, which of the faces the setting keeps
+) -> np.ndarray:
+    """Return an image's proposals and found faces at each of the THRESHOLDS, (2, 1000)."""
     if not len(boxes) or not len(faces):
         return np.zeros((2, len(THRESHOLDS)))
     overlaps = iou(boxes, faces, last=1.0)

@@ -13,9 +13,13 @@ from fastblur._version import __version__ as __version__
 if TYPE_CHECKING:
     from fastblur.detectors import load_detector
     from fastblur.errors import FastblurError, FileError, UsageError
+    from fastblur.jpeg import hide_jpeg
     from fastblur.module import FaceBlur
     from fastblur.need import MissingPackage
-    from fastblur.ops import MaskedGaussianBlur2d, blur, fill, masked_blur2d, pixelate
+    from fastblur.ops.blur import blur
+    from fastblur.ops.fill import fill
+    from fastblur.ops.masked import MaskedGaussianBlur2d, masked_blur2d
+    from fastblur.ops.pixelate import pixelate
     from fastblur.recipes import RECIPES, Recipe
     from fastblur.regions import Regions
 
@@ -34,6 +38,7 @@ _HOME = {
     "FileError": "fastblur.errors",
     "UsageError": "fastblur.errors",
     "MissingPackage": "fastblur.need",
+    "hide_jpeg": "fastblur.jpeg",
 }
 
 __all__ = [
@@ -48,6 +53,7 @@ __all__ = [
     "UsageError",
     "blur",
     "fill",
+    "hide_jpeg",
     "load_detector",
     "masked_blur2d",
     "pixelate",

@@ -17,6 +17,7 @@ import typer
 
 from fastblur._version import __version__
 from fastblur.cli_weights import weights_app
+from fastblur.detectors import DEFAULT_DETECTOR, DetectorName
 from fastblur.exits import exits, stopping_at_sigterm
 from fastblur.method_options import METHOD_OPTIONS
 from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Others, Unlisted
@@ -47,7 +48,7 @@ def _option(text: str, panel: str, *names: str, **settings: Any) -> Any:
 
 
 # Options that several commands have.
-Detector = Annotated[str | None, _option("Finds the faces; default: centerface.", WHAT)]
+Detector = Annotated[DetectorName | None, _option(f"Finds the faces; default: {DEFAULT_DETECTOR}.", WHAT)]
 Threshold = Annotated[
     float | None,
     _option(

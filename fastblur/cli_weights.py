@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from fastblur.errors import FastblurError
+from fastblur.detectors import DetectorName
 from fastblur.exits import STOPPED, exits
 
 weights_app = typer.Typer(help="The detectors' weights: where they are, and fetching them.", no_args_is_help=True)
@@ -24,17 +24,14 @@ def weights_list() -> None:
 
 @weights_app.command("pull")
 def weights_pull(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A detector, as `fastblur weights list` names it.")],
+    name: Annotated[DetectorName, typer.Argument(help="The detector.")],
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of every error.")] = False,
 ) -> None:
     """Download the weights of a detector, check them, and print where they are."""
     with exits(debug=debug, status=STOPPED):
         from fastblur.detectors.weights import find
 
-        try:
-            typer.echo(find(name))
-        except OSError as error:
-            raise FastblurError(str(error)) from error
+        typer.echo(find(name))
 
 
 @weights_app.command("verify")
@@ -42,7 +39,7 @@ def weights_verify() -> None:
     """Check every weights' file that is here against its published sha256; exit status 1 if one is wrong."""
     wrong = 0
     with exits():
-        from fastblur.detectors.weights import WEIGHTS, places, verified
+        from fastblur.detectors.weights import WEIGHTS, WrongWeights, places, verified
 
         for name in WEIGHTS:
             for path in places(name):
@@ -50,7 +47,7 @@ def weights_verify() -> None:
                     continue
                 try:
                     typer.echo(f"{name}: {verified(name, path)} is right")
-                except ValueError as error:
+                except WrongWeights as error:
                     wrong = 1
                     typer.echo(f"fastblur: {error}", err=True)
     raise typer.Exit(wrong)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fastblur.need import need
 from fastblur.pipeline import Summary, run
 from fastblur.pipeline.errors import RunStopped
 from fastblur.pipeline.progress import Show
@@ -18,7 +19,7 @@ def demo(out: Path, *, progress: Show | None = None) -> Summary:
 
     The photographs are scikit-image's astronaut and matplotlib's grace_hopper.jpg, one face each.
 
-    Raises RunStopped where no face is found in one of them, ImportError where one of the packages is missing.
+    Raises RunStopped where no face is found in one of them, MissingPackage where one of the packages is missing.
     """
     photos, blurred = out / "photos", out / "blurred"
     photos.mkdir(parents=True, exist_ok=True)
@@ -34,16 +35,14 @@ def demo(out: Path, *, progress: Show | None = None) -> Summary:
 
 
 def _astronaut(folder: Path) -> str:
-    from skimage.data import astronaut
-
-    Image.fromarray(np.asarray(astronaut())).save(folder / "astronaut.png")
+    data = need("skimage.data", "demo")
+    Image.fromarray(np.asarray(data.astronaut())).save(folder / "astronaut.png")
     return "astronaut.png"
 
 
 def _grace_hopper(folder: Path) -> str:
-    from matplotlib import get_data_path
-
-    shutil.copyfile(Path(get_data_path()) / "sample_data" / "grace_hopper.jpg", folder / "grace_hopper.jpg")
+    matplotlib = need("matplotlib", "demo")
+    shutil.copyfile(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg", folder / "grace_hopper.jpg")
     return "grace_hopper.jpg"
 
 

@@ -13,9 +13,6 @@ STOPPED, WRONG_USAGE, BUG = 1, 2, 70
 """A run that had to stop; wrong usage; a bug (EX_SOFTWARE of sysexits.h). Signals end with 128 + their number."""
 
 
-KNOWN = (FastblurError, ValueError, TypeError, ImportError, OSError)  # until what raises them raises FastblurErrors
-
-
 class Terminated(KeyboardInterrupt):
     """SIGTERM, which ends a command as Ctrl-C does."""
 
@@ -35,7 +32,7 @@ def exits(*, debug: bool = False, status: int = WRONG_USAGE) -> Iterator[None]:
     """
     try:
         yield
-    except KNOWN as error:
+    except FastblurError as error:
         if debug:
             traceback.print_exc()
         typer.echo(f"fastblur: {error}", err=True)

@@ -77,6 +77,7 @@ class Regions:
 
         Raises ValueError for rows that are not four finite numbers up to 2^24, or scores that do not match.
 
+        >>> from fastblur import Regions
         >>> regions = Regions.from_boxes([[[10, 20, 30, 40], [5, 5, 9, 9]], []])
         >>> regions, regions.counts.tolist()
         (Regions(2 in 2 images, device='cpu'), [2, 0])

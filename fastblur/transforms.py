@@ -18,8 +18,9 @@ from fastblur.codecs import (
     encode,
     is_image,
     stored_boxes,
-    upright_rgb,
+    upright_views,
 )  # fmt: skip
+from fastblur.codecs.exif import ORIENTATION
 from fastblur.detectors import DEFAULT_DETECTOR, DetectorSettings, load_detector
 from fastblur.detectors.registry import network_of
 from fastblur.errors import UsageError
@@ -32,7 +33,6 @@ from fastblur.regions import Regions
 
 __all__ = ["HideFaces"]
 
-ORIENTATION = 0x0112  # EXIF's number for it
 MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
 
 
@@ -182,7 +182,7 @@ class HideFaces(nn.Module):
     def _tensor(self, image: Tensor, given: Boxes | None) -> Tensor:
         plain = image.as_subclass(Tensor)
         if given is not None and plain.ndim != 3:
-            raise ValueError(f"the image has shape {tuple(plain.shape)}, expected (C, H, W) beside boxes of one image")
+            raise ValueError(f"the image has shape {tuple(plain.shape)}, expected (C, H, W) with boxes of one image")
         regions = self._detect(plain) if given is None else [hiding_boxes(given, *plain.shape[-2:])]
         hidden: Tensor = self._operator(plain, regions, **self._arguments)
         return hidden.as_subclass(type(image))
@@ -206,7 +206,7 @@ class HideFaces(nn.Module):
         picture = Picture(pixels, "PNG", image.mode, orientation if orientation in range(1, 9) else 1, b"")
         if not self._picture(picture, given):
             return image
-        hidden = image.copy()  # with what is known about it beside the pixels
+        hidden = image.copy()  # with its metadata
         hidden.paste(Image.fromarray(pixels[..., 0] if image.mode == "L" else pixels, image.mode))
         return hidden
 
@@ -214,8 +214,8 @@ class HideFaces(nn.Module):
         """Hide the faces in the picture's own pixels; return whether there are any."""
         boxes = given
         if boxes is None:
-            regions = self._detect(torch.from_numpy(upright_rgb(picture)).permute(2, 0, 1))
-            boxes = stored_boxes(regions[0].cpu().numpy(), picture)
+            found = [self._detect(torch.from_numpy(view).permute(2, 0, 1)) for view in upright_views(picture)]
+            boxes = stored_boxes(np.concatenate([regions[0].cpu().numpy() for regions in found]), picture)
         boxes = hiding_boxes(boxes, *picture.pixels.shape[:2])
         if len(boxes):
             self._own("hide", self._make_hide)([picture], [boxes])

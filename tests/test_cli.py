@@ -13,11 +13,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
-import typer
 from typer.testing import CliRunner
 
 import fastblur
-from fastblur.cli import app
+from fastblur.cli import app, detect_command, run_command
 from fastblur.errors import UsageError
 from fastblur.need import MissingPackage
 from fastblur.pipeline.detect_files import detect
@@ -72,11 +71,12 @@ def test_version_and_help() -> None:
     assert "--scope" in text
 
 
-def options_of(command: str) -> dict[str, Any]:
-    """The parameters of a command by the names that the function behind it has for them."""
+def options_of(command: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """Type and default of the parameters of a command, by the names that the function behind it has for them."""
     renamed = {"src": "source", "dst": "destination", "json": "report"}
-    parameters = typer.main.get_command(app).commands[command].params
-    return {renamed.get(option.name, option.name): option for option in parameters if option.name != "help"}
+    hints = get_type_hints(command)
+    parameters = inspect.signature(command).parameters.values()
+    return {renamed.get(one.name, one.name): (hints[one.name], one.default) for one in parameters}
 
 
 def literal_choices(hint: Any) -> tuple[str, ...] | None:
@@ -86,17 +86,13 @@ def literal_choices(hint: Any) -> tuple[str, ...] | None:
     return next(filter(None, map(literal_choices, get_args(hint))), None)
 
 
-@pytest.mark.parametrize(("command", "function"), [("run", run), ("detect", detect)])
-def test_every_option_is_one_of_the_function(command: str, function: Callable[..., Any]) -> None:
-    parameters = dict(inspect.signature(function).parameters)
-    hints = get_type_hints(function)
-    options = options_of(command)
-    assert options.keys() - {"debug"} == parameters.keys() - {"progress"}
-    for name, option in options.items():
-        if name == "debug" or option.required:
-            continue
-        assert option.default == parameters[name].default, name
-        assert getattr(option.type, "choices", None) == (literal_choices(hints[name]) or None), name
+@pytest.mark.parametrize(("command", "function"), [(run_command, run), (detect_command, detect)])
+def test_every_option_is_one_of_the_function(command: Callable[..., Any], function: Callable[..., Any]) -> None:
+    options, expected = options_of(command), options_of(function)
+    assert options.keys() - {"debug"} == expected.keys() - {"progress"}
+    for name in options.keys() - {"debug"}:
+        assert options[name][1] == expected[name][1], name
+        assert literal_choices(options[name][0]) == literal_choices(expected[name][0]), name
 
 
 def test_a_folder_with_a_detector(src: Path, tmp_path: Path) -> None:
@@ -216,6 +212,7 @@ def test_what_the_parser_refuses_has_status_2(arguments: list[str]) -> None:
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_the_process_ends_with_the_status(src: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -312,6 +309,7 @@ class Started:
         return self.process.returncode, text, errors
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_to_the_process(tmp_path: Path, number: signal.Signals, status: int) -> None:
@@ -328,6 +326,7 @@ def test_a_signal_to_the_process(tmp_path: Path, number: signal.Signals, status:
     assert all(detail(decoded(started.out / name)) < limit for name in written)
 
 
+@pytest.mark.slow
 @POSIX
 def test_sigint_that_was_ignored_at_the_start_stays_ignored(tmp_path: Path) -> None:
     started = Started(tmp_path, ignored_sigint)

@@ -94,7 +94,7 @@ def check_examples(value: Any, name: str, globs: dict[str, Any] | None) -> None:
     assert runner.summarize().failed == 0
 
 
-@pytest.mark.parametrize("path", filter(has_example, LISTED))
+@pytest.mark.parametrize("path", list(filter(has_example, LISTED)))
 def test_a_public_example_runs_as_it_stands(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     check_examples(public(path), path, {})

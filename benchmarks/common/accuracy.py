@@ -110,9 +110,7 @@ def matches(boxes: np.ndarray, faces: np.ndarray) -> int:  # (n, 4), (m, 4) xyxy
 
 
 def iou(a: np.ndarray, b: np.ndarray, last: float = 0.0) -> np.ndarray:
-    """Return the IoU of boxes (n, 4) with boxes (m, 4), (n, m); `last` is added to every side: 1 where boxes name
-    their last pixels instead of their ends.
-    """
+    """Return the IoU (n, m) of boxes (n, 4) and (m, 4) xyxy; `last` is 1 where boxes name their last pixels."""
     low, high = np.maximum(a[:, None, :2], b[:, :2]), np.minimum(a[:, None, 2:], b[:, 2:])
     inter = (high - low + last).clip(0).prod(-1)
     area_a, area_b = ((boxes[:, 2:] - boxes[:, :2] + last).prod(-1) for boxes in (a, b))

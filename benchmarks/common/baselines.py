@@ -19,7 +19,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
@@ -74,10 +73,12 @@ def run_arguments(folder: Path, *options: object, boxes: bool = True) -> list[st
     return [str(part) for part in command]
 
 
-def seconds_of_run(folder: Path, *options: object, boxes: bool = True) -> tuple[float, dict[str, Any]]:
-    """Return how long `fastblur run` takes as a process, and its summary; what it wrote is removed."""
+def seconds_of_run(
+    folder: Path, *options: object, boxes: bool = True, tree: Path = ROOT
+) -> tuple[float, dict[str, Any]]:
+    """Return how long `fastblur run` of a checkout takes as a process, and its summary; what it wrote is removed."""
     command = run_arguments(folder, *options, boxes=boxes)
-    taken = seconds_of(lambda: checked(command))
+    taken = seconds_of(lambda: checked(command, tree))
     shutil.rmtree(folder / "out")
     return taken, json.loads((folder / "summary.json").read_text())
 
@@ -88,9 +89,10 @@ def seconds(side: str, folder: Path, images: int, processes: int) -> float:
     return float(checked(command))
 
 
-def checked(command: list[str], environment: dict[str, str] | None = None) -> str:
-    """Run a command and return what it prints; SystemExit with the end of its standard error where it fails."""
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def checked(command: list[str], tree: Path = ROOT, **variables: str) -> str:
+    """Run a command of a checkout and return what it prints; SystemExit with what it says where it fails."""
+    environment = {**os.environ, "PYTHONPATH": str(tree), **variables}
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"{command} ended with {done.returncode}: {done.stderr[-2000:]}")
     return done.stdout
@@ -118,32 +120,23 @@ def make_folders(out: Path, entries: list[Entry]) -> None:
 
 def main() -> None:
     side, folder, images, processes = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    make_worker, entries = SIDES[side], read_entries(folder, images)
-    out = folder / "out"
+    entries, out = read_entries(folder, images), folder / "out"
     make_folders(out, entries)
-    context = multiprocessing.get_context("fork")
-    ready, go = context.Barrier(processes + 1), context.Barrier(processes + 1)
-
-    def part(number: int) -> None:
-        do = make_worker(folder / "images", out, entries[number::processes])
-        ready.wait()
-        go.wait()
-        for entry in entries[number::processes]:
-            do(entry)
-
-    workers = [context.Process(target=part, args=(number,)) for number in range(processes)]
-    for worker in workers:
-        worker.start()
-    ready.wait()
-    begin = time.perf_counter()
-    go.wait()
-    for worker in workers:
-        worker.join()
-    taken = time.perf_counter() - begin
+    do = SIDES[side](folder / "images", out, entries)
+    parts.extend((do, entries[i::processes]) for i in range(processes))
+    with multiprocessing.get_context("fork").Pool(processes) as pool:  # the workers have `parts`
+        pool.map(abs, range(processes), chunksize=1)  # they have started
+        print(seconds_of(lambda: pool.map(do_part, range(processes), chunksize=1)))
     shutil.rmtree(out)
-    if any(worker.exitcode for worker in workers):
-        raise SystemExit(f"a process of {side} failed")
-    print(taken)
+
+
+parts: list[tuple[Callable[[Entry], object], list[Entry]]] = []
+
+
+def do_part(number: int) -> None:
+    do, entries = parts[number]
+    for entry in entries:
+        do(entry)
 
 
 def every(images: Path, out: Path, entries: list[Entry]) -> Callable[[Entry], object]:

@@ -5,7 +5,9 @@ import json
 import platform
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import fastblur
 from benchmarks.common.measure import DATA
-from fastblur.pipeline.execution.workers import default_workers
+from fastblur.pipeline.execution.concurrency import default_workers
 
 SHARED_MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None  # leaves the disk out
 PACKAGES = ("torch", "kornia", "numpy", "numba", "pillow", "opencv-python-headless", "opencv-python")
@@ -37,6 +39,13 @@ def parser(
     if scratch:
         made.add_argument("--scratch", type=Path, default=SHARED_MEMORY, metavar="DIR", help="where files are written")
     return made
+
+
+@contextmanager
+def scratch_folder(arguments: argparse.Namespace) -> Iterator[Path]:
+    """Give a folder in --scratch, and remove it afterwards."""
+    with tempfile.TemporaryDirectory(prefix="fastblur-benchmark-", dir=arguments.scratch) as name:
+        yield Path(name)
 
 
 def write_json(path: Path | None, module: str, results: Mapping[str, Any]) -> None:

@@ -1,79 +1,56 @@
 """Seconds of each stage of a detection: letterbox (with normalisation), network, and the rest: decode + NMS."""
 
+import statistics
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import torch
 
 from fastblur.detectors import Detector
-from fastblur.detectors import detector as base
+from fastblur.detectors import detector as module
+
+LETTERBOX, NETWORK, REST = "letterbox", "network", "decode + NMS"
 
 
 def stages(detector: Detector, images: list[torch.Tensor]) -> dict[str, float]:
     """Return the seconds of each stage of one call, summed over the threads that it uses."""
-    spent: dict[str, float] = {}
+    places = [(module, "letterbox", LETTERBOX), (detector, "_forward", NETWORK), (detector, "_forward_alone", NETWORK)]
+    places += [(detector, "_candidates", REST), (module, "join_groups", REST), (detector, "_regions", REST)]
+    spent: Counter[str] = Counter()
     lock, here = threading.Lock(), threading.local()
-    letterbox, joined, candidates, regions = base.letterbox, base.join_groups, detector._candidates, detector._regions
 
-    def timed_letterbox(*arguments: Any) -> torch.Tensor:
-        here.start = time.perf_counter()
-        return letterbox(*arguments)
-
-    def timed_network(forward: Any) -> Callable[[torch.Tensor], Any]:
-        def run(x: torch.Tensor) -> Any:
+    def timed(stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **keywords: Any) -> Any:
+            outer, here.inner = getattr(here, "inner", 0.0), 0.0
             start = time.perf_counter()
-            heads = forward(x)
-            here.letterbox += start - here.start
-            here.network += time.perf_counter() - start
-            return heads
-
-        return run
-
-    def timed_group(*arguments: Any) -> Any:
-        here.letterbox = here.network = 0.0
-        start = time.perf_counter()
-        result = candidates(*arguments)
-        rest = time.perf_counter() - start - here.letterbox - here.network
-        with lock:
-            for stage, seconds in (("letterbox", here.letterbox), ("network", here.network), ("decode + NMS", rest)):
-                spent[stage] = spent.get(stage, 0.0) + seconds
-        return result
-
-    def timed_rest(function: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any) -> Any:
-            start = time.perf_counter()
-            result = function(*arguments)
-            spent["decode + NMS"] += time.perf_counter() - start
+            result = function(*arguments, **keywords)
+            taken = time.perf_counter() - start
+            with lock:
+                spent[stage] += taken - here.inner  # without the stages that it called
+            here.inner = outer + taken
             return result
 
         return run
 
-    alone = detector._forward_alone
-    with (
-        mock.patch.object(base, "letterbox", timed_letterbox),
-        mock.patch.object(base, "join_groups", timed_rest(joined)),
-        mock.patch.object(detector, "_candidates", timed_group),
-        mock.patch.object(detector, "_regions", timed_rest(regions)),
-        mock.patch.object(detector, "_forward", timed_network(detector._forward)),
-        mock.patch.object(detector, "_forward_alone", None if alone is None else timed_network(alone)),
-    ):
+    with ExitStack() as patches:
+        for owner, name, stage in places:
+            if (function := getattr(owner, name)) is not None:
+                patches.enter_context(mock.patch.object(owner, name, timed(stage, function)))
         detector(images)
-    return spent
+    return dict(spent)
 
 
-def median_stages(detector: Detector, images: list[torch.Tensor], repeat: int = 3) -> dict[str, float]:
-    taken = [stages(detector, images) for _ in range(repeat + 1)][1:]
-    return {stage: float(np.median([seconds[stage] for seconds in taken])) for stage in taken[0]}
-
-
-def on_one_thread(measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def median_stages(detector: Detector, images: list[torch.Tensor], threads: int, repeat: int = 3) -> dict[str, float]:
+    """Return the median seconds of each stage while PyTorch uses so many threads, after a call that is not counted."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     try:
-        return measure()
+        taken = [stages(detector, images) for _ in range(repeat + 1)][1:]
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
+    return {stage: statistics.median(seconds[stage] for seconds in taken) for stage in taken[0]}

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common.measure import DATA
+from tests import formula
 
 # Images of ILSVRC 2012 that show a face, and all of them: Yang et al., ICML 2022.
 ILSVRC_WITH_FACES, ILSVRC_IMAGES = 243_198, 1_431_093
@@ -104,15 +105,14 @@ def packaged(images: int = 120) -> Workload:
         image, (height, width) = sources[i % len(sources)], SIZES[i % len(SIZES)]
         share = rng.uniform(0.6, 1) * min(image.width / width, image.height / height)
         left, top = rng.random(2) * (image.width - share * width, image.height - share * height)
-        crop = image.resize(
-            (width, height), Image.Resampling.BICUBIC, (left, top, left + share * width, top + share * height)
-        )
+        source = left, top, left + share * width, top + share * height
+        crop = image.resize((width, height), Image.Resampling.BICUBIC, source)
         file = io.BytesIO()
         crop.save(file, "JPEG", quality=92)
         boxes = draw_faces(rng, height, width, draw_count(rng)) if i % round(1 / SHARE) == 0 else np.zeros((0, 4))
         photographs.append(Photograph(f"{i:03}.JPEG", file.getvalue(), boxes))
-    source = f"{images} photographs out of those of scikit-image and matplotlib, with boxes drawn from ILSVRC's profile"
-    return Workload(source, photographs)
+    title = f"{images} photographs out of those of scikit-image and matplotlib, with boxes drawn from ILSVRC's profile"
+    return Workload(title, photographs)
 
 
 def draw_count(rng: np.random.Generator) -> int:
@@ -132,3 +132,15 @@ def draw_faces(rng: np.random.Generator, height: int, width: int, count: int, si
 def draw_profile(rng: np.random.Generator, sizes: list[tuple[int, int]]) -> list[np.ndarray]:
     """Draw the (n, 4) boxes of every image of a batch; sizes are (height, width), five of six images have no face."""
     return [draw_faces(rng, *size, draw_count(rng) if rng.random() < SHARE else 0) for size in sizes]
+
+
+def support_pixels(boxes: np.ndarray, height: int, width: int, recipe: str) -> int:  # boxes: (n, 4) xyxy px
+    """Return how many pixels a recipe may change in an image, by the masks of the float64 formula."""
+    feather, scope = formula.RECIPES[recipe]["feather"], formula.RECIPES[recipe]["scope"]
+    kept = {key: formula.RECIPES[recipe][key] for key in ("margin", "shape")}
+    sides = [formula.longer_side(box) for box in boxes]
+    covered = np.zeros((height, width), bool)
+    for box, side in zip(boxes, sides, strict=True):
+        deviation = feather * (max(sides) if scope == "image" else side)
+        covered |= formula.soft_mask(box, height, width, deviation=deviation, **kept) > 0
+    return int(covered.sum())

@@ -77,13 +77,10 @@ def cupyx(images: torch.Tensor, mask: torch.Tensor, rows: list[np.ndarray], sigm
 def cvcuda(images: torch.Tensor, rows: list[np.ndarray], sigmas: list[float]) -> Side:
     library = import_module("cvcuda")
     tensors = library.as_tensor(images.permute(0, 2, 3, 1).contiguous(), "NHWC")
-    boxes = [
-        [
-            library.BlurBoxI(
-                box=(int(x0), int(y0), int(x1 - x0) + 1, int(y1 - y0) + 1), kernelSize=max(3, round(2 * s))
-            )
-            for x0, y0, x1, y1 in image
-        ]
-        for image, s in zip(rows, sigmas, strict=True)
-    ]
+
+    def box(x0: float, y0: float, x1: float, y1: float, sigma: float) -> Any:
+        xywh = int(x0), int(y0), int(x1 - x0) + 1, int(y1 - y0) + 1
+        return library.BlurBoxI(box=xywh, kernelSize=max(3, round(2 * sigma)))
+
+    boxes = [[box(*row, sigma) for row in image] for image, sigma in zip(rows, sigmas, strict=True)]
     return lambda: library.boxblur(tensors, library.BlurBoxesI(boxes=boxes))

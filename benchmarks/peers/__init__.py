@@ -1,40 +1,26 @@
 """What people hide faces with today, each in a file of its own; adding a peer is adding a file.
 
-A peer is a module here with
+A peer is a module here, its name not beginning with "_", with
 
-- `NAME`; `PACKAGE`, the distribution whose version stands beside it; `LACKS`, what it does not do that fastblur does,
-  or ""; `SAME`, whether it means to give what the "ilsvrc" recipe gives, so that its error can be told;
-- `image(pixels)`: what its users hold, made of (H, W, 3) uint8 pixels, outside the time that is measured;
-- `hide(image, boxes)`: hides the (n, 4) xyxy boxes and returns the same kind; this is measured;
-- `pixels(image)`: the (H, W, 3) uint8 pixels of it again;
+- `NAME`; `PACKAGE`, the distribution whose version is recorded; `LACKS`, what it does not do that fastblur does, or "";
+  `SAME`, whether it should give the result of the "ilsvrc" recipe, so that its error means something;
+- `image(pixels)`: makes what its users have out of (H, W, 3) uint8 pixels, outside the measured time;
+- `hide(image, boxes)`: hides the (n, 4) xyxy px boxes, n > 0, and returns the same kind; this is measured;
+- `pixels(image)`: its (H, W, 3) uint8 pixels;
 - `threads(count)`: makes its library use so many threads.
 
-Its imports stand at its top: where one is missing the peer is named as absent, with the reason.
+Its imports are at its top: where one is missing the peer is named as absent, with the reason.
 """
 
 import pkgutil
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from benchmarks.common.command import versions
-
-
-class Peer(Protocol):
-    """A module of this package."""
-
-    NAME: str
-    PACKAGE: str
-    LACKS: str
-    SAME: bool
-
-    def image(self, pixels: np.ndarray) -> Any: ...  # noqa: D102
-    def hide(self, image: Any, boxes: np.ndarray) -> Any: ...  # noqa: D102
-    def pixels(self, image: Any) -> np.ndarray: ...  # noqa: D102
-    def threads(self, count: int) -> None: ...  # noqa: D102
 
 
 @cache
@@ -43,6 +29,8 @@ def found() -> tuple[dict[str, Any], dict[str, str]]:
     peers: dict[str, Any] = {}
     absent = {}
     for module in pkgutil.iter_modules(__path__):
+        if module.name.startswith("_"):
+            continue
         try:
             peer = import_module(f"{__name__}.{module.name}")
         except Exception as reason:  # a package that does not run here, for whatever reason

@@ -1,4 +1,4 @@
-"""OpenCV: a box filter inside an ellipse, as the deface command does it; written anew from its documentation.
+"""OpenCV: a box filter inside an ellipse, as the deface command does it; rewritten from its documentation.
 
 The box is grown by 1.3, the filter is half as large as the box, an ellipse inscribed in the box shows it.
 """
@@ -23,9 +23,9 @@ def hide(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         crop = out[top:bottom, left:right]
         if not crop.size:
             continue
-        blurred = cv2.blur(crop, (max(1, (right - left) // 2), max(1, (bottom - top) // 2)))
+        half = (right - left) // 2, (bottom - top) // 2
+        blurred = cv2.blur(crop, (max(1, half[0]), max(1, half[1])))
         mask = np.zeros(crop.shape[:2], np.uint8)
-        center, axes = ((right - left) // 2, (bottom - top) // 2), ((right - left) // 2, (bottom - top) // 2)
-        cv2.ellipse(mask, center, axes, 0, 0, 360, 255, cv2.FILLED)
+        cv2.ellipse(mask, half, half, 0, 0, 360, 255, cv2.FILLED)
         cv2.copyTo(blurred, mask, crop)
     return out

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.common.measure import DATA
 from benchmarks.common.workloads import Workload, load
-from fastblur.pipeline.execution.workers import default_workers
+from fastblur.pipeline.execution.concurrency import default_workers
 
 if (DATA / "weights").is_dir():
     os.environ.setdefault("FASTBLUR_WEIGHTS", str(DATA / "weights"))

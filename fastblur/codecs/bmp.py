@@ -1,18 +1,35 @@
-"""BMP files: no metadata but the resolution."""
+"""BMP files: no metadata but the resolution.
+
+The header of version 4 is written by hand, because Pillow writes none that makes the alpha channel count.
+"""
 
 import io
 import struct
 
 from PIL.BmpImagePlugin import BmpImageFile
 
+from fastblur.codecs.further_pictures import check_rest
 from fastblur.codecs.picture import Picture, Pixels
 from fastblur.codecs.pillow_io import check_size, save, to_image, to_pixels
 
 _COLORS = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB", "RGBA": "RGBA"}
 
 
+def size(data: bytes) -> tuple[int, int]:
+    """Return (width, height)."""
+    return BmpImageFile(io.BytesIO(data)).size
+
+
+def check(data: bytes) -> None:
+    """Raise for a broken header, and CodecError for data after the picture that may show another."""
+    BmpImageFile(io.BytesIO(data))
+    length = int.from_bytes(data[2:6], "little")
+    check_rest("BMP", data[length:] if length > 54 else b"")
+
+
 def decode(data: bytes, max_pixels: int) -> Picture:
     """Decode a BMP of 1 to 32 bits a pixel, plain or run-length coded."""
+    check(data)
     image = BmpImageFile(io.BytesIO(data))
     check_size(image.width, image.height, max_pixels)
     color = _COLORS[image.mode]

@@ -12,7 +12,7 @@ _IMAGE = re.compile(
     re.DOTALL,
 )
 
-# XMP properties that hold an image, or tell of one that follows the picture in its file and is not carried over.
+# XMP properties that hold an image, or announce one that follows the picture in its file and is not carried over.
 _XMP_IMAGE = re.compile(
     rb"Thumbnails|xmpGImg|GImage|GDepth|GCamera|GContainer|Container:|MicroVideo|MotionPhoto|hdrgm|HDRGainMap|DepthMap"
 )
@@ -22,15 +22,15 @@ _RESOURCE_SIGNATURES = (b"8BIM", b"MeSa", b"AgHg", b"PHUT", b"DCSR")
 _THUMBNAIL_RESOURCES = (1033, 1036, 1058, 1059)
 
 
-def holds_image(data: bytes) -> bool:
-    """Tell whether the beginning of an image file (JPEG, PNG, WebP, GIF, JPEG 2000) occurs anywhere in the data."""
+def contains_image(data: bytes) -> bool:
+    """Return whether the beginning of an image file (JPEG, PNG, WebP, GIF, JPEG 2000) occurs anywhere in the data."""
     return _IMAGE.search(data) is not None
 
 
-def shows_image(xmp: bytes) -> bool:
-    """Tell whether XMP holds an image, or properties made for holding one or for pointing to one."""
+def xmp_mentions_image(xmp: bytes) -> bool:
+    """Return whether XMP holds an image, or properties made for holding one or for pointing to one."""
     plain = xmp.replace(b"\0", b"")  # XMP in UTF-16 or UTF-32
-    return holds_image(plain) or _XMP_IMAGE.search(plain) is not None
+    return contains_image(plain) or _XMP_IMAGE.search(plain) is not None
 
 
 def clean_photoshop(resources: bytes) -> bytes:
@@ -50,7 +50,7 @@ def clean_photoshop(resources: bytes) -> bytes:
         end = start + int.from_bytes(resources[start - 4 : start], "big")
         if end > len(resources):
             break
-        if code not in _THUMBNAIL_RESOURCES and not holds_image(resources[start:end]):
+        if code not in _THUMBNAIL_RESOURCES and not contains_image(resources[start:end]):
             kept.append(resources[at:end] + b"\0" * ((end - start) % 2))
         at = end + (end - start) % 2
     return b"".join(kept)

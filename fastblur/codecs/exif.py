@@ -1,9 +1,14 @@
-"""EXIF and TIFF directories: reading them, the orientation, and EXIF without its thumbnails and previews."""
+"""EXIF and TIFF directories: reading them, the orientation, and EXIF without its thumbnails and previews.
+
+By hand, because no library keeps what may stay at its very offset, which MakerNotes need, and drops all the rest:
+piexif is no longer maintained, exif cannot choose by tag, exiv2 is GPL, and Pillow writes the directories again and
+keeps MakerNotes unseen.
+"""
 
 import struct
 from typing import NamedTuple
 
-from fastblur.codecs.embedded_images import holds_image
+from fastblur.codecs.embedded_images import contains_image
 
 ORIENTATION = 0x112
 EXIF_IFD = 0x8769
@@ -110,7 +115,7 @@ def clean_exif(exif: bytes) -> bytes:
         end = _keep(tiff, out, first_ifd(tiff), order, 0)
     except ValueError:
         return b""
-    if holds_image(bytes(out)):  # two entries shared an image's bytes
+    if contains_image(bytes(out)):  # two entries shared an image's bytes
         return _only_orientation(orientation(tiff))
     return bytes(out[:end])
 
@@ -128,7 +133,7 @@ def _keep(tiff: bytes, out: bytearray, offset: int, order: str, directory: int) 
                 end = max(end, _keep(tiff, out, number(entry, order), order, entry.tag))
             except ValueError:
                 continue
-        elif entry.tag in _PICTURE_TAGS or holds_image(entry.value):
+        elif entry.tag in _PICTURE_TAGS or contains_image(entry.value):
             continue
         kept.append(entry)
     struct.pack_into(order + "H", out, offset, len(kept))

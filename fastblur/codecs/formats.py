@@ -1,116 +1,46 @@
-"""decode and encode: tell a file's format from its bytes and hand it to the module of that format."""
+"""The formats of image files: their names, the endings of file names, and which one the first bytes tell."""
 
-from io import BytesIO
-from typing import Any
+from typing import get_args
 
-import numpy as np
-import simplejpeg
-from PIL import Image
+from fastblur.codecs.picture import CodecError, FormatName
 
-from fastblur.codecs import bmp, jpeg, png, tiff, webp
-from fastblur.codecs.picture import CodecError, Picture
+SUFFIXES_OF: dict[FormatName, tuple[str, ...]] = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif", ".hif"),
+}
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES: tuple[str, ...] = tuple(suffix for name in get_args(FormatName) for suffix in SUFFIXES_OF[name])
 """The endings of file names that are images, in lower case."""
 
 OTHER_SUFFIXES = (
-    *(
-        ".apng",
-        ".arw",
-        ".avif",
-        ".avifs",
-        ".bw",
-        ".cr2",
-        ".cr3",
-        ".cur",
-        ".dcx",
-        ".dds",
-        ".dib",
-        ".dng",
-        ".emf",
-        ".eps",
-    ),
-    *(".exr", ".fit", ".fits", ".flc", ".fli", ".gif", ".hdr", ".heic", ".heics", ".heif", ".hif", ".icb", ".icns"),
-    *(".ico", ".j2c", ".j2k", ".jng", ".jp2", ".jpc", ".jpf", ".jpm", ".jpx", ".jxl", ".jxr", ".mng", ".mpo", ".nef"),
-    *(".orf", ".pam", ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".pnm", ".ppm", ".psd", ".pxr", ".qoi", ".raf", ".ras"),
-    *(
-        ".rgb",
-        ".rgba",
-        ".rw2",
-        ".sgi",
-        ".sun",
-        ".svg",
-        ".svgz",
-        ".tga",
-        ".vda",
-        ".vst",
-        ".wbmp",
-        ".wdp",
-        ".wmf",
-        ".xbm",
-    ),
-    *(".xcf", ".xpm"),
-)
+    ".apng", ".arw", ".avifs", ".bw", ".cr2", ".cr3", ".cur", ".dcx", ".dds", ".dib", ".dng", ".emf", ".eps",
+    ".exr", ".fit", ".fits", ".flc", ".fli", ".gif", ".hdr", ".heics", ".icb", ".icns",
+    ".ico", ".j2c", ".j2k", ".jng", ".jp2", ".jpc", ".jpf", ".jpm", ".jpx", ".jxl", ".jxr", ".mng", ".mpo", ".nef",
+    ".orf", ".pam", ".pbm", ".pcd", ".pcx", ".pfm", ".pgm", ".pnm", ".ppm", ".psd", ".pxr", ".qoi", ".raf", ".ras",
+    ".rgb", ".rgba", ".rw2", ".sgi", ".sun", ".svg", ".svgz", ".tga", ".vda", ".vst", ".wbmp", ".wdp", ".wmf", ".xbm",
+    ".xcf", ".xpm",
+)  # fmt: skip
 """The endings of the names of images that are not decoded; where nothing may pass unseen, such a file fails."""
 
-_MODULES: dict[str, Any] = {"JPEG": jpeg, "PNG": png, "WEBP": webp, "BMP": bmp, "TIFF": tiff}
-_EXPECTED = "expected JPEG, PNG, WebP, BMP or TIFF"
+_LABELS = [{"WEBP": "WebP", "HEIF": "HEIC"}.get(name, name) for name in get_args(FormatName)]
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+EXPECTED = f"expected {', '.join(_LABELS[:-1])} or {_LABELS[-1]}"
 
 
-def decode(data: bytes, *, max_pixels: int = 2**28) -> Picture:
-    """Decode an image file.
+def format_of(data: bytes) -> FormatName:
+    """Return the format that the first bytes tell; raises CodecError for one that is not decoded.
 
-    Args:
-        data: the whole file. Its format is told from its bytes, never from its name.
-        max_pixels: the largest width times height that is decoded, checked before any memory is taken for pixels.
-
-    Returns: a Picture, whose pixels are 8 bits a channel: palettes become RGB or RGBA, one bit becomes grey.
-    Raises CodecError for a file that is no image, is cut short, broken or too large, has several frames, or has more
-    than 8 bits a channel; TypeError where `data` is not bytes. Safe to call from many threads at once, which then run
-    at once.
+    Example:
+        >>> from fastblur.codecs.formats import format_of
+        >>> format_of(b"\\x89PNG\\r\\n\\x1a\\n")
+        'PNG'
     """
-    if not isinstance(data, bytes):
-        raise TypeError(f"data is a {type(data).__name__}, expected bytes")
-    name = format_of(data)
-    try:
-        picture: Picture = _MODULES[name].decode(data, max_pixels)
-    except CodecError:
-        raise
-    except Exception as error:  # Pillow reports broken bytes with nearly every type of exception
-        raise CodecError(f"{name} cannot be decoded ({_reason(error)}), expected a whole and valid file") from error
-    return picture
-
-
-def encode(picture: Picture, pixels: np.ndarray) -> bytes:
-    """Encode changed pixels as a file of the picture's own format.
-
-    JPEG takes the source's quantisation tables, subsampling and progressive flag; the other formats lose nothing
-    (WebP is written lossless, TIFF with the source's compression if that is lossless, else deflate). EXIF with its
-    orientation, ICC, XMP, IPTC, comments and resolution are kept as far as the format has them; whatever may show the
-    picture as it was before is not: thumbnails, previews, further images, private data (see `metadata` and `exif`).
-
-    Args:
-        picture: from `decode`.
-        pixels: uint8, of the shape and the meaning of `picture.pixels`; that very array, changed, will do.
-
-    Raises TypeError or ValueError for other pixels, CodecError where the file cannot be made.
-    """
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
-        kind = pixels.dtype if isinstance(pixels, np.ndarray) else type(pixels).__name__
-        raise TypeError(f"pixels are {kind}, expected a uint8 array")
-    if pixels.shape != picture.pixels.shape:
-        raise ValueError(f"pixels have shape {pixels.shape}, expected {picture.pixels.shape} as the picture")
-    try:
-        data: bytes = _MODULES[picture.format].encode(picture, np.ascontiguousarray(pixels))
-    except CodecError:
-        raise
-    except Exception as error:
-        raise CodecError(f"{picture.format} cannot be encoded ({_reason(error)}), expected what decode gave") from error
-    return data
-
-
-def format_of(data: bytes) -> str:
-    """Return the format, "JPEG", "PNG", "WEBP", "BMP" or "TIFF", that the first bytes tell; CodecError for another."""
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -121,30 +51,49 @@ def format_of(data: bytes) -> str:
         return "TIFF"
     if data.startswith(b"BM"):
         return "BMP"
+    brands = _brands(data)
+    if brands & _AVIF_BRANDS:
+        return "AVIF"
+    if brands & _HEIF_BRANDS:
+        return "HEIF"
     if not data:
-        raise CodecError(f"the file is empty, {_EXPECTED}")
-    if (other := _unsupported(data)) is not None:
-        raise CodecError(f"{other} is not supported, {_EXPECTED}")
-    raise CodecError(f"the file begins with {data[:8]!r}, {_EXPECTED}")
+        raise CodecError(f"the file is empty, {EXPECTED}")
+    if (other := other_format_of(data)) is not None:
+        raise CodecError(f"{other} is not supported, {EXPECTED}")
+    raise CodecError(f"the file begins with {data[:8]!r}, {EXPECTED}")
 
 
 def is_image(data: bytes) -> bool:
-    """Return whether bytes under a name that does not say so begin as an image file does, supported or not."""
+    """Return whether bytes under a name that does not say so begin as an image file does, supported or not.
+
+    Example:
+        >>> from fastblur.codecs import is_image
+        >>> is_image(b"GIF89a"), is_image(b"{}")
+        (True, False)
+    """
     if data.startswith(b"BM"):  # as texts may too: of a bitmap the reserved bytes are zero, and its header's size small
         return data[6:10] == bytes(4) and data[15:18] == bytes(3)
     try:
         format_of(data)
     except CodecError:
-        return _unsupported(data) is not None
+        return other_format_of(data) is not None
     return True
 
 
-def _unsupported(data: bytes) -> str | None:
-    """Return which other image format the first bytes tell."""
+def _brands(data: bytes) -> set[bytes]:
+    """Return the brands in the file type box of ISO base media (ISO/IEC 14496-12, section 4.3), if there is one."""
+    if data[4:8] != b"ftyp":
+        return set()
+    box = data[8 : min(int.from_bytes(data[:4], "big"), 256)] or data[8:12]
+    return {box[at : at + 4] for at in range(0, len(box), 4) if at != 4}  # the second is a version
+
+
+def other_format_of(data: bytes) -> str | None:
+    """Return which image format that is not decoded the first bytes tell."""
     others = {
         "GIF": data.startswith(b"GIF8"),
-        "HEIC": data[4:8] == b"ftyp" and data[8:11] in (b"hei", b"hev", b"mif", b"msf"),
-        "AVIF": data[4:8] == b"ftyp" and data[8:11] == b"avi",
+        "HEIF of an unknown codec": bool(_brands(data) & {b"mif1", b"mif2", b"msf1", b"miaf"}),
+        "CR3": b"crx " in _brands(data),
         "BigTIFF": data.startswith((b"II+\0", b"MM\0+")),
         "JPEG 2000": data.startswith((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")),
         "JPEG XL": data.startswith((b"\0\0\0\x0cJXL ", b"\xff\x0a")),
@@ -163,33 +112,3 @@ def _unsupported(data: bytes) -> str | None:
         "Radiance HDR": data.startswith((b"#?RADIANCE", b"#?RGBE")),
     }
     return next((name for name, found in others.items() if found), None)
-
-
-def size_of(data: bytes) -> tuple[int, int]:
-    """Return (width, height) as the file's header tells them, stored orientation; (0, 0) where it does not."""
-    try:
-        if format_of(data) == "JPEG":
-            height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=False)
-            return int(width), int(height)
-        with Image.open(BytesIO(data)) as image:
-            return int(image.width), int(image.height)
-    except Exception:  # Pillow reports broken bytes with nearly every type of exception
-        return 0, 0
-
-
-def decode_reduced(data: bytes, longest: int, max_pixels: int = 2**28) -> Picture | None:
-    """Decode a JPEG at a half, a quarter or an eighth of its size, for a detector that sees no more of it.
-
-    libjpeg leaves out the fine coefficients, which takes a fraction of the time. The longer side is still at least
-    `longest`. Returns None where the image is not that much larger, or is not one that simplejpeg decodes; then
-    `decode` says what there is to say.
-    """
-    width, height = size_of(data)
-    factor = max(width, height) // max(longest, 1)
-    if factor < 2 or width * height > max_pixels or format_of(data) != "JPEG":
-        return None
-    return jpeg.decode_reduced(data, min(factor, 8))
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

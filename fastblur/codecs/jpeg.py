@@ -5,13 +5,23 @@ from functools import cache
 
 import numpy as np
 import simplejpeg
-from PIL import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from fastblur.codecs.exif import orientation
-from fastblur.codecs.jpeg_segments import APP14, Header, exif, kept_segments, quantisation_tables, read_header, segment
+from fastblur.codecs.further_pictures import check_jpeg
+from fastblur.codecs.jpeg_scans import end_of_scans, has_all_scans
+from fastblur.codecs.jpeg_segments import (
+    APP14,
+    Header,
+    exif,
+    kept_segments,
+    quantisation_tables,
+    read_header,
+    read_size,
+    segment,
+)
 from fastblur.codecs.picture import CodecError, Picture, Pixels
-from fastblur.codecs.pillow_io import check_size, save, to_image, to_pixels
+from fastblur.codecs.pillow_io import check_size, let_encode_at_least, save, to_image, to_pixels
 
 _PROGRESSIVE = (0xC2, 0xCA)
 _HUFFMAN_CODED = (0xC0, 0xC1, 0xC2)
@@ -25,19 +35,37 @@ _ZIGZAG = sorted(range(64), key=lambda i: (i // 8 + i % 8, i // 8 if (i // 8 + i
 _ROW_BY_ROW = [_ZIGZAG.index(i) for i in range(64)]
 
 
-def decode(data: bytes, max_pixels: int) -> Picture:
-    """Decode a JPEG of 8 bits a sample and 1, 3 or 4 components; of several images in the file, the first."""
+def size(data: bytes) -> tuple[int, int]:
+    """Return (width, height)."""
+    return read_size(data)
+
+
+def check(data: bytes) -> None:
+    """Raise CodecError for a kind of JPEG that is not decoded, and for further pictures that are no previews."""
+    _checked(data)
+
+
+def _checked(data: bytes) -> Header:
     header = read_header(data)
     if header.bits != 8:
         raise CodecError(f"{header.bits}-bit JPEG is not supported, expected 8 bits a channel")
     if header.frame not in _FRAMES or len(header.components) not in _COLORS:
         kind = f"JPEG with frame 0x{header.frame:02X} and {len(header.components)} components"
         raise CodecError(f"{kind} is not supported, expected baseline or progressive with 1, 3 or 4 components")
+    check_jpeg(data, header)
+    return header
+
+
+def decode(data: bytes, max_pixels: int) -> Picture:
+    """Decode a JPEG of 8 bits a sample and 1, 3 or 4 components; of a picture and its previews, the picture."""
+    header = _checked(data)
     check_size(header.width, header.height, max_pixels)
     color = _COLORS[len(header.components)]
-    pixels = _decode_fast(data, color) if header.frame in _HUFFMAN_CODED else None
+    pixels = _decode_fast(data, color)
+    if pixels is None and header.frame not in _HUFFMAN_CODED:
+        raise CodecError(f"arithmetic-coded JPEG in {color} cannot be decoded, expected Huffman coding or a whole file")
     if pixels is None:
-        pixels = to_pixels(JpegImageFile(io.BytesIO(data)), color)
+        pixels = to_pixels(JpegImageFile(io.BytesIO(_with_end(data, header, color))), color)
     if pixels.shape != (header.height, header.width, len(color)):
         raise CodecError(f"JPEG gives pixels of shape {pixels.shape}, expected {header.height} x {header.width}")
     return Picture(pixels, "JPEG", color, orientation(exif(header)), data)
@@ -47,8 +75,9 @@ def decode_reduced(data: bytes, factor: int) -> Picture | None:
     """Decode at 1/2, 1/4 or 1/8 of the size, the smallest that is at least 1/factor; None where Pillow has to."""
     header = read_header(data)
     color = _COLORS.get(len(header.components), "")
-    if header.bits != 8 or header.frame not in _HUFFMAN_CODED or color not in _SIMPLEJPEG_COLORS:
+    if header.bits != 8 or header.frame not in _FRAMES or color not in _SIMPLEJPEG_COLORS:
         return None
+    check_jpeg(data, header)
     try:
         pixels = simplejpeg.decode_jpeg(
             data,
@@ -62,11 +91,22 @@ def decode_reduced(data: bytes, factor: int) -> Picture | None:
     return Picture(pixels, "JPEG", color, orientation(exif(header)), data)
 
 
+def _with_end(data: bytes, header: Header, color: str) -> bytes:
+    """Return the file with an end marker where that alone is missing, which simplejpeg, unlike Pillow, can tell."""
+    if end_of_scans(data, header) < len(data) or data.endswith(b"\xff\xd9") or not has_all_scans(data, header):
+        return data
+    try:
+        simplejpeg.decode_jpeg(data + b"\xff\xd9", _SIMPLEJPEG_COLORS.get(color, "CMYK"))
+    except ValueError:  # pixels are missing too
+        return data
+    return data + b"\xff\xd9"
+
+
 def _decode_fast(data: bytes, color: str) -> Pixels | None:
     """Decode into an array without a copy; None if Pillow has to.
 
     simplejpeg gives the same pixels as Pillow but refuses a file at the first irregularity. Many such files are read
-    without harm by everyone else, and Pillow tells them from those that are cut short.
+    without harm by everyone else, and Pillow distinguishes them from those that are cut short.
     """
     if color not in _SIMPLEJPEG_COLORS:
         return None
@@ -123,9 +163,7 @@ def _encode_any(header: Header, pixels: Pixels, color: str) -> bytes:
     except OSError:
         if not progressive:
             raise
-        # libjpeg wants the whole of a progressive file in one buffer, whose size Pillow guesses from the pixels; fine
-        # tables make more. This is Pillow's own setting for it, and a larger buffer does no harm to later calls.
-        ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, 8 * pixels.size)
+        let_encode_at_least(8 * pixels.size)
         return save(image, "JPEG", **options)
 
 

@@ -1,18 +1,20 @@
 """The segments of a JPEG file before its pixels: frame, tables, and the metadata that may stay in a changed image.
 
 Markers are numbered as in ITU-T T.81, table B.1; APP segments as JFIF, Exif (JEITA CP-3451), XMP part 3 and the ICC
-specification use them.
+specification use them. By hand, because Pillow gives the segments only together with a decoder, and not where the
+pixels begin.
 """
 
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fastblur.codecs.embedded_images import clean_photoshop, holds_image, shows_image
+from fastblur.codecs.embedded_images import clean_photoshop, contains_image, xmp_mentions_image
 from fastblur.codecs.exif import clean_exif
 from fastblur.codecs.picture import CodecError
 
-APP0, APP1, APP2, APP13, APP14, COM, DQT, SOS, EOI = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE, 0xDB, 0xDA, 0xD9
+APP0, APP1, APP2, APP13, APP14, COM = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
+SOI, EOI, SOS, DQT = 0xD8, 0xD9, 0xDA, 0xDB
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_PAYLOAD = {0x00, 0x01, *range(0xD0, 0xD9)}
 
@@ -57,7 +59,7 @@ class Header:
 
     @property
     def is_rgb(self) -> bool:
-        """Whether three components are R, G, B; told as libjpeg tells it (its default_decompress_parms)."""
+        """Whether three components are R, G, B; decided as libjpeg decides it (its default_decompress_parms)."""
         if len(self.components) != 3 or self.jfif is not None:
             return False
         if self.adobe is not None:
@@ -101,6 +103,22 @@ def read_header(data: bytes) -> Header:
     return Header(segments, body, frame_marker, frame[0], height, width, components, at)
 
 
+def read_size(data: bytes) -> tuple[int, int]:
+    """Return (width, height) from the frame, quickly; raises CodecError or IndexError where there is none."""
+    at = data.find(b"\xff", 2)
+    while 0 <= at < len(data) - 9:
+        marker = data[at + 1]
+        if marker in _FRAMES:
+            return data[at + 7] << 8 | data[at + 8], data[at + 5] << 8 | data[at + 6]
+        if marker in (SOS, EOI):
+            break
+        if marker == 0xFF:
+            at += 1
+        else:
+            at = data.find(b"\xff", at + 2 + (0 if marker in _WITHOUT_PAYLOAD else data[at + 2] << 8 | data[at + 3]))
+    raise CodecError("JPEG has no frame before its pixels, expected a valid file")
+
+
 def quantisation_tables(header: Header) -> list[tuple[int, ...]]:
     """Return each component's table, 64 values in the file's zigzag order. Raises CodecError if one is missing."""
     tables: dict[int, tuple[int, ...]] = {}
@@ -128,7 +146,7 @@ def kept_segments(header: Header) -> list[bytes]:
 
     JFIF (without its thumbnail), EXIF (see `clean_exif`), XMP (unless it shows an image), ICC, Photoshop resources (see
     `clean_photoshop`) and comments stay. Adobe's segment stays for YCbCr; for RGB and CMYK the encoder writes its own.
-    Everything else goes: JFXX thumbnails, MPF and FlashPix previews, JUMBF, and the makers' own segments.
+    Everything else is dropped: JFXX thumbnails, MPF and FlashPix previews, JUMBF, and the makers' own segments.
     """
     found: dict[tuple[int, bytes], list[bytes]] = {}
     for marker, payload in header.segments:
@@ -155,13 +173,13 @@ def _clean_exif(payloads: list[bytes]) -> list[bytes]:
 
 
 def _clean_xmp(payloads: list[bytes]) -> list[bytes]:
-    return [p for p in payloads if not shows_image(p)]
+    return [p for p in payloads if not xmp_mentions_image(p)]
 
 
 def _clean_more_xmp(payloads: list[bytes]) -> list[bytes]:
     # 32 bytes of digest, 4 of the whole length, 4 of this part's offset: an image may run over several parts.
     whole = b"".join(p[40:] for p in sorted(payloads, key=lambda p: p[:32] + p[36:40]))
-    return [] if shows_image(whole) else payloads
+    return [] if xmp_mentions_image(whole) else payloads
 
 
 def _clean_photoshop(payloads: list[bytes]) -> list[bytes]:
@@ -173,7 +191,7 @@ def _clean_adobe(payloads: list[bytes]) -> list[bytes]:
 
 
 def _clean_comments(payloads: list[bytes]) -> list[bytes]:
-    return [p for p in payloads if not holds_image(p)]
+    return [p for p in payloads if not contains_image(p)]
 
 
 def _parts(data: bytes, prefix: bytes) -> list[bytes]:

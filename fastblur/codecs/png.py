@@ -1,15 +1,20 @@
-"""PNG files: the pixels by Pillow, the metadata chunk by chunk as they stand in the source (W3C PNG, third edition)."""
+"""PNG files: the pixels by Pillow, the metadata chunk by chunk as in the source (W3C PNG, third edition).
+
+Chunks are read by hand, because Pillow does not give them as they are, and keeps those that may hold a picture.
+"""
 
 import io
 import struct
 import zlib
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
-from fastblur.codecs.embedded_images import holds_image, shows_image
+from fastblur.codecs.embedded_images import contains_image, xmp_mentions_image
 from fastblur.codecs.exif import clean_exif, orientation
-from fastblur.codecs.picture import CodecError, Picture, Pixels
+from fastblur.codecs.further_pictures import check_rest
+from fastblur.codecs.picture import CodecError, DeepPixels, Picture, Pixels
 from fastblur.codecs.pillow_io import check_size, save, to_image, to_pixels
 
 _COLORS = {0: "L", 2: "RGB", 3: "RGB", 4: "LA", 6: "RGBA"}
@@ -23,40 +28,74 @@ _XMP = b"XML:com.adobe.xmp"
 _LONGEST_TEXT = 2**24  # bytes after decompression
 
 
-def decode(data: bytes, max_pixels: int) -> Picture:
-    """Decode a PNG of 1 to 8 bits a channel; a palette becomes RGB, a transparent colour becomes an alpha channel."""
+class _Header(NamedTuple):
+    width: int
+    height: int
+    bits: int  # a channel
+    kind: int  # colour type
+    interlaced: bool
+
+
+def size(data: bytes) -> tuple[int, int]:
+    """Return (width, height)."""
+    width, height = struct.unpack(">II", data[16:24])
+    return width, height
+
+
+def check(data: bytes) -> None:
+    """Raise CodecError for an animation, a broken header, or data after the picture that may show another."""
+    _checked(data)
+
+
+def _checked(data: bytes) -> tuple[_Header, list[tuple[bytes, bytes]]]:
+    """Return the header and the chunks (name, payload)."""
     chunks = _chunks(data)
     if not chunks or chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
         raise CodecError("PNG has no header, expected a valid file")
-    width, height, bits, kind = struct.unpack(">IIBB", chunks[0][1][:10])
-    if bits == 16:
-        raise CodecError("16-bit PNG is not supported, expected 8 bits a channel")
+    width, height, bits, kind, interlaced = struct.unpack(">IIBBxxB", chunks[0][1])
     if kind not in _COLORS:
         raise CodecError(f"PNG has colour type {kind}, expected 0, 2, 3, 4 or 6")
     if any(name == b"acTL" for name, _ in chunks):
         raise CodecError("animated PNG is not supported, expected one frame")
-    check_size(width, height, max_pixels)
+    return _Header(width, height, bits, kind, interlaced == 1), chunks
+
+
+def decode(data: bytes, max_pixels: int) -> Picture:
+    """Decode a PNG of 1 to 16 bits a channel; a palette becomes RGB, a transparent colour becomes an alpha channel."""
+    header, chunks = _checked(data)
+    bits, kind = header.bits, header.kind
+    check_size(header.width, header.height, max_pixels)
     color = _COLORS[kind]
     transparent = next((payload for name, payload in chunks if name == b"tRNS"), b"")
-    image = PngImageFile(io.BytesIO(data))
-    image.load()
     if kind == 3:
         color = "RGBA" if transparent else "RGB"
-    pixels = to_pixels(image, color)
+    if bits == 16:
+        from fastblur.codecs import png_deep  # which loads Numba
+
+        pixels: Pixels | DeepPixels = png_deep.decode(data, header.width, header.height, kind, header.interlaced)
+    else:
+        image = PngImageFile(io.BytesIO(data))
+        image.load()
+        pixels = to_pixels(image, color)
     if kind in (0, 2) and transparent:
         color += "A"
         pixels = _with_alpha(pixels, np.frombuffer(transparent, ">u2", pixels.shape[2]), bits)
     return Picture(pixels, "PNG", color, orientation(_exif(chunks)), data)
 
 
-def encode(picture: Picture, pixels: Pixels) -> bytes:
+def encode(picture: Picture, pixels: Any) -> bytes:
     """Encode as PNG, not interlaced, with the source's colour space, ICC, EXIF, XMP, texts, resolution and time.
 
-    Texts that hold an image go, and so do unknown chunks. Compression level 3 takes about half the time of the usual 6
-    on photographs, for files a little larger.
+    Texts that hold an image are dropped, and so are unknown chunks. Compression level 3 takes about half the time of
+    the usual 6 on photographs, for files a little larger.
     """
     source = _chunks(picture.source)
-    coded = save(to_image(pixels, picture.color), "PNG", compress_level=3)
+    if pixels.dtype == np.uint16:
+        from fastblur.codecs import png_deep
+
+        coded = png_deep.encode(pixels, picture.color)
+    else:
+        coded = save(to_image(pixels, picture.color), "PNG", compress_level=3)
     kept = []
     for name, payload in source:
         fixed = name in _KEPT_AS_THEY_ARE and _KEPT_AS_THEY_ARE[name] in (None, len(payload))
@@ -69,20 +108,26 @@ def encode(picture: Picture, pixels: Pixels) -> bytes:
     return b"".join((coded[:after_header], *kept, memoryview(coded)[after_header:]))
 
 
-def _with_alpha(pixels: Pixels, transparent: np.ndarray, bits: int) -> Pixels:
-    """Add an alpha channel that is 0 where a pixel has the transparent colour, given in the file's own bits."""
-    most = 2**bits - 1
-    clear = (pixels == (transparent & most) * (255 // most)).all(axis=2, keepdims=True)
-    return np.concatenate((pixels, np.where(clear, np.uint8(0), np.uint8(255))), axis=2)
+def _with_alpha(
+    pixels: Pixels | DeepPixels,  # (H, W, C)
+    transparent: np.ndarray,  # (C,) in the file's own bits
+    bits: int,
+) -> Pixels | DeepPixels:  # (H, W, C + 1)
+    """Add an alpha channel that is 0 where a pixel has the transparent colour."""
+    most, opaque = 2**bits - 1, np.iinfo(pixels.dtype).max
+    clear = (pixels == (transparent & most) * (opaque // most)).all(axis=2, keepdims=True)
+    return np.concatenate((pixels, np.where(clear, 0, opaque).astype(pixels.dtype)), axis=2)
 
 
 def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Return (name, payload) of every whole chunk; pixels are left empty."""
+    """Return (name, payload) of every whole chunk, pixels left empty; raises CodecError for pictures after the last."""
     chunks = []
     at = 8
     while at + 12 <= len(data):
         (size,) = struct.unpack_from(">I", data, at)
         name = data[at + 4 : at + 8]
+        if name == b"IEND":
+            check_rest("PNG", memoryview(data)[at + 12 + size :])
         if at + 12 + size > len(data) or name == b"IEND":
             break
         chunks.append((name, b"" if name == b"IDAT" else data[at + 8 : at + 8 + size]))
@@ -115,7 +160,7 @@ def _keeps_text(name: bytes, payload: bytes) -> bool:
     text = _text(name, payload)
     if text is None:
         return False
-    return not (shows_image(text) if payload.startswith(_XMP) else holds_image(text))
+    return not (xmp_mentions_image(text) if payload.startswith(_XMP) else contains_image(text))
 
 
 def _text(name: bytes, payload: bytes) -> bytes | None:

@@ -1,19 +1,34 @@
-"""WebP files: read whichever way they were coded, written lossless."""
+"""WebP files: read whichever way they were coded, written lossless.
+
+Only the size is read by hand: Pillow takes memory for the canvas before it gives the size.
+"""
 
 import io
 import struct
 
 from PIL.WebPImagePlugin import WebPImageFile
 
-from fastblur.codecs import embedded_images as metadata
+from fastblur.codecs.embedded_images import xmp_mentions_image
 from fastblur.codecs.exif import clean_exif, orientation
+from fastblur.codecs.further_pictures import check_rest
 from fastblur.codecs.picture import CodecError, Picture, Pixels
-from fastblur.codecs.pillow_io import check_size, save, to_image, to_pixels
+from fastblur.codecs.pillow_io import check_size, let_decode, save, to_image, to_pixels
+
+_ANIMATION = 0x02  # among the flags of the chunk VP8X
+
+
+def check(data: bytes) -> None:
+    """Raise CodecError for an animation, and for data after the picture that may show another."""
+    if data[12:16] == b"VP8X" and len(data) > 20 and data[20] & _ANIMATION:
+        raise CodecError("animated WebP is not supported, expected one frame")
+    check_rest("WebP", data[8 + int.from_bytes(data[4:8], "little") :])
 
 
 def decode(data: bytes, max_pixels: int) -> Picture:
     """Decode a WebP of one frame."""
-    check_size(*_size(data), max_pixels)  # before Pillow, which takes memory for the canvas as it opens the file
+    check(data)
+    check_size(*size(data), max_pixels)  # before Pillow, which takes memory for the canvas as it opens the file
+    let_decode(*size(data))
     image = WebPImageFile(io.BytesIO(data))
     if image.n_frames > 1:
         raise CodecError(f"an animated WebP of {image.n_frames} frames is not supported, expected one frame")
@@ -37,12 +52,12 @@ def encode(picture: Picture, pixels: Pixels) -> bytes:
         method=0,
         icc_profile=info.get("icc_profile", b""),
         exif=clean_exif(info.get("exif", b"")),
-        xmp=b"" if metadata.shows_image(xmp) else xmp,
+        xmp=b"" if xmp_mentions_image(xmp) else xmp,
     )
 
 
-def _size(data: bytes) -> tuple[int, int]:
-    """Return width and height from the first chunk (RFC 9649, sections 2.5 to 2.7)."""
+def size(data: bytes) -> tuple[int, int]:
+    """Return (width, height) from the first chunk (RFC 9649, sections 2.5 to 2.7)."""
     kind, body = data[12:16], data[20:30]
     if kind == b"VP8X" and len(body) == 10:
         return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")

@@ -8,10 +8,27 @@ from fastblur.detectors.registry import DEFAULT_DETECTOR, DetectorName
 if TYPE_CHECKING:
     from fastblur.detectors.detector import Detector, load_detector
     from fastblur.detectors.settings import DetectorSettings
+    from fastblur.detectors.weights import WeightsError, WeightsNotFound, WrongWeights
 
-__all__ = ["DEFAULT_DETECTOR", "Detector", "DetectorName", "DetectorSettings", "load_detector"]
+__all__ = [
+    "DEFAULT_DETECTOR",
+    "Detector",
+    "DetectorName",
+    "DetectorSettings",
+    "WeightsError",
+    "WeightsNotFound",
+    "WrongWeights",
+    "load_detector",
+]
 
-_HOME = {"Detector": "detector", "load_detector": "detector", "DetectorSettings": "settings"}
+_HOME = {
+    "Detector": "detector",
+    "load_detector": "detector",
+    "DetectorSettings": "settings",
+    "WeightsError": "weights",
+    "WeightsNotFound": "weights",
+    "WrongWeights": "weights",
+}
 
 
 def __getattr__(name: str) -> Any:

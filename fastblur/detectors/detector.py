@@ -16,6 +16,7 @@ from fastblur.detectors.postprocess import (
     can_sync_host,
     join_groups,
     join_passes,
+    mark_overflow,
     to_image_pixels,
     to_regions,
 )
@@ -63,8 +64,9 @@ class Detector:
     On the CPU images are taken in groups whose padded sizes are equal, so the answer for an image does not depend on
     the images that came with it. On CUDA, and under `torch.compile`, the whole batch goes through at once, padded to
     its largest, nothing waits for the device, and the Regions are padded to 512 rows an image (or to all candidates,
-    where there are fewer). Of an image with more regions the last row is the box around all that did not fit: nothing
-    found is lost.
+    where there are fewer). Of an image with more regions the last row is the box around all that did not fit; an image
+    with more than 4096 anchors above the threshold in one pass is one region as a whole: nothing found is lost. On the
+    CPU neither has a limit.
 
     Args:
         name: of the detector, a key of `fastblur.detectors.weights.WEIGHTS`.
@@ -201,8 +203,10 @@ class Detector:
         if self._normalises:
             x.sub_(self._mean).div_(self._std)
         heads = forward(x)
-        best = best_anchors(self._network.scores(heads), self.threshold, can_sync)
-        return Candidates(*self._network.decode(heads, height, width, best))
+        scores = self._network.scores(heads)  # (B, A)
+        best = best_anchors(scores, self.threshold, can_sync)
+        candidates = Candidates(*self._network.decode(heads, height, width, best))
+        return candidates if can_sync else mark_overflow(candidates, scores, self.threshold)
 
     @torch.no_grad()
     def _regions(self, candidates: Candidates, can_sync: bool) -> Regions:

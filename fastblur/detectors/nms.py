@@ -1,13 +1,13 @@
 """Non-maximum suppression (NMS), exact and greedy, for the boxes of a whole padded batch at once."""
 
-from importlib.util import find_spec
 from typing import cast
 
 import torch
 from torch import Tensor
 
+from fastblur.kernels.triton_support import HAS_TRITON
+
 BLOCK = 256  # boxes decided together: bounds the memory for overlaps to B * BLOCK * K
-HAS_TRITON = find_spec("triton") is not None
 
 
 def nms(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float) -> Tensor:
@@ -43,13 +43,17 @@ def nms_torch(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float
     Boxes are taken in order of score, a block at a time: those that a kept box of an earlier block suppresses fall
     out, and the keep mask of the rest is iterated to its fixed point, keep[j] = no kept i before j overlaps j. The
     fixed point is unique and is greedy NMS: after n rounds all boxes that depend on chains of up to n suppressions
-    are right. On the CPU blocks of rows that are no boxes are left out, and the first round that changes nothing is the
-    last (about the length of the longest chain). On CUDA without Triton looking would wait for the device, so there are
-    as many rounds as a chain can be long, the block's size: right, and slow.
+    are right. On the CPU more boxes than a block go image by image, and what has fallen out is left out from there on,
+    so that a crowd of thousands takes seconds; the first round that changes nothing is the last (about the length of
+    the longest chain). On CUDA without Triton the host would wait for the device to know, so there are as many rounds
+    as a chain can be long, the block's size: right, and slow.
     """
     order = torch.where(valid, scores, -torch.inf).argsort(dim=1, descending=True, stable=True)
-    if not boxes.is_cuda and valid.shape[1] > BLOCK and len(order):
-        order = order[:, : int(valid.sum(1).max())]
+    if boxes.device.type == "cpu" and valid.shape[1] > BLOCK:
+        keep = torch.zeros_like(valid)
+        for i, count in enumerate(valid.sum(1).tolist()):
+            keep[i, _keep_of_one(boxes[i], order[i, :count], iou_threshold)] = True
+        return keep
     boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))
     keep = valid.gather(1, order)
     count = boxes.shape[1]
@@ -62,6 +66,25 @@ def nms_torch(boxes: Tensor, scores: Tensor, valid: Tensor, iou_threshold: float
         if stop < count:
             keep[:, stop:] &= ~(overlaps[:, :, stop - start :] & kept[..., None]).any(1)
     return torch.zeros_like(valid).scatter_(1, order, keep)
+
+
+def _keep_of_one(
+    boxes: Tensor,  # (K, 4) xyxy, of one image
+    left: Tensor,  # (n,) int64, which of them, by score from the highest
+    iou_threshold: float,
+) -> Tensor:  # (m,) int64
+    """Return the indices of the boxes that are kept; a box that is suppressed is not looked at again."""
+    kept = []
+    while len(left):
+        block, rest = left[:BLOCK], left[BLOCK:]
+        among = (iou(boxes[None, block], boxes[None, block]) > iou_threshold).triu(1)
+        alive = torch.ones(1, len(block), dtype=torch.bool)
+        kept.append(block[_fixed_point(alive, among)[0]])
+        if len(rest):
+            overlaps = iou(boxes[None, kept[-1]], boxes[None, rest])[0] > iou_threshold
+            rest = rest[~overlaps.any(0)]
+        left = rest
+    return torch.cat(kept) if kept else left
 
 
 def _fixed_point(

@@ -15,7 +15,7 @@ from fastblur.detectors.networks.spec import Candidates
 from fastblur.detectors.nms import nms
 from fastblur.regions import Regions
 
-MAX_CANDIDATES = 4096  # of an image's anchors above the threshold, how many of the best go into NMS from each pass
+MAX_CANDIDATES = 4096  # anchors of an image that go into NMS from each pass where the host cannot ask for more
 MAX_REGIONS = 512  # rows of an image where the host may not look and so cannot ask how many are needed
 
 
@@ -31,12 +31,34 @@ def best_anchors(
 ) -> Tensor:  # (B, K) int64
     """Return which anchors go into NMS, best first; what is not a number counts as the highest.
 
-    Where the host may not look, candidates under the threshold are among them.
+    All those of at least the threshold, however many. Where the host may not look they are MAX_CANDIDATES, with some
+    under the threshold, or fewer than there are: then `mark_overflow` says so.
     """
-    most = min(MAX_CANDIDATES, scores.shape[1])
-    if can_sync:  # spares the work for anchors under the threshold
-        most = min(most, int((~(scores < threshold)).sum(1).max()))
+    most = int(_reach(scores, threshold).max()) if can_sync else min(MAX_CANDIDATES, scores.shape[1])
     return scores.topk(most, dim=1).indices
+
+
+def mark_overflow(
+    candidates: Candidates,  # (B, K, ...) of the best anchors
+    scores: Tensor,  # (B, A) of all anchors
+    threshold: float,
+) -> Candidates:
+    """Return the candidates with a last score that is NaN in images with more than K anchors of at least the threshold.
+
+    Such an image is not known whole, and `to_image_pixels` makes all of it a region: no region is lost in silence. The
+    count is made on the device and stays there.
+    """
+    count = candidates.scores.shape[1]
+    if count == scores.shape[1]:
+        return candidates
+    last = torch.arange(count, device=scores.device) == count - 1
+    overflow = (_reach(scores, threshold) > count)[:, None] & last
+    return candidates._replace(scores=torch.where(overflow, torch.nan, candidates.scores))
+
+
+def _reach(scores: Tensor, threshold: float) -> Tensor:  # (B, A) -> (B,) int64
+    """Return how many anchors of each image are of at least the threshold, or no number."""
+    return (~(scores < threshold)).sum(1)
 
 
 def to_image_pixels(

@@ -1,6 +1,7 @@
 """What blur, pixelate and fill come to, for kernels that do all three by the same steps."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from fastblur.kernels.constants import BLUR, FILL, MOSAIC
 from fastblur.recipes import Recipe, Shape
@@ -26,6 +27,16 @@ class KernelParameters(NamedTuple):
     ellipse: bool
     whole_image: bool
     blocks: int
+
+    @classmethod
+    def for_method(cls, method: str, arguments: dict[str, Any]) -> "KernelParameters":
+        """Return the parameters of a method by name, from the arguments of its operator without a color."""
+        makers: dict[str, Callable[..., KernelParameters]] = {
+            "blur": cls.for_blur,
+            "pixelate": cls.for_pixelate,
+            "fill": cls.for_fill,
+        }
+        return makers[method](**arguments)
 
     @classmethod
     def for_blur(cls, recipe: Recipe) -> "KernelParameters":

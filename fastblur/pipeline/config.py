@@ -12,8 +12,8 @@ from fastblur.errors import UsageError
 from fastblur.method_options import METHOD_OPTIONS, operator_arguments
 from fastblur.options import MAX_PIXELS, Device, EngineName, Format, OnError, Others, Unlisted, check_choice
 from fastblur.pipeline.images.detection import DetectionStages, check_detector_options, make_detect
+from fastblur.pipeline.images.hiding import HidingStages
 from fastblur.pipeline.images.methods import make_hide, parse_color
-from fastblur.pipeline.images.processing import HidingStages
 from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.storage.paths import is_url, strip_file_scheme
 

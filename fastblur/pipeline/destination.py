@@ -4,11 +4,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastblur.errors import UsageError
+from fastblur.errors import FileError, UsageError
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.execution.journal import FOLDER, RUN
 from fastblur.pipeline.shards.source import Source, is_image_name
-from fastblur.pipeline.storage.paths import filesystem, is_url
+from fastblur.pipeline.storage.paths import error_reason, filesystem, is_url
 from fastblur.pipeline.storage.remote import RemoteSink
 from fastblur.pipeline.storage.sink import Sink
 
@@ -57,7 +57,10 @@ def check_remote_destination(sink: Sink, source: Source, *, overwrite: bool) -> 
         if ours == theirs and not source.is_image:
             _check_apart(sink.path(""), here, folder if source.is_file else there, source.is_file)
     if not overwrite:
-        names = sink.names("")
+        try:
+            names = sink.names("")
+        except OSError as error:
+            raise FileError(f"DST {sink.path('')} cannot be read: {error_reason(error)}") from error
         if names and FOLDER not in names:
             raise UsageError(
                 f"DST {sink.path('')} is not empty and holds no run to go on with, expected an empty or new one, or "

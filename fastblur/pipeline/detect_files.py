@@ -5,20 +5,22 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 import torch
 
-from fastblur.errors import UsageError
+from fastblur.detectors import DetectorName
+from fastblur.errors import FileError, UsageError
 from fastblur.files import AtomicFile
 from fastblur.options import MAX_PIXELS, Device, Others
 from fastblur.pipeline.config import RunConfig, check_workers, resolve_device
 from fastblur.pipeline.errors import until_interrupted
+from fastblur.pipeline.execution.concurrency import BATCH, default_workers, max_in_flight, readers
 from fastblur.pipeline.execution.journal import count
 from fastblur.pipeline.execution.stages import Stage, Stages
-from fastblur.pipeline.execution.workers import BATCH, default_workers, max_in_flight, readers
 from fastblur.pipeline.images.detection import DetectionStages, check_detector_options, make_detect
 from fastblur.pipeline.images.task import Images, ImageTask, Outcome
 from fastblur.pipeline.progress import Show, ticking
@@ -73,7 +75,7 @@ def detect(
     source: str | Path,
     out: str | Path,
     *,
-    detector: str | None = None,
+    detector: DetectorName | None = None,
     threshold: float | None = None,
     detect_size: int | None = None,
     image_column: str | Sequence[str] | None = None,
@@ -97,19 +99,32 @@ def detect(
         others: what becomes of what is not searched: "fail" for a line that says so, "copy" or "skip" for none.
         overwrite: replace a file that is there.
 
-    The other arguments are those of `run`. Raises as `run` does.
+    The other arguments are those of `run`. Raises UsageError, FileError, MissingPackage or WeightsError where an
+    argument does not fit, the file cannot be written, or the detector cannot be loaded.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from fastblur.pipeline import detect
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> Image.new("RGB", (80, 60), "white").save(folder / "wall.png")
+        >>> summary = detect(folder, folder / "faces.jsonl", device="cpu")
+        >>> summary.images, summary.regions
+        (1, 0)
     """
     given = {"source": source, "destination": out, "image_column": image_column, "members": members, "others": others}
     opened = RunConfig.from_options(given).open_source()
-    device = resolve_device(device)
+    resolved = resolve_device(device)
     check_workers(workers)
     check_detector_options(threshold, detect_size)
     workers = default_workers() if workers is None else workers
     path = _check_output(Path(out), overwrite)
-    find, parameters = make_detect(detector, threshold, detect_size, device)
+    find, parameters = make_detect(detector, threshold, detect_size, resolved)
     tally = Tally()
     start = time.perf_counter()
     with (
+        _writing(path),
         until_interrupted() as interruption,
         AtomicFile(path) as binary,
         os.fdopen(os.dup(binary.fileno()), "w", encoding="ascii") as text,
@@ -120,15 +135,24 @@ def detect(
             Stage("read", searched.read, readers(opened.path)),
             Stage("decode", lambda images: searched.decode(images, then=[searched.search, writer.write])),
             Stage("detect", searched.search),
-            Stage("list", writer.write),
+            Stage("write", writer.write),
             Stage("end", writer.end),
         ]
         line = Stages(stages, workers, max_in_flight(workers), partial(torch.set_num_threads, 1))
-        line.run(_images(opened, BATCH[device]), ticking(progress, tally, opened))
+        line.run(_images(opened, BATCH[resolved]), ticking(progress, tally, opened))
         if progress is not None:
             progress(tally, tally.images)
     seconds = time.perf_counter() - start
     return DetectSummary(tally.images, tally.with_regions, tally.regions, tally.failed, seconds, interruption.signal)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a FileError: those of images are caught where these are read."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"OUT {str(path)!r} cannot be written: {error_reason(error)}") from error
 
 
 def _check_output(path: Path, overwrite: bool) -> Path:

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
+from fastblur.detectors import DetectorName
 from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Others, Unlisted
-from fastblur.pipeline.boxes.assignment import BoxAssignment
+from fastblur.pipeline.boxes.assign import assign_boxes
 from fastblur.pipeline.boxes.box_index import BoxIndex
-from fastblur.pipeline.boxes.lookup import assign_boxes
+from fastblur.pipeline.boxes.matching import BoxAssignment
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.destination import Destination, check_destination, check_remote_destination
 from fastblur.pipeline.errors import RunStopped, stopping_the_run, until_interrupted
@@ -29,7 +30,7 @@ def run(
     source: str | Path,
     destination: str | Path,
     *,
-    detector: str | None = None,
+    detector: DetectorName | None = None,
     threshold: float | None = None,
     detect_size: int | None = None,
     boxes: str | Path | None = None,
@@ -103,13 +104,15 @@ def run(
         progress: called several times a second with the counters and the number of images. To count them, folders of
             this machine are listed a second time.
 
-    Raises UsageError (a ValueError), TypeError, ImportError or OSError before anything is written where an argument
-    does not fit, and RunStopped where the run cannot go on, as on a full disk; it can be resumed then.
+    Raises UsageError (a ValueError), FileError (an OSError), MissingPackage (an ImportError) or WeightsError before
+    anything is written where an argument, file or package does not fit, and RunStopped where the run cannot go on, as
+    on a full disk; it can be resumed then.
 
     Example:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from PIL import Image
+        >>> from fastblur.pipeline import run
         >>> folder = Path(tempfile.mkdtemp())
         >>> (folder / "photos").mkdir()
         >>> Image.new("RGB", (80, 60), "white").save(folder / "photos" / "wall.png")
@@ -142,7 +145,7 @@ def run(
 
 @contextmanager
 def begun(config: RunConfig, source: Source, destination: Destination, engine: Engine) -> Iterator[RunContext]:
-    """Begin a run: read the boxes, open the output, and begin or resume its journal; give it up at the end.
+    """Begin a run: read the boxes, open and lock the output, and begin or resume its journal; unlock it at the end.
 
     Raises UsageError or ValueError, ImportError and OSError where something does not fit, and as `Engine.parameters`.
     """

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.common import baselines
-from benchmarks.common.support import support_pixels
-from benchmarks.common.workloads import ILSVRC_IMAGES, ILSVRC_WITH_FACES, Workload, load, packaged
+from benchmarks.common.workloads import ILSVRC_IMAGES, ILSVRC_WITH_FACES, Workload, load, packaged, support_pixels
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,11 @@
 
 import io
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 
@@ -26,6 +28,53 @@ def saved(picture: Image.Image, form: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, form, **options)
     return buffer.getvalue()
+
+
+def heic(picture: Image.Image, **options: Any) -> bytes:
+    """A HEIC file; the test is skipped where pillow-heif is absent."""
+    pillow_heif = pytest.importorskip("pillow_heif", reason="the package pillow-heif is absent")
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(picture).save(buffer, **{"quality": 90, **options})
+    return buffer.getvalue()
+
+
+def deep(channels: int, height: int = 61, width: int = 83) -> np.ndarray:
+    """A picture of 16 bits a channel, (H, W, C) uint16, whose low bytes are full of detail."""
+    noise = np.random.default_rng(channels).integers(0, 256, (height, width, channels))
+    return (photo(height, width, channels).astype(np.uint16) << 8) + noise.astype(np.uint16)
+
+
+def deep_png(pixels: np.ndarray, filters: tuple[int, ...] = (0, 1, 2, 3, 4), interlaced: bool = False) -> bytes:
+    """(H, W, C) uint16 as a PNG whose rows have the filters in turn, written as the standard words it."""
+    height, width, channels = pixels.shape
+    step, raw = 2 * channels, b""
+    parts = [(0, 0, 1, 1)]
+    if interlaced:
+        parts = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    for x, y, dx, dy in parts:
+        part = pixels[y::dy, x::dx]
+        above = bytes(part.shape[1] * step)
+        for number, row in enumerate(part if part.shape[1] else []):
+            line, kind = row.astype(">u2").tobytes(), filters[number % len(filters)]
+            raw += bytes([kind])
+            for i, value in enumerate(line):
+                left, corner = (line[i - step], above[i - step]) if i >= step else (0, 0)
+                raw += bytes([(value - _predicted(kind, left, above[i], corner)) % 256])
+            above = line
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, interlaced)
+    packed = zlib.compress(raw)
+    half = len(packed) // 2
+    chunks = ((b"IHDR", header), (b"IDAT", packed[:half]), (b"IDAT", packed[half:]), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
+    )
+
+
+def _predicted(kind: int, left: int, above: int, corner: int) -> int:
+    if kind == 4:
+        guess = left + above - corner
+        return min((left, above, corner), key=lambda value: abs(guess - value))
+    return (0, left, above, (left + above) // 2)[kind]
 
 
 def opened(data: bytes) -> Image.Image:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fastblur.codecs import SUFFIXES, CodecError, Picture, decode, encode
-from tests.codecs.files import exif, image, photo, saved, segment, with_segments
+from tests.codecs.files import deep, deep_png, exif, image, photo, saved, segment, with_segments
 
 SAMPLES = {
     "jpeg": with_segments(saved(image(), "JPEG", quality=90), segment(0xE1, b"Exif\0\0" + exif())),
@@ -25,6 +26,9 @@ SAMPLES = {
     "tiff": saved(image(), "TIFF", tiffinfo={270: "A description", 274: 6}),
     "tiff lzw": saved(image("RGBA"), "TIFF", compression="tiff_lzw"),
     "tiff jpeg": saved(image(), "TIFF", compression="jpeg"),
+    "avif": saved(image(), "AVIF", exif=exif()),
+    "png 16": deep_png(deep(4)),
+    "tiff 16": saved(Image.fromarray(deep(1)[..., 0]), "TIFF", compression="tiff_lzw"),
 }
 
 
@@ -40,7 +44,7 @@ def attempt(data: bytes) -> bool:
     assert "\n" not in sentence
     if sentence:
         return False
-    assert picture.pixels.dtype == np.uint8
+    assert picture.pixels.dtype in (np.uint8, np.uint16)
     assert picture.pixels.ndim == 3
     assert picture.pixels.shape[2] == len(picture.color)
     assert 1 <= picture.orientation <= 8
@@ -57,7 +61,7 @@ def test_truncation(name: str) -> None:
     data = SAMPLES[name]
     cuts = np.random.default_rng(len(data)).integers(1, len(data) - 1, 60)
     for cut in cuts:
-        # The last bytes are an end marker, an empty last chunk or padding.
+        # The last bytes are an end marker, an empty last chunk or padding; in a HEIF container, as AVIF, pixels.
         assert not attempt(data[:cut]) or cut > len(data) - 24, cut
 
 
@@ -85,12 +89,13 @@ def test_noise_behind_a_signature(start: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "^the file is empty, expected JPEG, PNG, WebP, BMP or TIFF$"),
+        (b"", "^the file is empty, expected JPEG, PNG, WebP, BMP, TIFF, AVIF or HEIC$"),
         (b"this is text named .jpg", "^the file begins with b'this is ', expected JPEG"),
         (saved(image(), "GIF"), "^GIF is not supported, expected JPEG"),
         (saved(image(), "JPEG2000"), "^JPEG 2000 is not supported"),
-        (b"\0\0\0\x18ftypheic" + bytes(50), "^HEIC is not supported"),
-        (b"\0\0\0\x18ftypavif" + bytes(50), "^AVIF is not supported"),
+        (b"\0\0\0\x18ftypmif1" + bytes(50), "^HEIF of an unknown codec is not supported"),
+        (b"\0\0\0\x18ftypcrx " + bytes(50), "^CR3 is not supported"),
+        (b"\0\0\0\x18ftypavif" + bytes(50), "^AVIF cannot be decoded"),
         (b"\xff\x0a" + bytes(50), "^JPEG XL is not supported"),
         (SAMPLES["jpeg"][:100], "^JPEG is cut short in segment 0xE1 at byte 100, expected a whole file$"),
         (SAMPLES["grey"][:-400], r"^JPEG cannot be decoded \(image file is truncated"),
@@ -133,7 +138,9 @@ def test_a_png_by_the_name_of_jpeg_stays_a_png(tmp_path: Path) -> None:
 
 
 def test_suffixes() -> None:
-    assert set(SUFFIXES) == {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+    assert set(SUFFIXES) == {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".hif")
+    }
 
 
 def warning_tiff() -> bytes:

@@ -187,20 +187,6 @@ def test_odd_but_readable_files_are_read_as_pillow_reads_them() -> None:
         assert same_coding(data, encode(picture, picture.pixels)), name
 
 
-def test_first_image_of_an_mpo() -> None:
-    first, second = image(seed=1), image(seed=2)
-    data = saved(first, "MPO", save_all=True, append_images=[second])
-    single = saved(second, "JPEG")
-    assert scan_of(single) in data
-    picture = decode(data)
-    assert picture.format == "JPEG"
-    assert np.array_equal(picture.pixels, array(saved(first, "JPEG")))
-    out = encode(picture, picture.pixels)
-    assert scan_of(single) not in out
-    assert opened(out).format == "JPEG"
-    assert not any(payload.startswith(b"MPF\0") for _, payload in segments_of(out))
-
-
 def test_what_is_not_supported_is_said() -> None:
     data = saved(image(), "JPEG")
     frame = data.index(b"\xff\xc0")
@@ -220,6 +206,7 @@ def test_missing_quantisation_table() -> None:
         encode(Picture(picture.pixels, "JPEG", "RGB", 1, source), picture.pixels)
 
 
+@pytest.mark.slow
 def test_real_photographs(shared: Path) -> None:
     """Every ImageNet image of the sample, with its real tables and metadata."""
     paths = sorted((shared / "imagenet-sample" / "train").rglob("*.JPEG"))

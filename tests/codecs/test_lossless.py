@@ -282,17 +282,8 @@ def test_tiff_metadata() -> None:
     assert opened(out).getexif().get_ifd(34853)[2] == (52.0, 13.0, 14.0)
 
 
-def sixteen_bits(form: str) -> bytes:
-    grey = Image.fromarray(np.arange(61 * 83, dtype=np.uint16).reshape(61, 83))
-    return saved(grey, form)
-
-
 def animated(form: str) -> bytes:
     return saved(image(), form, save_all=True, append_images=[image(seed=2)])
-
-
-def rgb_of_16_bits() -> bytes:
-    return png(2, 16, np.zeros((8, 48), np.uint8))
 
 
 def premultiplied() -> bytes:
@@ -305,13 +296,10 @@ def premultiplied() -> bytes:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (sixteen_bits("PNG"), "^16-bit PNG is not supported, expected 8 bits a channel$"),
-        (rgb_of_16_bits(), "^16-bit PNG is not supported, expected 8 bits a channel$"),
-        (sixteen_bits("TIFF"), "^16-bit TIFF is not supported, expected 8 bits a channel, unsigned$"),
         (saved(image("L").convert("F"), "TIFF"), "^32-bit TIFF is not supported"),
         (saved(image("L").convert("I"), "TIFF"), "^32-bit TIFF is not supported"),
         (animated("PNG"), "^animated PNG is not supported, expected one frame$"),
-        (animated("WEBP"), "^an animated WebP of 2 frames is not supported, expected one frame$"),
+        (animated("WEBP"), "^animated WebP is not supported, expected one frame$"),
         (animated("TIFF"), "^TIFF of several pages is not supported, expected one page$"),
         (saved(image().convert("LAB"), "TIFF"), "^TIFF of mode LAB is not supported"),
         (premultiplied(), "^TIFF with premultiplied alpha is not supported"),

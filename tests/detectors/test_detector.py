@@ -12,6 +12,7 @@ from torch import nn
 
 from fastblur import Regions, load_detector
 from fastblur.detectors import Detector, DetectorSettings, postprocess
+from fastblur.detectors import detector as detector_module
 from fastblur.detectors.multi_scale import fit_within
 from fastblur.detectors.networks.anchors import gather_rows
 from fastblur.detectors.networks.spec import Network
@@ -214,17 +215,40 @@ def test_what_the_network_raises_is_passed_on_from_every_thread(detector, crowd,
         detector(crowd)
 
 
-def test_a_crowd_of_more_candidates_than_nms_takes_keeps_the_best(bright, monkeypatch):
-    monkeypatch.setattr(postprocess, "MAX_CANDIDATES", 50)
+def row_of_boxes(count):
+    """A decoder that finds `count` boxes side by side, 2 px apart: scores 0.51 to 0.99."""
 
     def decode(heads, height, width):
-        left = torch.arange(200.0) * 3
-        boxes = torch.stack((left, torch.zeros(200), left + 2, torch.full((200,), 9.0)), dim=1)
-        return boxes[None], torch.linspace(0.51, 0.99, 200)[None], None
+        left = torch.arange(float(count)) * 2
+        boxes = torch.stack((left, torch.zeros(count), left + 1.5, torch.full((count,), 9.0)), dim=1)
+        batch = len(heads[0])
+        return boxes.expand(batch, -1, -1), torch.linspace(0.51, 0.99, count).expand(batch, -1), None
 
-    regions = bright(decode)(torch.zeros(1, 3, 32, 620))
-    assert regions.counts.tolist() == [50]
-    assert float(regions.scores.min()) == pytest.approx(float(torch.linspace(0.51, 0.99, 200)[150]))
+    return decode
+
+
+@pytest.mark.parametrize("count", [50, 51, 200])
+def test_on_the_cpu_no_number_of_regions_is_too_many(bright, monkeypatch, count):
+    monkeypatch.setattr(postprocess, "MAX_CANDIDATES", 50)
+    monkeypatch.setattr(postprocess, "MAX_REGIONS", 20)
+    regions = bright(row_of_boxes(count))(torch.zeros(2, 3, 32, 500))
+    assert regions.counts.tolist() == [count, count]
+
+
+def test_where_the_host_may_not_look_an_image_with_too_many_candidates_is_one_region(bright, monkeypatch):
+    monkeypatch.setattr(postprocess, "MAX_CANDIDATES", 50)
+    monkeypatch.setattr(detector_module, "can_sync_host", lambda device: False)
+    whole = [0.0, 0.0, 500.0, 32.0]
+    images = torch.zeros(2, 3, 32, 500)
+    assert whole not in bright(row_of_boxes(50))(images).tolist()[0]
+    assert all(whole in boxes for boxes in bright(row_of_boxes(51))(images).tolist())
+
+
+def test_every_face_of_a_crowd_is_found(detector, shared):
+    crowd = Image.open(shared / "cases" / "crowd" / "crowd_1600_faces_48px.png").convert("RGB")
+    boxes = detector(torch.from_numpy(np.array(crowd)).permute(2, 0, 1))[0]
+    cells = ((boxes[:, :2] + boxes[:, 2:]) / 2 // 48).long()  # each face has a cell of 48 px
+    assert len(cells.unique(dim=0)) == 1600
 
 
 # --- the same answer, however the images come

@@ -5,9 +5,11 @@ import torch
 
 from fastblur.detectors.networks.spec import Candidates
 from fastblur.detectors.postprocess import (
+    MAX_CANDIDATES,
     best_anchors,
     join_groups,
     join_passes,
+    mark_overflow,
     merge_beyond,
     to_image_pixels,
     to_regions,
@@ -29,6 +31,24 @@ def test_the_best_anchors_are_those_above_the_threshold():
 
 def test_a_score_that_is_no_number_is_the_best():
     assert best_anchors(torch.tensor([[0.1, 0.9, torch.nan]]), 0.4, can_sync=True).tolist() == [[2, 1]]
+
+
+def test_no_anchor_above_the_threshold_is_left_out_where_the_host_may_look():
+    scores = torch.linspace(0.3, 0.9, 5000)[None]
+    assert best_anchors(scores, 0.25, can_sync=True).shape == (1, 5000)
+    assert best_anchors(scores, 0.25, can_sync=False).shape == (1, MAX_CANDIDATES)
+
+
+def test_an_image_with_more_anchors_than_candidates_is_marked():
+    scores = torch.tensor(
+        [[0.9, 0.8, 0.7, 0.1], [0.9, 0.8, 0.1, 0.1], [0.9, torch.nan, 0.7, 0.1], [0.1, 0.1, 0.1, 0.1]]
+    )
+    best = scores.topk(2, dim=1).values
+    marked = mark_overflow(Candidates(torch.zeros(4, 2, 4), best, None), scores, 0.5)
+    assert marked.scores[:, 1].isnan().tolist() == [True, False, True, False]
+    assert torch.equal(marked.scores[1], best[1])
+    every = Candidates(torch.zeros(4, 4, 4), scores, None)
+    assert mark_overflow(every, scores, 0.5) is every
 
 
 def test_candidates_are_scaled_and_clipped_to_their_images():

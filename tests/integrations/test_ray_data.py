@@ -14,6 +14,8 @@ pa = pytest.importorskip("pyarrow")
 
 from fastblur.integrations.ray_data import HideFaces  # noqa: E402
 
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+
 BOX = [10.0, 20.0, 60.0, 80.0]
 
 
@@ -96,7 +98,7 @@ def test_errors() -> None:
 def test_in_a_ray_data_job(monkeypatch) -> None:
     pytest.importorskip("pandas", reason="ray.data needs the package pandas, which is absent")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    ray.init(num_cpus=2, log_to_driver=False, configure_logging=False, include_dashboard=False)
+    ray.init(address="local", num_cpus=2, log_to_driver=False, configure_logging=False, include_dashboard=False)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         rows = [{"image": png(i) if i != 3 else b"broken", "boxes": [BOX], "label": i} for i in range(8)]

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import fastblur
+from fastblur.boxes import MAX_COORDINATE
 from fastblur.kernels import constants
 from fastblur.kernels.cpu.refusal import refuses as refused_by_cpu
 from fastblur.kernels.cuda.refusal import refuses as refused_by_cuda
@@ -56,12 +57,10 @@ def test_the_formula_is_the_one_that_the_docs_give():
 def test_the_cuda_kernel_has_the_same_numbers_and_codes():
     from fastblur.kernels.cuda import plan
 
-    names = ("SIGMA_PER_STEP", "ALPHA_SUPPORT", "MIN_SIGMA", "MIN_BLOCK", "MIN_RADIUS")
-    codes = ("BLUR", "MOSAIC", "FILL", "MASK", "REPLICATE", "REFLECT", "CONSTANT", "CIRCULAR", "INSIDE")
-    for name in (*names, *codes):
-        if hasattr(plan, name):
-            assert getattr(plan, name).value == getattr(constants, name), name
-    assert plan.REPLICATE.value == constants.REPLICATE
+    numbers = {"RATIO": constants.SIGMA_PER_STEP, "SUPPORT": constants.ALPHA_SUPPORT, "FARTHEST": MAX_COORDINATE}
+    names = ("BLUR", "MOSAIC", "MASK", "REPLICATE", "REFLECT", "CONSTANT", "CIRCULAR", "INSIDE")
+    codes = {name: getattr(constants, name) for name in names} | {"COLOR": constants.FILL}
+    assert {name: getattr(plan, name).value for name in numbers | codes} == numbers | codes
 
 
 def test_numbers_and_borders():

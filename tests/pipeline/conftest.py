@@ -55,3 +55,25 @@ def write_boxes(tmp_path: Path) -> Callable[[dict[str, list[tuple[float, float, 
         return path
 
     return write
+
+
+@pytest.fixture
+def src(tmp_path: Path, face_png: bytes, face_jpeg: bytes, plain_jpeg: bytes) -> Path:
+    """A tree with the face twice and a picture without one."""
+    root = tmp_path / "src"
+    for name, data in {"a/face.png": face_png, "face é 1.jpg": face_jpeg, "a/b/plain.JPEG": plain_jpeg}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    (root / "a" / "notes.txt").write_text("not an image")
+    return root
+
+
+@pytest.fixture
+def numbered(tmp_path: Path) -> Path:
+    """Eight pictures of 40 x 20 to 47 x 20 pixels, named for their width."""
+    (tmp_path / "numbered").mkdir()
+    rng = np.random.default_rng(1)
+    for width in range(40, 48):
+        pixels = rng.integers(0, 255, (20, width, 3), np.uint8)
+        (tmp_path / "numbered" / f"{width}.png").write_bytes(encoded(pixels, "PNG"))
+    return tmp_path / "numbered"

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+NAMES = {"a/face.png", "face é 1.jpg", "a/b/plain.JPEG"}
+"""The images of the fixture `src`."""
+
 FACE = (175, 60, 275, 190)
 """The astronaut's face, xyxy in pixels, as seen by eye."""
 
@@ -55,3 +58,10 @@ def failures(folder: Path) -> dict[str, str]:
     lines = [json.loads(line) for line in path.read_text("ascii").splitlines()]
     assert len({line["path"] for line in lines}) == len(lines), "a failure is listed twice"
     return {line["path"]: line["reason"] for line in lines}
+
+
+def all_empty(folder: Path, tmp_path: Path) -> Path:
+    """Write a boxes file in which no image of a folder has a box."""
+    path = tmp_path / "empty.json"
+    path.write_text(json.dumps([{"url": file.name, "bboxes": []} for file in folder.iterdir()]))
+    return path

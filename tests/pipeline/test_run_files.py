@@ -16,24 +16,9 @@ import torch
 from fastblur.ops import blur, fill, pixelate
 from fastblur.pipeline import config, run
 from fastblur.pipeline.summary import Summary, Tally
-from fastblur.regions import Regions
-from tests.pipeline.helpers import FACE, decoded, detail, encoded, failures, files_below, outside
+from tests.pipeline.helpers import FACE, NAMES, all_empty, decoded, detail, failures, files_below, outside
 
 Write = Callable[[dict[str, list[tuple[float, float, float, float]]]], Path]
-
-
-@pytest.fixture
-def src(tmp_path: Path, face_png: bytes, face_jpeg: bytes, plain_jpeg: bytes) -> Path:
-    """A tree with the face twice and a picture without one."""
-    root = tmp_path / "src"
-    for name, data in {"a/face.png": face_png, "face é 1.jpg": face_jpeg, "a/b/plain.JPEG": plain_jpeg}.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
-    (root / "a" / "notes.txt").write_text("not an image")
-    return root
-
-
-NAMES = {"a/face.png", "face é 1.jpg", "a/b/plain.JPEG"}
 
 
 def test_faces_are_found_and_hidden_and_nothing_else_changes(src: Path, tmp_path: Path) -> None:
@@ -246,160 +231,9 @@ class TestOverwrite:
 
 
 def stats(folder: Path) -> dict[Path, tuple[int, int, int]]:
-    """The files below a folder, the journal's too, as they would not be if they had been written anew."""
+    """The files below a folder, the journal's too: what changes where a file is written again."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
     return {path: (path.stat().st_ino, path.stat().st_size, path.stat().st_mtime_ns) for path in files}
-
-
-class Detector:
-    """A detector that finds the astronaut's face, and raises, or gives nonsense, for pictures of some widths."""
-
-    name, threshold, detect_size, weights_sha256 = "test", 0.5, None, "0" * 64
-
-    def __init__(self, answer: Callable[[torch.Tensor], object]) -> None:
-        self.answer = answer
-        self.batches: list[int] = []
-
-    def __call__(self, images: list[torch.Tensor]) -> Regions:
-        self.batches.append(len(images))
-        return Regions.from_boxes([self.answer(image) for image in images])
-
-
-@pytest.fixture
-def numbered(tmp_path: Path) -> Path:
-    """Eight pictures of 40 x 20 to 47 x 20 pixels, named for their width."""
-    (tmp_path / "numbered").mkdir()
-    rng = np.random.default_rng(1)
-    for width in range(40, 48):
-        pixels = rng.integers(0, 255, (20, width, 3), np.uint8)
-        (tmp_path / "numbered" / f"{width}.png").write_bytes(encoded(pixels, "PNG"))
-    return tmp_path / "numbered"
-
-
-class TestDetectorTrouble:
-    """A detector that raises never lets an image through."""
-
-    def use(self, monkeypatch: pytest.MonkeyPatch, answer: Callable[[torch.Tensor], object]) -> Detector:
-        detector = Detector(answer)
-        monkeypatch.setattr("fastblur.detectors.load_detector", lambda *args, **options: detector)
-        return detector
-
-    def test_only_the_image_that_stops_it_fails(
-        self, numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def answer(image: torch.Tensor) -> list[list[float]]:
-            if image.shape[2] in (41, 46):
-                raise RuntimeError("no memory for this one")
-            return [[2, 2, 12, 12]] if image.shape[2] % 2 else []
-
-        detector = self.use(monkeypatch, answer)
-        summary = run(numbered, tmp_path / "out", workers=1)
-        assert max(detector.batches) > 1, "images went to the detector together"
-        reason = "detect: RuntimeError: no memory for this one"
-        assert failures(tmp_path / "out") == {"41.png": reason, "46.png": reason}
-        assert (summary.with_regions, summary.copied, summary.failed) == (3, 3, 2)
-        assert files_below(tmp_path / "out") == {f"{width}.png" for width in (40, 42, 43, 44, 45, 47)}
-        for width in range(40, 48, 2):
-            if width != 46:
-                assert (tmp_path / "out" / f"{width}.png").read_bytes() == (numbered / f"{width}.png").read_bytes()
-
-    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-    def test_regions_that_are_not_finite(
-        self, numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
-    ) -> None:
-        detector = self.use(monkeypatch, lambda image: [])
-        box = torch.tensor([[[1.0, 1.0, value, 9.0]]])
-        monkeypatch.setattr(
-            Detector,
-            "__call__",
-            lambda self, images: Regions(box.repeat(len(images), 1, 1), torch.ones(len(images), dtype=torch.int64)),
-        )
-        summary = run(numbered, tmp_path / "out")
-        assert detector.batches == []
-        assert (summary.failed, files_below(tmp_path / "out")) == (8, set())
-        assert all("expected finite coordinates" in reason for reason in failures(tmp_path / "out").values())
-
-    def test_regions_for_another_number_of_images(
-        self, numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        self.use(monkeypatch, lambda image: [])
-        monkeypatch.setattr(Detector, "__call__", lambda self, images: Regions.from_boxes([[]]))
-        summary = run(numbered, tmp_path / "out", workers=1)
-        assert summary.copied + summary.failed == 8
-        # A batch of one gets the one answer that it waits for; no image of a larger batch may borrow it.
-        monkeypatch.setattr(Detector, "__call__", lambda self, images: Regions.from_boxes([]))
-        summary = run(numbered, tmp_path / "none", workers=1)
-        assert (summary.failed, files_below(tmp_path / "none")) == (8, set())
-
-    def test_regions_without_an_area_hide_nothing_and_the_image_is_copied(
-        self, numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        self.use(monkeypatch, lambda image: [[5, 5, 5, 9]])
-        assert run(numbered, tmp_path / "out").copied == 8
-
-    def test_large_images_go_to_the_detector_in_smaller_batches(
-        self, numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        detector = self.use(monkeypatch, lambda image: [])
-        monkeypatch.setattr("fastblur.pipeline.images.detection.PIECE_PIXELS", 2000)
-        assert run(numbered, tmp_path / "out", workers=1).copied == 8
-        assert max(detector.batches) == 2
-
-
-def test_an_image_that_stops_the_operator_fails_alone(
-    numbered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = config.make_hide
-
-    def make_hide(*args: object, **options: object) -> object:
-        hide, parameters = real(*args, **options)
-
-        def stopped(pictures: list, boxes: list) -> None:
-            for picture, some in zip(pictures, boxes, strict=True):  # those before the bad one are hidden already
-                if picture.pixels.shape[1] == 44:
-                    raise MemoryError("no more")
-                hide([picture], [some])
-
-        return stopped, parameters
-
-    box = (2.0, 3.0, 15.0, 14.0)
-    corners = dict(zip(("x0", "y0", "x1", "y1"), box, strict=True))
-    boxes = tmp_path / "boxes.json"
-    boxes.write_text(json.dumps([{"url": f"{width}.png", "bboxes": [corners]} for width in range(40, 48)]))
-    run(numbered, tmp_path / "undisturbed", boxes=boxes)
-    monkeypatch.setattr(config, "make_hide", make_hide)
-    run(numbered, tmp_path / "out", boxes=boxes, workers=1)
-    assert failures(tmp_path / "out") == {"44.png": "hide: MemoryError: no more"}
-    names = {f"{width}.png" for width in range(40, 48) if width != 44}
-    assert files_below(tmp_path / "out") == names
-    for name in names:
-        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
-
-
-@pytest.mark.parametrize("step", ["hide", "encode", "write"])
-def test_a_step_that_fails_leaves_no_file(
-    src: Path, tmp_path: Path, write_boxes: Write, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    def broken(*args: object, **options: object) -> None:
-        if step == "write" and ".fastblur" in str(args[1]):
-            return real(*args)
-        raise MemoryError("no more") if step != "write" else OSError(errno.ENAMETOOLONG, "File name too long")
-
-    real = os.replace
-    if step == "hide":
-        monkeypatch.setattr(config, "make_hide", lambda *args, **options: (broken, {}))
-    elif step == "encode":
-        monkeypatch.setattr("fastblur.pipeline.images.processing.encode", broken)
-    else:
-        monkeypatch.setattr("fastblur.pipeline.storage.local.os.replace", broken)
-    boxes = write_boxes({"a/face.png": [FACE], "face é 1.jpg": [FACE], "a/b/plain.JPEG": []})
-    summary = run(src, tmp_path / "out", boxes=boxes)
-    why = "write: File name too long" if step == "write" else f"{step}: MemoryError: no more"
-    failed = NAMES if step == "write" else {"a/face.png", "face é 1.jpg"}
-    assert failures(tmp_path / "out") == dict.fromkeys(failed, why)
-    assert files_below(tmp_path / "out") == NAMES - failed
-    assert (summary.failed, summary.exit_status) == (len(failed), 1)
-    assert not list((tmp_path / "out").glob(".fastblur/tmp/*"))
 
 
 def test_failures_that_cannot_be_recorded_stop_the_run(
@@ -414,28 +248,23 @@ def test_failures_that_cannot_be_recorded_stop_the_run(
     with monkeypatch.context() as patched:
         patched.setattr("fastblur.pipeline.storage.local.LocalSink.append", full)
         with pytest.raises(RuntimeError, match=r"DST cannot be written: No space left on device; .* goes on"):
-            run(numbered, tmp_path / "out", boxes=_all_empty(numbered, tmp_path), workers=2)
-    summary = run(numbered, tmp_path / "out", boxes=_all_empty(numbered, tmp_path), workers=2)
+            run(numbered, tmp_path / "out", boxes=all_empty(numbered, tmp_path), workers=2)
+    summary = run(numbered, tmp_path / "out", boxes=all_empty(numbered, tmp_path), workers=2)
     assert (summary.images, summary.failed, summary.resumed) == (8, 8, 0)
     assert failures(tmp_path / "out").keys() == {path.name for path in numbered.iterdir()}
 
 
 def test_stopping_at_the_first_error_writes_no_journal_for_its_shard(numbered: Path, tmp_path: Path) -> None:
     (numbered / "44.png").write_bytes(b"no image")
-    boxes = _all_empty(numbered, tmp_path)
-    for _ in range(2):  # going on comes to the same image again
+    boxes = all_empty(numbered, tmp_path)
+    for _ in range(2):  # when it goes on it meets the same image again
         with pytest.raises(RuntimeError, match=r"the run stopped at '44.png': decode: "):
             run(numbered, tmp_path / "out", boxes=boxes, on_error="stop")
         assert "44.png" not in files_below(tmp_path / "out")
     assert run(numbered, tmp_path / "out", boxes=boxes).failed == 1
 
 
-def _all_empty(folder: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "empty.json"
-    path.write_text(json.dumps([{"url": file.name, "bboxes": []} for file in folder.iterdir()]))
-    return path
-
-
+@pytest.mark.slow
 def test_ctrl_c_ends_the_run_with_whole_files_only(
     tmp_path: Path, face_png: bytes, write_boxes: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -479,7 +308,7 @@ def test_progress_is_told_how_many_there_are(numbered: Path, tmp_path: Path) -> 
     run(
         numbered,
         tmp_path / "out",
-        boxes=_all_empty(numbered, tmp_path),
+        boxes=all_empty(numbered, tmp_path),
         progress=lambda tally, total: seen.append((tally.images, total)),
     )
     assert seen[-1] == (8, 8)
@@ -511,7 +340,7 @@ def test_names_of_every_kind_come_through(tmp_path: Path, plain_jpeg: bytes) -> 
 
 def test_threads_of_torch_are_as_before(numbered: Path, tmp_path: Path) -> None:
     before = torch.get_num_threads()
-    run(numbered, tmp_path / "out", boxes=_all_empty(numbered, tmp_path))
+    run(numbered, tmp_path / "out", boxes=all_empty(numbered, tmp_path))
     assert torch.get_num_threads() == before
 
 

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastblur.codecs.jpeg_blocks.huffman import TRANSPOSED
-from fastblur.codecs.jpeg_segments import SOS, Header, quantisation_tables, read_header
+from fastblur.codecs.jpeg_segments import COM, DQT, SOS, Header, quantisation_tables, read_header
 
 DHT, DRI, APP14 = 0xC4, 0xDD, 0xEE
 _BASELINE, _EXTENDED = 0xC0, 0xC1
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_UNITS = (1, 2, 4)
+_KNOWN = {_BASELINE, _EXTENDED, DHT, DRI, DQT, COM, *range(0xE0, 0xF0)}
+_UNITS = ((1, 1), (2, 1), (1, 2), (2, 2), (4, 1))  # 4:4:4, 4:2:2, 4:4:0, 4:2:0 and 4:1:1
 _MOST_BLOCKS = 10  # in an MCU (T.81, B.2.3)
 
 
@@ -75,10 +76,14 @@ class Layout(NamedTuple):
 def read_layout(data: bytes) -> Layout:
     """Read a JPEG file up to its scan. Raises Refused, or CodecError where nobody could read it."""
     header = read_header(data)
+    if data[:2] != b"\xff\xd8" or header.scan != 2 + sum(4 + len(payload) for _, payload in header.segments):
+        raise Refused("bytes between its segments, expected none")
     components = header.components
     frames = [marker for marker, _ in header.segments if marker in _FRAMES]
     if len(frames) != 1 or header.frame not in (_BASELINE, _EXTENDED):
         raise Refused(f"frame 0x{header.frame:02X}, expected one of baseline or extended sequential Huffman coding")
+    if unknown := [marker for marker, _ in header.segments if marker not in _KNOWN]:
+        raise Refused(f"a segment 0x{unknown[0]:02X}, expected tables, frame, APP and COM before the scan")
     if header.bits != 8:
         raise Refused(f"{header.bits} bits a sample, expected 8")
     if not (header.height and header.width):
@@ -97,7 +102,9 @@ def read_layout(data: bytes) -> Layout:
         raise Refused("no Huffman table of its own, expected one before the scan")
     sizes = tuple((h, v) for _, h, v, _ in components) if len(components) > 1 else ((1, 1),)  # one component: one block
     units, of_block, h, v = _sampling(sizes)
-    groups = [Group(*unit, -(-header.width // unit[3]), -(-header.height // unit[4])) for unit in units]
+    groups = [
+        Group(members, cx, cy, x, y, -(-header.width // x), -(-header.height // y)) for members, cx, cy, x, y in units
+    ]
     quantisation, inverse = _quantisation(tuple(quantisation_tables(header)))
     return Layout(
         header, scan, interval, -(-header.width // (8 * h)), -(-header.height // (8 * v)), groups, of_block,
@@ -107,7 +114,9 @@ def read_layout(data: bytes) -> Layout:
 
 
 def _check_colors(header: Header) -> None:
-    """Refuse what is read as other colours without the segments that are not kept."""
+    """Refuse what is read as other colours without the segments that are not kept, or by some readers only."""
+    if header.jfif is not None and header.jfif[5] != 1:
+        raise Refused(f"JFIF of version {header.jfif[5]}, expected 1")
     adobe = [payload for marker, payload in header.segments if marker == APP14 and payload.startswith(b"Adobe")]
     known = {1: (0, 1, 2), 3: (0, 1), 4: (0, 2)}[len(header.components)]
     if len(adobe) > 1 or any(len(payload) < 12 or payload[11] not in known for payload in adobe):
@@ -172,9 +181,12 @@ def _sampling(sizes: tuple[tuple[int, int], ...]) -> tuple[list[Any], NDArray[np
     """
     h, v = max(s[0] for s in sizes), max(s[1] for s in sizes)
     units = []
+    usual = len(sizes) == 1 or (1, 1) in sizes or sizes[0] in ((2, 2), sizes[1])
+    if sizes[0] != (h, v) or len(set(sizes[1:3])) > 1 or not usual:
+        raise Refused("sampling factors of no usual kind, expected the first component in full and the next two alike")
     for cx, cy in dict.fromkeys(sizes):
-        if h % cx or v % cy or h // cx not in _UNITS or v // cy not in _UNITS:
-            raise Refused(f"sampling factors {cx} x {cy} beside {h} x {v}, expected a whole, a half or a quarter")
+        if h % cx or v % cy or (h // cx, v // cy) not in _UNITS:
+            raise Refused(f"sampling factors {cx}, {cy} beside {h}, {v}, expected 4:4:4, 4:2:2, 4:4:0, 4:2:0 or 4:1:1")
         members = [i for i, size in enumerate(sizes) if size == (cx, cy)]
         units.append((members, cx, cy, h // cx, v // cy))
     of_block = [(c, cx, cy, x, y) for c, (cx, cy) in enumerate(sizes) for y in range(cy) for x in range(cx)]

@@ -54,4 +54,6 @@ def mark_coded(flags, across, interval):
             coded += 1
             changed += changes
         before = changes
+    if read == 0:
+        x0 = y0 = 0
     return flagged, read, changed, coded, x0, y0, x1, y1

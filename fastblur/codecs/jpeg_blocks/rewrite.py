@@ -1,10 +1,12 @@
 """Faces hidden in the bytes of a JPEG file: of its blocks only those change that the operator changes."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastblur.boxes import Boxes, check_boxes
 from fastblur.codecs.jpeg_blocks import encode, planes, scan
 from fastblur.codecs.jpeg_blocks.huffman import PACKED_SIZE, SIZE, make_codes, make_tables, widened
 from fastblur.codecs.jpeg_blocks.layout import APP14, DHT, DRI, Group, Layout, Refused, read_layout
@@ -42,7 +44,7 @@ class Rewritten(NamedTuple):
 
 def hide(
     data: bytes,
-    boxes: NDArray[np.float32],  # (n, 4) xyxy px, stored coordinates, finite
+    boxes: Boxes | Callable[[int, int], Boxes],  # (n, 4) xyxy px, stored coordinates
     parameters: KernelParameters,
     levels: dict[str, list[float]] | None,
     max_pixels: int,
@@ -51,24 +53,24 @@ def hide(
 
     Args:
         data: the file.
-        boxes: those to hide.
-        parameters: of the operator, as the CPU kernel takes them.
+        boxes: those to hide, or a function that gives them for the picture's height and width.
+        parameters: of the operator.
         levels: to fill with, 0..255: of each channel of a grey ("L"), an "RGB" and a "CMYK" picture (ink); else None.
         max_pixels: most that the picture may have.
 
     Raises Refused where the file has to be decoded and encoded instead, CodecError where it cannot be read at all or
-    has too many pixels.
+    has too many pixels, ValueError for a coordinate that `check_boxes` refuses.
     """
     layout = read_layout(data)
     header = layout.header
     check_size(header.width, header.height, max_pixels)
-    regions = planes.plan_regions(boxes, header.height, header.width, parameters)
+    rows = np.ascontiguousarray(boxes(header.height, header.width) if callable(boxes) else boxes, np.float32)
+    check_boxes(rows[None], np.array([len(rows)]))
+    regions = planes.plan_regions(rows, header.height, header.width, parameters)
     mode = parameters.mode
     flags = np.zeros(layout.across * layout.down, np.uint8)
     planned = [_planned(layout, group, regions, mode, flags) for group in layout.groups]
     flagged, read, changed_mcus, coded, *window = mark_coded(flags, layout.across, layout.interval)
-    if coded == 0:
-        return Rewritten(data, len(flags))
 
     tables = _Tables(layout)
     stream, ends = _unstuffed(data, layout)
@@ -88,6 +90,8 @@ def hide(
     )  # fmt: skip
     if found != len(flags):
         raise Refused(f"a scan that is broken in MCU {found} of {len(flags)}, expected it whole and nothing after it")
+    if coded == 0:
+        return Rewritten(data, len(flags))
 
     color = _color(header, levels)
     blocks_changed = 0

@@ -28,10 +28,10 @@ NO_COLOR = np.empty(0, np.float32)
 
 
 def hide_in_arrays(
-    images: Sequence[np.ndarray],  # (H, W, C) uint8, C-contiguous
+    images: Sequence[np.ndarray],  # (H, W, C) uint8, or float32 in 0..1, all of one dtype; C-contiguous
     boxes: Sequence[Boxes],  # (n, 4) xyxy px for each image
     parameters: KernelParameters,
-    color: np.ndarray = NO_COLOR,  # (C,) or (1,) float32 in 0..255, to fill with
+    color: np.ndarray = NO_COLOR,  # (C,) or (1,) float32 in the images' scale, to fill with
 ) -> None:
     """Hide the boxes of images in place, on this thread.
 
@@ -40,15 +40,16 @@ def hide_in_arrays(
     most = max((len(rows) for rows in boxes), default=0)
     padded, counts = np.zeros((len(images), most, 4), np.float32), np.array([len(rows) for rows in boxes], np.int64)
     table = np.zeros(len(images), IMAGE)
+    dtype = np.dtype(np.float32 if len(images) and images[0].dtype == np.float32 else np.uint8)
     for i, (image, rows) in enumerate(zip(images, boxes, strict=True)):
-        if image.dtype != np.uint8 or image.ndim != 3 or not image.flags.c_contiguous or not image.flags.writeable:
-            raise ValueError(f"image {i} is {image.dtype} {image.shape}, expected writable uint8 (H, W, C)")
+        if image.dtype != dtype or image.ndim != 3 or not image.flags.c_contiguous or not image.flags.writeable:
+            raise ValueError(f"image {i} is {image.dtype} {image.shape}, expected writable {dtype} (H, W, C)")
         height, width, channels = image.shape
         address, strides = image.ctypes.data, (1, width * channels, channels)
         table[i] = image_row(address, address, (channels, height, width), strides, strides)
         padded[i, : len(rows)] = rows
     check_boxes(padded, counts)
-    hide(table, padded, counts, parameters, color, BYTES, 1)
+    hide(table, padded, counts, parameters, color, np.zeros(0, dtype), 1)
 
 
 def hide(

@@ -1,8 +1,8 @@
-"""The CUDA kernel: Triton programs, two launches for a whole batch, padded or ragged, whatever the regions.
+"""The CUDA kernel: Triton programs, four launches for a whole batch, padded or ragged, whatever the regions.
 
-The first launch (`average`) plans every region and averages its neighbourhood into cells; the second (`blend`)
-writes every tile once. docs/gpu.md explains both. Nothing is read back by the host. The launches are custom operators
-of PyTorch that write into given tensors, so that `torch.compile` and fake tensors know them without running them.
+They work in place, on a copy where that is not asked for: what no region touches is moved by a plain copy. docs/gpu.md
+explains them. Nothing is read back by the host. Together they are one operator of PyTorch that writes into given
+tensors, so that `torch.compile` and fake tensors know it without running it.
 
 With TRITON_INTERPRET=1 in the environment when Triton is first imported, everything runs on CPU tensors.
 """
@@ -13,19 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastblur.kernels.constants import BLUR, BORDERS, FILL, INSIDE, MASK, MOSAIC, REPLICATE
 from fastblur.kernels.cuda.launch import launch
-from fastblur.kernels.cuda.plan import BLUR, CIRCULAR, COLOR, CONSTANT, INSIDE, MASK, MOSAIC, REFLECT, REPLICATE
-from fastblur.kernels.kernel import Batch
+from fastblur.kernels.kernel import Batch, empty_like
 from fastblur.recipes import BorderType, Recipe, Shape
 from fastblur.regions import Regions
 
-MODES = {"blur": BLUR.value, "pixelate": MOSAIC.value, "fill": COLOR.value}
-BORDERS = {
-    "replicate": REPLICATE.value,
-    "reflect": REFLECT.value,
-    "constant": CONSTANT.value,
-    "circular": CIRCULAR.value,
-}
+MODES = {"blur": BLUR, "pixelate": MOSAIC, "fill": FILL}
 
 
 def blur(images: Batch, regions: Regions, recipe: Recipe, out: Batch | None = None) -> Batch:
@@ -62,7 +56,7 @@ def masked_blur2d(
     images: Batch, mask: Batch, sigma: Tensor, border_type: BorderType = "replicate", out: Batch | None = None
 ) -> Batch:
     """Return images + mask * (gaussian(images, sigma) - images); see `fastblur.masked_blur2d`."""
-    result = _empty_like(images) if out is None else out
+    result = empty_like(images) if out is None else out
     if len(images):
         written, read = _lists(images, result)
         torch.ops.fastblur.masked_blur2d_(written, read, _as_list(mask), sigma, border_type)
@@ -72,17 +66,13 @@ def masked_blur2d(
 def _hide(
     images: Batch, regions: Regions, out: Batch | None, operator: str, color: Tensor | None = None, **parameters: Any
 ) -> Batch:
-    result = _empty_like(images) if out is None else out
+    result = empty_like(images) if out is None else out
     if len(images):
         written, read = _lists(images, result)
         numbers = {"strength": 0.0, "margin": 0.0, "feather": 0.0, "blocks": 0, "ellipse": False, "whole_image": False}
         given = {**numbers, **parameters}
         torch.ops.fastblur.hide_(written, read, regions.boxes, regions.counts, color, operator=operator, **given)
     return result
-
-
-def _empty_like(images: Batch) -> Batch:
-    return torch.empty_like(images) if isinstance(images, Tensor) else [torch.empty_like(image) for image in images]
 
 
 def _as_list(batch: Batch) -> list[Tensor]:
@@ -103,12 +93,6 @@ def _same_memory(a: Tensor, b: Tensor) -> bool:
     return a.data_ptr() == b.data_ptr() and a.stride() == b.stride()
 
 
-@torch.library.custom_op(
-    "fastblur::hide_",
-    mutates_args=("out",),
-    schema="(Tensor(a!)[] out, Tensor[] images, Tensor boxes, Tensor counts, Tensor? color, *, str operator, "
-    "float strength, float margin, float feather, int blocks, bool ellipse, bool whole_image) -> ()",
-)
 def _hide_into(
     out: Sequence[Tensor],
     images: Sequence[Tensor],
@@ -124,42 +108,56 @@ def _hide_into(
     ellipse: bool,
     whole_image: bool,
 ) -> None:
+    _copy(out, images)
     if boxes.shape[1] == 0:
-        for target, image in zip(out, images, strict=False):  # in place there are no images
-            target.copy_(image)
         return
     if color is not None:
         color = _on_device(color, out[0].device)
     launch(
-        out, images, boxes.detach().contiguous(), counts.contiguous(), mode=MODES[operator],
-        border=INSIDE.value if operator == "pixelate" else REPLICATE.value, color=color, strength=strength,
+        out, boxes.contiguous(), counts.contiguous(), mode=MODES[operator],
+        border=INSIDE if operator == "pixelate" else REPLICATE, color=color, strength=strength,
         margin=margin, feather=feather, blocks=blocks, ellipse=ellipse, whole_image=whole_image,
     )  # fmt: skip
 
 
-@torch.library.custom_op(
-    "fastblur::masked_blur2d_",
-    mutates_args=("out",),
-    schema="(Tensor(a!)[] out, Tensor[] images, Tensor[] masks, Tensor sigma, str border_type) -> ()",
-)
 def _masked_blur2d_into(
     out: Sequence[Tensor], images: Sequence[Tensor], masks: Sequence[Tensor], sigma: Tensor, border_type: str
 ) -> None:
-    masks = [mask.view(torch.uint8) if mask.dtype == torch.bool else mask.detach() for mask in masks]
-    launch(
-        out, images, None, None, mode=MASK.value, border=BORDERS[border_type], sigmas=sigma.detach().contiguous(),
-        masks=masks,
-    )  # fmt: skip
+    _copy(out, images)
+    masks = [mask.view(torch.uint8) if mask.dtype == torch.bool else mask for mask in masks]
+    launch(out, None, None, mode=MASK, border=BORDERS[border_type], sigmas=sigma.contiguous(), masks=masks)
 
 
-@_hide_into.register_fake
-def _hide_nothing(*_arguments: Any, **_parameters: Any) -> None:
-    """Say of fake tensors what the operator does to them: nothing that shows in a shape."""
+def _copy(out: Sequence[Tensor], images: Sequence[Tensor]) -> None:
+    """Copy `images`, which are none in place, into `out`; a ragged list in a few launches."""
+    if len(images) == 1:
+        out[0].copy_(images[0])
+    elif images:
+        torch._foreach_copy_(list(out), list(images))
 
 
-@_masked_blur2d_into.register_fake
-def _blur_nothing(*_arguments: Any, **_parameters: Any) -> None:
-    """Say of fake tensors what the operator does to them: nothing that shows in a shape."""
+def _nothing(*_arguments: Any, **_parameters: Any) -> None:
+    """Say of fake tensors what the operators do to them: nothing that shows in a shape."""
+
+
+# Defined by hand: `torch.library.custom_op` takes longer for each call than the rest of what the host does.
+LIBRARY = torch.library.Library("fastblur", "FRAGMENT")  # type: ignore[no-untyped-call]
+for name, function, signature in (
+    (
+        "hide_",
+        _hide_into,
+        "(Tensor(a!)[] out, Tensor[] images, Tensor boxes, Tensor counts, Tensor? color, *, str operator, "
+        "float strength, float margin, float feather, int blocks, bool ellipse, bool whole_image) -> ()",
+    ),
+    (
+        "masked_blur2d_",
+        _masked_blur2d_into,
+        "(Tensor(a!)[] out, Tensor[] images, Tensor[] masks, Tensor sigma, str border_type) -> ()",
+    ),
+):
+    LIBRARY.define(name + signature)  # type: ignore[no-untyped-call]
+    LIBRARY.impl(name, function, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+    torch.library.register_fake(f"fastblur::{name}", _nothing, lib=LIBRARY)
 
 
 def _on_device(color: Tensor, device: torch.device) -> Tensor:

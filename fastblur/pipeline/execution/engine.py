@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from fastblur.pipeline.boxes.assignment import BoxAssignment
-from fastblur.pipeline.boxes.lookup import assign_boxes
+from fastblur.pipeline.boxes.assign import assign_boxes
+from fastblur.pipeline.boxes.matching import BoxAssignment
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.execution.journal import Journal
 from fastblur.pipeline.execution.stages import StageReport
@@ -65,14 +65,14 @@ class Engine(Protocol):
         """Return the parameters that decide the result, once it is known that the work can be done.
 
         Raises ValueError, TypeError, ImportError or OSError where the detector cannot be loaded, RunStopped where
-        nobody can start to work.
+        no worker starts.
         """
 
     def process(self, shards: Iterator[Shard], context: RunContext) -> None:
         """Do the shards; what the stages took is added to `context.stages` however this ends.
 
-        Raises RunStopped where the run cannot go on, KeyboardInterrupt after an interrupt, with whole files only
-        written.
+        Raises RunStopped where the run cannot go on, and KeyboardInterrupt after an interrupt. Either way every file
+        that was written is whole.
         """
 
     def close(self) -> None:

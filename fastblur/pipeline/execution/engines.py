@@ -3,10 +3,10 @@
 from fastblur.errors import UsageError
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.execution import forkserver
+from fastblur.pipeline.execution.concurrency import default_workers
 from fastblur.pipeline.execution.engine import Engine
 from fastblur.pipeline.execution.processes import ProcessEngine
 from fastblur.pipeline.execution.threads import ThreadEngine
-from fastblur.pipeline.execution.workers import default_workers
 from fastblur.pipeline.shards.source import Source
 
 

@@ -11,7 +11,7 @@ PRELOAD_DETECT = "fastblur.pipeline.execution.preload_detect"
 
 
 def start(*, detecting: bool) -> BaseContext:
-    """Return the context to start processes with: a fork server that begins to load at once, or "spawn" without fork.
+    """Return the context to start processes with: a fork server, which loads at once, or "spawn" where none can be.
 
     Args:
         detecting: whether the processes will run a detector.

@@ -2,7 +2,7 @@
 
 - `run.json`: the parameters that decide the result, and the versions of the packages.
 - `journal/`: a file for each finished shard, named by a hash of the shard's name and fingerprint. Its first line
-  has the shard and its counts, then comes a line for each image: path, fate (hidden, copied, failed), boxes, scores,
+  has the shard and its counts, then comes a line for each image: path, fate (an `Outcome`), boxes, scores,
   reason.
 - `failures.jsonl`: the images that failed, for people; made again from the journal when a run goes on.
 - `lock`: held while a run writes here.

@@ -7,11 +7,10 @@ _HIDDEN = "scipy" not in sys.modules
 if _HIDDEN:
     sys.modules["scipy"] = None  # type: ignore[assignment]
 
-from fastblur.pipeline.execution import processes  # noqa: E402
-from fastblur.pipeline.images import processing  # noqa: E402
+from fastblur.pipeline.execution import worker_process  # noqa: E402
 from fastblur.pipeline.images.methods import make_hide  # noqa: E402
 
-__all__ = ["processes", "processing"]
+__all__ = ["worker_process"]
 
 make_hide("blur", "cpu")  # reads the compiled loops from the disk
 if _HIDDEN:

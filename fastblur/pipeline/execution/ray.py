@@ -12,24 +12,23 @@ from typing import Any
 
 import torch
 
-from fastblur.pipeline.boxes.assignment import BoxAssignment, Claim, SharedBoxes
+from fastblur.need import need
 from fastblur.pipeline.boxes.box_index import BoxIndex
+from fastblur.pipeline.boxes.matching import BoxAssignment, Claim, SharedBoxes
 from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.errors import RunStopped
+from fastblur.pipeline.execution.concurrency import BATCH, default_workers, max_in_flight, readers
 from fastblur.pipeline.execution.engine import RunContext
 from fastblur.pipeline.execution.journal import Journal
 from fastblur.pipeline.execution.shard_flow import ShardFlow, batch_stages
 from fastblur.pipeline.execution.stages import StageReport
-from fastblur.pipeline.execution.workers import BATCH, default_workers, max_in_flight, readers
 from fastblur.pipeline.shards.interfaces import Shard
 from fastblur.pipeline.storage.sink import open_sink
 from fastblur.pipeline.summary import COUNTS
 
-try:
-    import ray
-    from ray.exceptions import RayActorError, RayTaskError
-except ImportError:
-    raise ImportError("the engine 'ray' needs the package ray, expected it installed (fastblur[ray])") from None
+need("ray", "ray")
+import ray  # noqa: E402
+from ray.exceptions import RayActorError, RayTaskError  # noqa: E402
 
 MAX_TRIES = 5  # of one shard, each with another worker lost
 MAX_FAILED_STARTS = 3  # workers that fail to start, one after the other, before the run gives up
@@ -60,7 +59,7 @@ class RayEngine:
         return dict(self._parameters)
 
     def process(self, shards: Iterator[Shard], context: RunContext) -> None:
-        """Do the shards; raises as `Engine.process`, but an interrupt gives up the shards in flight."""
+        """Do the shards; raises as `Engine.process`, but an interrupt abandons the shards in flight."""
         if not ray.is_initialized():
             ray.init(log_to_driver=False, configure_logging=False, include_dashboard=False)
             self._started_here = True

@@ -68,7 +68,7 @@ class ShardFlow:
 
     def _write(self, task: BatchTask) -> list[BatchTask]:
         with stopping_the_run():
-            written = task.part.shard.write(task)
+            written = task.part.run.write(task)
         for each in written:
             self._context.tally.add(count(each.images))
             for image in each.images:
@@ -79,7 +79,7 @@ class ShardFlow:
     def _commit(self, task: BatchTask) -> None:
         if not task.finishes_shard:
             return
-        run, context = task.part.shard, self._context
+        run, context = task.part.run, self._context
         if run.broken:
             run.counts["failed"] += 1
             run.counts["images"] += 1

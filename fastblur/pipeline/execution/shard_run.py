@@ -72,12 +72,12 @@ class ShardPart:
     """A batch's place in its shard.
 
     Attributes:
-        shard: the shard's run.
+        run: of the shard.
         index: the batch's number in the shard, from 0.
         is_last: whether it is the shard's last batch.
     """
 
-    shard: ShardRun
+    run: ShardRun
     index: int
     is_last: bool
 
@@ -107,7 +107,7 @@ class BatchTask:
     @property
     def any_order(self) -> bool:
         """Whether its results may be written by any thread or process, in any order."""
-        return not self.part.shard.output.ordered
+        return not self.part.run.output.ordered
 
 
 def write_results(output: Output, batch: Batch, images: list[ImageTask]) -> None:

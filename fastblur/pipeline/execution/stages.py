@@ -36,7 +36,7 @@ class Stage(Generic[T]):
 
     Attributes:
         name: of the stage.
-        work: does the stage on one batch and returns the batches that go on, None for that one.
+        work: does the stage on one batch and returns the batches to pass on; None for the given one itself.
         threads: how many threads the stage has of its own; 0: the workers do it.
         seconds: what its work has taken so far, summed over threads.
         batches: how many batches it has done.

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastblur.pipeline.config import RunConfig
+from fastblur.pipeline.execution.concurrency import BATCH, max_in_flight, readers
 from fastblur.pipeline.execution.engine import RunContext
 from fastblur.pipeline.execution.shard_flow import ShardFlow, batch_stages
-from fastblur.pipeline.execution.workers import BATCH, max_in_flight, readers
 from fastblur.pipeline.shards.interfaces import Shard
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastblur.boxes import Boxes
-from fastblur.codecs import Picture, decode, decode_reduced, size_of, stored_boxes, upright_rgb
+from fastblur.codecs import Picture, decode, decode_reduced, size_of, stored_boxes, upright_views
 from fastblur.errors import UsageError
 from fastblur.pipeline.errors import Failure
 from fastblur.pipeline.images.task import Decoded, Images, ImageTask, Outcome, all_together, each_alone, guarded
@@ -63,7 +63,7 @@ class DetectionStages:
         """Find the boxes of the images of which they are not known."""
         all_together("detect", self._search, [one for one in images if one.outcome is None and one.boxes is None])
 
-    def decoded(self, data: bytes) -> Picture:
+    def decode_full(self, data: bytes) -> Picture:
         """Return the image in full size; raises Failure."""
         return guarded("decode", partial(decode, max_pixels=self._max_pixels), data)
 
@@ -85,7 +85,7 @@ class DetectionStages:
         if self._size is not None and image.boxes is None:
             reduced = guarded("decode", decode_reduced, image.data, self._size, self._max_pixels)
         if reduced is None:
-            image.decoded = Decoded(self.decoded(image.data))
+            image.decoded = Decoded(self.decode_full(image.data))
         else:
             (width, height), (h, w) = size_of(image.data), reduced.pixels.shape[:2]
             image.decoded = Decoded(reduced, scale=(width / w, height / h))
@@ -95,23 +95,42 @@ class DetectionStages:
 
         assert self._detect is not None
         decoded = [image.decoded for image in images if image.decoded is not None]
-        upright = [torch.from_numpy(upright_rgb(one.picture)).permute(2, 0, 1) for one in decoded]
-        regions = self._detect(upright)
-        if len(regions) != len(images):
-            raise ValueError(f"the detector gave regions for {len(regions)} images, expected {len(images)}")
-        nothing = [None] * len(images)
-        scores_of = nothing if regions.scores is None else regions.scores
-        points_of = nothing if regions.landmarks is None else regions.landmarks
-        for image, one, boxes, scores, points in zip(images, decoded, regions, scores_of, points_of, strict=True):
-            if not boxes.isfinite().all():
-                raise ValueError(f"the detector gave the regions {boxes.tolist()}, expected finite coordinates")
-            inside = (boxes[:, 2:] > boxes[:, :2]).all(1)  # those wholly outside were clipped to nothing
-            scale = np.array(one.scale or (1.0, 1.0), np.float32)
-            image.boxes = stored_boxes(boxes[inside].numpy(), one.picture) * np.tile(scale, 2)
-            image.scores = None if scores is None else scores[: len(boxes)][inside].tolist()
-            image.landmarks = None
-            if points is not None:
-                image.landmarks = (_stored_points(points[: len(boxes)][inside], one.picture) * scale).tolist()
+        views = [upright_views(one.picture) for one in decoded]  # nearly always one of each
+        regions = self._detect([torch.from_numpy(view).permute(2, 0, 1) for some in views for view in some])
+        if len(regions) != sum(map(len, views)):
+            raise ValueError(f"the detector gave regions for {len(regions)} images, expected {sum(map(len, views))}")
+        start = 0
+        for image, one, some in zip(images, decoded, views, strict=True):
+            _take_found(image, one, regions, range(start, start + len(some)))
+            start += len(some)
+
+
+def _take_found(image: ImageTask, decoded: Decoded, regions: "Regions", views: range) -> None:
+    """Give the image its boxes, in stored pixels of the file, with scores from the highest, and landmarks.
+
+    Args:
+        image: whose they are.
+        decoded: what was searched.
+        regions: of all views of all images.
+        views: which of them are of this image.
+    """
+    boxes, scores, landmarks = [], [], []
+    for i in views:
+        found = regions[i]
+        if not found.isfinite().all():
+            raise ValueError(f"the detector gave the regions {found.tolist()}, expected finite coordinates")
+        inside = (found[:, 2:] > found[:, :2]).all(1)  # those wholly outside were clipped to nothing
+        boxes.append(stored_boxes(found[inside].numpy(), decoded.picture))
+        if regions.scores is not None:
+            scores.append(regions.scores[i, : len(found)][inside].numpy())
+        if regions.landmarks is not None:
+            landmarks.append(_stored_points(regions.landmarks[i, : len(found)][inside], decoded.picture))
+    scale = np.array(decoded.scale or (1.0, 1.0), np.float32)
+    every = np.concatenate(boxes) * np.tile(scale, 2)
+    order = np.argsort(-np.concatenate(scores), kind="stable") if scores else np.arange(len(every))
+    image.boxes = every[order]
+    image.scores = np.concatenate(scores)[order].tolist() if scores else None
+    image.landmarks = (np.concatenate(landmarks) * scale)[order].tolist() if landmarks else None
 
 
 def _pieces(images: list[ImageTask]) -> list[list[ImageTask]]:
@@ -157,11 +176,10 @@ def make_detect(
 
     Raises ValueError, ImportError or OSError as `load_detector` does.
     """
-    from fastblur.detectors import load_detector
+    from fastblur.detectors import DEFAULT_DETECTOR, load_detector
     from fastblur.pipeline.images.cuda_stream import DeviceStream
 
-    chosen: dict[str, Any] = {} if name is None else {"name": name}
-    detector = load_detector(**chosen, device=device, threshold=threshold, detect_size=size, threads=1)
+    detector = load_detector(name or DEFAULT_DETECTOR, device=device, threshold=threshold, detect_size=size, threads=1)
     stream = DeviceStream(device)
 
     def detect(images: "list[torch.Tensor]") -> "Regions":

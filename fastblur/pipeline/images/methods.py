@@ -32,10 +32,18 @@ def make_hide(method: str, device: str, **options: Any) -> tuple[Hide, dict[str,
     hide_batch = hide_on_cpu(method, arguments) if device == "cpu" else hide_on_device(method, arguments, device)
 
     def hide(pictures: list[Picture], boxes: list[Boxes]) -> None:
-        for kind in {picture.color for picture in pictures}:
-            chosen = [i for i, picture in enumerate(pictures) if picture.color == kind]
+        for kind, dtype in {(picture.color, picture.pixels.dtype) for picture in pictures}:
+            chosen = [i for i, one in enumerate(pictures) if (one.color, one.pixels.dtype) == (kind, dtype)]
             levels = None if color is None else as_levels(color, kind)
-            hide_batch([pictures[i].pixels for i in chosen], [boxes[i] for i in chosen], levels)
+            images, rows = [pictures[i].pixels for i in chosen], [boxes[i] for i in chosen]
+            if dtype == np.uint8:
+                hide_batch(images, rows, levels)
+                continue
+            # 16 bits are hidden as float32 in 0..1, which holds them exactly.
+            floats = [np.divide(image, 65535, dtype=np.float32) for image in images]
+            hide_batch(floats, rows, None if levels is None else [level / 255 for level in levels])
+            for image, changed in zip(images, floats, strict=True):
+                image[...] = np.rint(changed * 65535).clip(0, 65535)
 
     # A first call on a tiny image compiles what is needed before the run starts.
     tiny = Picture(np.zeros((8, 8, 3), np.uint8), "PNG", "RGB", 1, b"")
@@ -44,7 +52,7 @@ def make_hide(method: str, device: str, **options: Any) -> tuple[Hide, dict[str,
 
 
 HideBatch = Callable[[list[np.ndarray], list[Boxes], list[float] | None], None]
-"""Hides boxes in (H, W, C) uint8 images of one kind, in place; the last is the level of each channel to fill with."""
+"""Hides boxes in (H, W, C) images of one kind, uint8 or float32, in place; the last are the levels to fill with."""
 
 
 def hide_on_cpu(method: str, arguments: dict[str, Any]) -> HideBatch:
@@ -52,11 +60,7 @@ def hide_on_cpu(method: str, arguments: dict[str, Any]) -> HideBatch:
     from fastblur.kernels.cpu.schedule import NO_COLOR, hide_in_arrays
     from fastblur.kernels.parameters import KernelParameters
 
-    if method == "blur":
-        parameters = KernelParameters.for_blur(arguments["recipe"])
-    else:
-        make = KernelParameters.for_pixelate if method == "pixelate" else KernelParameters.for_fill
-        parameters = make(**arguments)
+    parameters = KernelParameters.for_method(method, arguments)
 
     def hide(images: list[np.ndarray], boxes: list[Boxes], color: list[float] | None) -> None:
         hide_in_arrays(images, boxes, parameters, NO_COLOR if color is None else np.array(color, np.float32))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from fastblur.files import sha256
-from fastblur.pipeline.boxes.assignment import BY_KEY, BoxAssignment, SharedBoxes
+from fastblur.pipeline.boxes.assign import assign_boxes
 from fastblur.pipeline.boxes.box_index import BoxIndex
-from fastblur.pipeline.boxes.lookup import assign_boxes
+from fastblur.pipeline.boxes.matching import BY_KEY, BoxAssignment, SharedBoxes
 from fastblur.pipeline.errors import RunStopped
 from fastblur.pipeline.shards.interfaces import Item
 

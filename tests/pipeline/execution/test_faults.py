@@ -9,6 +9,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -36,9 +37,9 @@ from tests.signals import default_signals
 RUNS = int(os.environ.get("FASTBLUR_FAULT_RUNS", "5"))
 COMMAND = [sys.executable, "-c", "from fastblur.cli import main; main()"]
 BOX = (20, 15, 100, 95)
-LIMIT = 60  # seconds that no step may take
+LIMIT = 300  # seconds that no step takes, however busy the machine
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and processes as on POSIX")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="signals and processes as on POSIX")]
 
 
 @dataclass(frozen=True)
@@ -193,9 +194,10 @@ def started(command: Sequence[str | bytes]) -> Iterator["subprocess.Popen[str]"]
 
 
 def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    """The status, output and errors of a process, without the lines of progress that a slow machine sees."""
     text, errors = process.communicate(timeout=LIMIT)
     assert "Traceback" not in errors, errors
-    return process.returncode, text, errors
+    return process.returncode, text, re.sub(r"(?m)^\d+ of [\d?]+ images, .*\n", "", errors)
 
 
 def finished(command: Sequence[str | bytes]) -> tuple[int, str, str]:
@@ -273,7 +275,7 @@ def test_killed_at_random_times(large: Tree, tmp_path: Path) -> None:
     ("number", "status", "to"),
     [(signal.SIGINT, 130, "group"), (signal.SIGTERM, 143, "group"), (signal.SIGTERM, 143, "")],
 )
-def test_a_signal_finishes_the_images_in_hand(
+def test_a_signal_finishes_the_images_that_were_begun(
     tree: Tree, tmp_path: Path, number: signal.Signals, status: int, to: str
 ) -> None:
     out = tmp_path / "out"
@@ -302,7 +304,7 @@ def test_a_worker_process_that_is_killed(tree: Tree, tmp_path: Path) -> None:
         status, _, errors = ended(process)
     assert status == 1
     assert "a worker process was lost" in errors
-    assert "goes on with it" in errors
+    assert "the same command goes on from here" in errors
     assert errors.count("fastblur: ") == 1
     part_of(content(out), tree.expected)
     tree.goes_on(out)
@@ -329,14 +331,14 @@ def test_processes_end_when_the_run_is_killed(tree: Tree, tmp_path: Path) -> Non
         assert len(helpers) >= 3
         process.kill()
         process.wait()
-        limit = time.monotonic() + 10
+        limit = time.monotonic() + LIMIT
         while any(map(alive, helpers)) and time.monotonic() < limit:
             time.sleep(0.02)
         assert [pid for pid in helpers if alive(pid)] == []
 
 
 def test_processes_of_a_killed_run_write_nothing_more(tmp_path: Path, face_pixels: np.ndarray) -> None:
-    # The next run may have other parameters; what an old process still had in hand must not replace its images.
+    # The next run may have other parameters; what an old process had begun must not replace its images.
     (tmp_path / "src" / "0").mkdir(parents=True)
     large = encoded(Image.fromarray(face_pixels).resize((1800, 1800)), "JPEG", quality=90)
     names = [f"0/{number}.jpg" for number in range(64)]

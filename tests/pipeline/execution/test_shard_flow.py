@@ -29,7 +29,7 @@ LIMIT = 60  # seconds that no thread may wait
 
 @dataclass
 class RecordedOutput:
-    """An output that notes what it is told.
+    """An output that records its calls.
 
     Attributes:
         ordered: as of `Output`.

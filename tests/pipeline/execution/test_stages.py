@@ -11,7 +11,7 @@ import pytest
 
 from fastblur.pipeline.execution.stages import Stage, Stages
 
-LIMIT = 20  # seconds that no test may wait
+LIMIT = 60  # seconds that no test may wait
 
 
 @pytest.fixture(autouse=True)

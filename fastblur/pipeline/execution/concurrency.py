@@ -7,6 +7,7 @@ from fastblur.pipeline.storage.paths import is_url
 # Images that go through the detector at once. On the CPU a larger batch makes it no faster: what is saved is the
 # operator's share of Python, and more would leave workers idle at the end of a small folder.
 BATCH = {"cpu": 8, "cuda": 32}
+AHEAD = 3  # batches for each worker at once: one is read while another is worked on
 READERS = {"local": 2, "remote": 16}  # threads that wait for files
 
 
@@ -25,4 +26,4 @@ def readers(source: str) -> int:
 
 def max_in_flight(workers: int) -> int:
     """Return how many batches may be between listing and writing: no worker waits for one, and memory is bounded."""
-    return 3 * workers + 4
+    return AHEAD * workers + 4

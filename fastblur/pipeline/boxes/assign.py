@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from fastblur.annotations.rows import NO_BOXES
-from fastblur.pipeline.boxes.assignment import BY_KEY, BoxAssignment, SharedBoxes
+from fastblur.pipeline.boxes.matching import BY_KEY, BoxAssignment, SharedBoxes
 from fastblur.pipeline.errors import RunStopped
 from fastblur.pipeline.shards.interfaces import Item
 from fastblur.pipeline.shards.tar.names import is_tar_name, tar_stem

@@ -3,8 +3,7 @@
 from typing import Any
 
 from fastblur.boxes import Boxes
-from fastblur.codecs import encode, size_of
-from fastblur.codecs.formats import format_of
+from fastblur.codecs import check, encode, size_of
 from fastblur.pipeline.boxes.checks import hiding_boxes, relative_boxes
 from fastblur.pipeline.errors import Failure
 from fastblur.pipeline.images.detection import DetectionStages
@@ -67,13 +66,13 @@ class HidingStages:
             given = " x ".join(map(str, item.size))
             raise Failure(f"boxes: they are of an image of {given} pixels, this one has {size[0]} x {size[1]}")
         if image.boxes is not None and len(image.boxes) == 0:
-            guarded("decode", format_of, image.data)  # raises for what is no image
+            guarded("decode", check, image.data)
             image.finish(Outcome.COPIED, image.data)
 
     def _relative(self, image: ImageTask) -> Boxes:
         width, height = size_of(image.data)
         if width * height == 0:
-            self._detection.decoded(image.data)  # says what is wrong with it
+            self._detection.decode_full(image.data)  # says what is wrong with it
             raise Failure("decode: the image's size is unknown")
         boxes: Boxes = guarded("boxes", relative_boxes, image.item.boxes, height, width)
         return boxes
@@ -85,7 +84,7 @@ class HidingStages:
             image.finish(Outcome.COPIED, image.data)
             return
         if image.decoded.scale is not None:
-            image.decoded.picture, image.decoded.scale = self._detection.decoded(image.data), None
+            image.decoded.picture, image.decoded.scale = self._detection.decode_full(image.data), None
         hiding = guarded("boxes", hiding_boxes, image.boxes, *image.decoded.picture.pixels.shape[:2])
         image.boxes, image.degenerate = hiding, len(image.boxes) - len(hiding)
 
@@ -94,7 +93,7 @@ class HidingStages:
         for image in images:
             assert image.decoded is not None
             if image.decoded.touched:  # by a call that failed half-way
-                image.decoded.picture = self._detection.decoded(image.data)
+                image.decoded.picture = self._detection.decode_full(image.data)
             image.decoded.touched = True
             pictures.append(image.decoded.picture)
         boxes: Any = [image.boxes for image in images]

@@ -10,8 +10,8 @@ import pytest
 
 from fastblur.boxes import Boxes
 from fastblur.pipeline.boxes import box_index as module
-from fastblur.pipeline.boxes.assignment import BY_KEY, BY_NAME, BoxAssignment, SharedBoxes
 from fastblur.pipeline.boxes.box_index import BoxIndex
+from fastblur.pipeline.boxes.matching import BY_KEY, BY_NAME, BoxAssignment, SharedBoxes
 
 Write = Callable[[dict[str, list[tuple[float, float, float, float]]]], Path]
 

@@ -1,0 +1,77 @@
+"""Pictures that a file holds in addition to the one that is decoded, and whether they show anything else.
+
+Whoever searches the first picture has not searched these. Previews of it are harmless: where the first shows no face
+they show none, and a changed file is written without them. Any other picture makes the file fail.
+"""
+
+import re
+import struct
+
+from fastblur.codecs.embedded_images import contains_image
+from fastblur.codecs.exif import byte_order, first_ifd, number, read_ifd
+from fastblur.codecs.jpeg_scans import end_of_scans, ends_with_its_picture
+from fastblur.codecs.jpeg_segments import APP1, APP2, Header
+from fastblur.codecs.picture import CodecError
+
+# Videos, archives, and what is left of a longer file over which a shorter one was written: the rest of a JPEG's scan or
+# of a PNG's pixels (CVE-2023-21036).
+_MORE = re.compile(rb"ftyp|moov|\x1aE\xdf\xa3|PK\x03\x04|Rar!\x1a|IDAT|IEND|\xff\xd9")
+_PREVIEWS = (0x010001, 0x010002)  # the types of large thumbnails in CIPA DC-007 (Multi-Picture Format), table 4
+_MP_ENTRIES = 0xB002
+_GAIN_MAP = re.compile(rb"hdrgm:|hdrgainmap|HDRGainMap", re.IGNORECASE)  # of Adobe and Android, and of Apple
+
+
+def check_rest(
+    name: str,  # of the format
+    rest: bytes | bytearray | memoryview,  # what follows the picture's end
+) -> None:
+    """Raise CodecError where data after a picture's end may hold another picture or a video."""
+    rest = bytes(rest)
+    if rest and (contains_image(rest) or _MORE.search(rest)):
+        raise CodecError(
+            f"{name} is followed by {len(rest)} bytes that may show more, which is not searched, expected one picture"
+        )
+
+
+def check_jpeg(data: bytes, header: Header) -> None:
+    """Raise CodecError where a JPEG file holds more than its first picture and previews of it."""
+    if ends_with_its_picture(data, header):
+        return
+    end, further = end_of_scans(data, header), data.find(b"\xff\xd8\xff", header.body)
+    if further >= 0:
+        end = min(end, further)
+    rest = bytearray(data[end:])
+    for start, stop in _previews(data, header):
+        rest[max(0, start - end) : max(0, stop - end)] = bytes(max(0, stop - end) - max(0, start - end))
+    check_rest("JPEG", rest)
+
+
+def _previews(data: bytes, header: Header) -> list[tuple[int, int]]:
+    """Return where previews and gain maps lie that the Multi-Picture index lists, (start, stop) offsets."""
+    index = next((p[4:] for marker, p in header.segments if marker == APP2 and p.startswith(b"MPF\0")), None)
+    if index is None:
+        return []
+    base = data.find(b"MPF\0", 2, header.body) + 4  # from which the index counts its offsets
+    has_gain_map = any(marker == APP1 and _GAIN_MAP.search(p) for marker, p in header.segments)
+    previews = []
+    try:
+        order = byte_order(index)
+        entries, _ = read_ifd(index, first_ifd(index), order)
+        rows = next(entry.value for entry in entries if entry.tag == _MP_ENTRIES)
+        for attributes, size, offset in (row[:3] for row in struct.iter_unpack(order + "IIIHH", rows)):
+            start, stop = base + offset, base + offset + size
+            kind = attributes & 0xFFFFFF
+            gain_map = kind == 0 and (has_gain_map or _GAIN_MAP.search(data, start, min(stop, start + 65536)))
+            if offset and (kind in _PREVIEWS or gain_map):
+                previews.append((start, stop))
+    except (ValueError, StopIteration, struct.error):
+        return []
+    return previews
+
+
+def is_reduced(tiff: bytes, offset: int) -> bool:
+    """Return whether the TIFF directory at `offset` is of a reduced version of another picture."""
+    order = byte_order(tiff)
+    entries = {entry.tag: entry for entry in read_ifd(tiff, offset, order)[0]}
+    new, old = entries.get(254), entries.get(255)
+    return bool(new and number(new, order) & 1) or bool(old and number(old, order) == 2)

@@ -1,0 +1,48 @@
+"""The scans of a JPEG file (ITU-T T.81, annexes B and G): where they end, and whether all coefficients are there."""
+
+import re
+
+import numpy as np
+
+from fastblur.codecs.jpeg_segments import EOI, SOI, SOS, Header
+
+# In a scan, 0xFF is followed by a stuffed zero, a restart marker or more filling; anything else is a marker.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+
+
+def ends_with_its_picture(data: bytes, header: Header) -> bool:
+    """Return whether no start or end of a picture is found after the header but at the file's end, as in most files."""
+    from fastblur.codecs.jpeg_search import first_start_or_end  # which loads Numba
+
+    first = first_start_or_end(np.frombuffer(data, np.uint8), header.body)
+    return first == len(data) or (first == len(data) - 2 and data[-1] == EOI)
+
+
+def end_of_scans(data: bytes, header: Header) -> int:
+    """Return the offset after the end marker; of the next file's start, or the data's end, where there is none."""
+    at = header.body
+    while (found := _MARKER.search(data, at)) is not None:
+        marker = data[found.start() + 1]
+        if marker == EOI:
+            return found.end()
+        if marker == SOI:
+            return found.start()
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")  # over the segment
+    return len(data)
+
+
+def has_all_scans(data: bytes, header: Header) -> bool:
+    """Return whether the scans bring every coefficient of every component in full, and no segment is cut short."""
+    missing = {component[0]: set(range(64)) for component in header.components}
+    at = header.body
+    while (found := _MARKER.search(data, at)) is not None and data[found.start() + 1] != EOI:
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+        if at > len(data):
+            return False
+        if data[found.start() + 1] == SOS:
+            count = data[found.end() + 2]
+            first, last, precision = data[at - 3 : at]
+            for i in range(count):
+                if precision & 15 == 0:
+                    missing.get(data[found.end() + 3 + 2 * i], set()).difference_update(range(first, last + 1))
+    return not any(missing.values())

@@ -1,0 +1,92 @@
+"""hide_jpeg: the bytes of a JPEG file in, the bytes with faces hidden out."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastblur.codecs import CodecError, decode, encode
+from fastblur.codecs.formats import format_of
+from fastblur.codecs.jpeg_blocks import Refused, hide
+from fastblur.kernels.parameters import KernelParameters
+from fastblur.method_options import operator_arguments
+from fastblur.options import MAX_PIXELS, Method
+from fastblur.pipeline.boxes.checks import hiding_boxes
+from fastblur.pipeline.images.methods import as_levels, hide_on_cpu, parse_color
+
+COLORS = "L", "RGB", "CMYK"
+
+
+def hide_jpeg(
+    data: bytes,
+    boxes: ArrayLike,  # (n, 4) xyxy px
+    method: Method = "blur",
+    *,
+    blocks_only: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    **options: Any,
+) -> bytes:
+    """Hide boxes in a JPEG file: only the 8 x 8 blocks that the operator touches change.
+
+    A baseline JPEG (most files are) is not decoded and encoded again: the blocks that the boxes' support reaches are,
+    with the file's own quantisation tables, and all other blocks keep their coefficients bit for bit. Other files
+    (progressive, arithmetic or lossless coding, 12 bits a sample, several scans, unusual sampling, or anything that is
+    not whole and exact) are decoded, hidden and encoded as a run does, with the same tables and subsampling; with
+    `blocks_only` they are an error. Metadata stay, thumbnails and previews go.
+
+    The formula is that of the operator, `fastblur.blur`, `pixelate` or `fill`, on the file's own components: chroma of
+    half the width is blurred with half the deviation. The function holds no GIL while it works on the bytes and
+    shares no state: call it from as many threads as you like.
+
+    Args:
+        data: the file.
+        boxes: (n, 4) xyxy in pixels of the stored picture, before any EXIF orientation; a list, an array, or empty.
+        method: "blur", "pixelate" or "fill".
+        blocks_only: raise CodecError where the file cannot be rewritten block by block.
+        max_pixels: the largest width times height that is taken, checked before any memory is allocated.
+        options: those of the operator: recipe, strength, margin, feather, shape; blocks; color, a level or three of
+            RGB in 0..255.
+
+    Returns: the file with the boxes hidden; `data` itself where there is no box.
+
+    Raises CodecError for bytes that are no JPEG, broken, or too large; ValueError for boxes that do not fit the
+    picture and options that do not fit the method.
+
+    Example:
+        >>> import io
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> import fastblur
+        >>> file = io.BytesIO()
+        >>> Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)).save(file, "JPEG")
+        >>> hidden = fastblur.hide_jpeg(file.getvalue(), [[16, 16, 40, 40]])
+        >>> Image.open(io.BytesIO(hidden)).size
+        (96, 64)
+    """
+    if not isinstance(data, bytes):
+        raise TypeError(f"data is a {type(data).__name__}, expected bytes")
+    if format_of(data) != "JPEG":
+        raise CodecError("the bytes are not those of a JPEG file, expected one")
+    rows = np.asarray(boxes, np.float32)
+    rows = rows.reshape(0, 4) if rows.size == 0 else rows
+    if rows.ndim != 2 or rows.shape[1] != 4:
+        raise ValueError(f"boxes have shape {rows.shape}, expected (n, 4)")
+    arguments, _ = operator_arguments(method, **options)
+    color = parse_color(arguments.pop("color")) if method == "fill" else None
+    if not len(rows):
+        return data
+    levels = None if color is None else {kind: as_levels(color, kind) for kind in COLORS}
+
+    def hiding(height: int, width: int) -> np.ndarray:
+        return hiding_boxes(rows, height, width)
+
+    try:
+        return hide(data, hiding, KernelParameters.for_method(method, arguments), levels, max_pixels).data
+    except Refused as reason:
+        if blocks_only:
+            raise CodecError(f"the JPEG cannot be rewritten block by block: it has {reason}") from None
+    picture = decode(data, max_pixels=max_pixels)
+    boxes_here = hiding(*picture.pixels.shape[:2])
+    levels_here = None if color is None else as_levels(color, picture.color)
+    hide_on_cpu(method, arguments)([picture.pixels], [boxes_here], levels_here)
+    return encode(picture, picture.pixels)
