@@ -165,7 +165,8 @@ def _kind(array: Any) -> str | None:
         parts = (_kind(part) for part in array.flatten() if _may_hold_images(part.type))
         return next((kind for kind in parts if kind is not None), None)
     if pa.types.is_map(type):
-        return _kind(array.flatten()) if _may_hold_images(type.item_type) else None  # of structs
+        first, last = array.offsets[0].as_py(), array.offsets[len(array)].as_py()
+        return _kind(array.items[first:last]) if _may_hold_images(type.item_type) else None
     if is_list(type):
         values = array.flatten()
         if _may_be_pixels(type):
