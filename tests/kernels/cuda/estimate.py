@@ -198,7 +198,9 @@ def main() -> None:
     launch.PROGRAMS |= changes["programs"]
     taken, counted = costs(compiler)
     rng = np.random.default_rng(0)
-    batches = {f"profile {size}": draw_profile(np.random.default_rng(0), [SIZE] * size) for size in (32, 256, 512, 1024)}
+    batches = {
+        f"profile {size}": draw_profile(np.random.default_rng(0), [SIZE] * size) for size in (32, 256, 512, 1024)
+    }
     batches["512, all with faces"] = [draw_faces(rng, *SIZE, draw_count(rng)) for _ in range(512)]
     together = 3 if arguments.layout == "channels_last" else 1
     results = {"triton": triton.__version__, "taken": taken, "instructions": counted, "batches": {}}
