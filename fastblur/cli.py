@@ -241,14 +241,14 @@ def run_command(
 ) -> None:
     """Copy the images of SRC to DST with the faces in them hidden.
 
-    Names, folders and formats stay (JPEG, PNG, WebP, BMP, TIFF). An image without a face is copied byte for byte; only
-    images with faces are encoded again, a JPEG with its own quality. Texts are counted, not copied. In tar files and
-    tables everything except the images is kept; a sample or row whose image fails is left out. What may hold images and
-    is not searched is a failure, unless --others says otherwise.
+    Names, folders and formats stay (JPEG, PNG, WebP, BMP, TIFF, AVIF, HEIC). An image without a face is copied byte
+    for byte; only images with faces are encoded again, a JPEG with its own quality. Texts are counted, not copied.
+    In tar files and tables everything except the images is kept; a sample or row whose image fails is left out.
+    What may hold images and is not searched is a failure, unless --others says otherwise.
 
     An image that cannot be read, searched or written is left out of DST, never written unblurred: it is listed with the
     reason in DST/.fastblur/failures.jsonl, and the run continues. With --boxes an image whose list of boxes is empty is
-    copied after a look at its first bytes only, without decoding it.
+    copied without decoding it, after its format is checked.
 
     A run that was stopped or killed continues when the same command is given again: DST/.fastblur keeps a journal.
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 PAGES = ("docs/pytorch.md", "docs/index.md", "README.md")
 BLOCKS = [
     pytest.param(block, id=f"{page}-{number}")

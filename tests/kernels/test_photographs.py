@@ -11,7 +11,9 @@ import torch
 
 import fastblur
 from tests import formula
-from tests.kernels.backends import BACKENDS, assert_agrees, tolerance
+from tests.kernels.backends import RUNNING, assert_agrees, called, tolerance
+
+pytestmark = pytest.mark.slow
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is absent (the extra fastblur[run])")
 
@@ -36,12 +38,12 @@ def faces(shared):
 
 
 @pytest.mark.parametrize("recipe", formula.RECIPES)
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", RUNNING)
 def test_imagenet_faces(backend, recipe, faces):
     chosen = faces[:: len(faces) // FEW] if backend == "reference" else faces
     for name, image, rows in chosen:
         exact, support = formula.blur(image.double().numpy(), rows, **formula.RECIPES[recipe])
-        result = fastblur.blur(image, rows, recipe, backend=backend)
+        result = called(backend, fastblur.blur, image, rows, recipe)
         try:
             error = assert_agrees(result, image, exact, exact, support, tolerance(backend, torch.uint8))
         except AssertionError as wrong:
@@ -50,12 +52,12 @@ def test_imagenet_faces(backend, recipe, faces):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", RUNNING)
 def test_imagenet_faces_as_floats(backend, dtype, faces):
     for name, image, rows in faces[:: len(faces) // FEW]:
         values = (image.float() / 255).to(dtype)
         exact, support = formula.blur(values.double().numpy(), rows, **formula.RECIPES["default"])
-        result = fastblur.blur(values, rows, backend=backend)
+        result = called(backend, fastblur.blur, values, rows)
         try:
             assert_agrees(result, values, exact, exact, support, tolerance(backend, dtype))
         except AssertionError as wrong:
@@ -63,22 +65,22 @@ def test_imagenet_faces_as_floats(backend, dtype, faces):
 
 
 @pytest.mark.parametrize(("strength", "shape"), [(0.02, "ellipse"), (0.05, "box"), (0.3, "ellipse")])
-@pytest.mark.parametrize("backend", [b for b in BACKENDS if b != "reference"])
+@pytest.mark.parametrize("backend", [b for b in RUNNING if b != "reference"])
 def test_other_recipes(backend, strength, shape, faces):
     parameters = {"strength": strength, "margin": 0.2, "feather": 0.08, "shape": shape, "scope": "region"}
     for name, image, rows in faces[:: len(faces) // FEW]:
         exact, support = formula.blur(image.double().numpy(), rows, **parameters)
-        result = fastblur.blur(image, rows, backend=backend, **parameters)
+        result = called(backend, fastblur.blur, image, rows, **parameters)
         error = assert_agrees(result, image, exact, exact, support, tolerance(backend, torch.uint8))
         assert error[:, support].mean() <= MEAN, name
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", RUNNING)
 def test_photographs_with_several_faces_as_one_ragged_batch(backend, shared):
     truth = json.loads((shared / "photos/ground_truth.json").read_text())
     images = [pixels(shared / "photos" / name) for name in truth]
     rows = [np.array([face["box"] for face in faces], np.float32).reshape(-1, 4) for faces in truth.values()]
-    results = fastblur.blur(images, rows, backend=backend)
+    results = called(backend, fastblur.blur, images, rows)
     for image, boxes, result in zip(images, rows, results, strict=True):
         exact, support = formula.blur(image.double().numpy(), boxes, **formula.RECIPES["default"])
         error = assert_agrees(result, image, exact, exact, support, tolerance(backend, torch.uint8))

@@ -1,36 +1,50 @@
-"""Tables, scratch and the two launches of the CUDA kernel. Nothing here waits for the device.
+"""Tables, scratch and the launches of the CUDA kernel. Nothing here waits for the device.
 
-Every size that the host uses comes from shapes and the recipe: scratch holds the most cells that a region can have
-(`plan.most_cells`) for each of the B x N rows of the Regions. Where that is more than `SCRATCH` bytes, the batch
-is worked on in pieces of several images, each with its two launches, which share the scratch in stream order.
+Every size that the host uses comes from shapes and the recipe. `SCRATCH` bytes hold the cells of as many regions as
+come; where B x N rows of the Regions could ask for more, one more launch (`rest`) stands by for those that find no
+place. Masks cover whole images, so their batches are worked on in pieces that fit.
 """
 
 import struct
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from typing import Any
 
 import torch
 import triton
 from torch import Tensor
 
-from fastblur.kernels.cuda.average import COLUMNS, average
+from fastblur.kernels.constants import FILL, MASK, MOSAIC, REPLICATE
+from fastblur.kernels.cuda.average import average
 from fastblur.kernels.cuda.blend import blend
-from fastblur.kernels.cuda.plan import BLUR, FLOATS, INTS, MASK, MOSAIC, most_cells
+from fastblur.kernels.cuda.layout import batched, ragged
+from fastblur.kernels.cuda.plan import HEADER, ROW, UNIT, most_cells, most_lines
+from fastblur.kernels.cuda.planner import plan_regions
+from fastblur.kernels.cuda.rest import rest
+from fastblur.kernels.cuda.smooth import smooth
 from fastblur.kernels.triton_support import INTERPRETED
 
 if tuple(int(part) for part in triton.__version__.split(".")[:2]) < (3, 3):
     raise RuntimeError(f"triton is {triton.__version__}, expected 3.3 or newer: the compiler of older ones aborts")
 
-SCRATCH = 1 << 29  # bytes
-PARTS = 4096  # programs that share a launch, at least, where there is work for so many
-# Two programs of 8 warps fit on a multiprocessor with 128 registers a thread; ROCm knows no such limit.
-OPTIONS = {"num_warps": 8} if torch.version.hip else {"num_warps": 8, "maxnreg": 128}
-PRECISION = "ieee" if torch.version.hip else "tf32x3"  # what the matrix products may lose: nothing that shows
+SCRATCH = 1 << 28  # bytes
+PRECISION = "ieee" if torch.version.hip else "tf32x3"  # what float32 products may lose: nothing that shows
+OPTIONS: dict[str, dict[str, int]] = {
+    "plan_regions": {"num_warps": 8},
+    "average": {"num_warps": 2},
+    "smooth": {"num_warps": 2},
+    "blend": {"num_warps": 2},
+    "rest": {"num_warps": 4},
+}
+# Programs of a launch for each multiprocessor: more than run at once, so that a long one holds up no others.
+PROGRAMS = {"average": 64, "smooth": 16, "blend": 64, "rest": 1}
+
+_kept: dict[Any, Any] = {}  # compiled programs
+_constants: dict[str, int] = {}  # how many of a program's parameters, the last ones, are constants
 
 
 def launch(
-    out: Sequence[Tensor],
     images: Sequence[Tensor],
     boxes: Tensor | None,
     counts: Tensor | None,
@@ -47,119 +61,104 @@ def launch(
     ellipse: bool = False,
     whole_image: bool = False,
 ) -> None:
-    """Write every pixel of `out`; or, without `images`, only those of the regions, in place.
+    """Change the regions of `images` in place.
 
-    `out` is a batch (B, C, H, W) alone in its list, or the images (C, H, W) of a ragged batch; `images` and `masks`
-    are like it. `boxes` is (B, N, 4) and `counts` (B,); a mask has no boxes but `sigmas`, (B, 2).
+    `images` is a batch (B, C, H, W) alone in its list, or the images (C, H, W) of a ragged batch; `masks` are like it.
+    `boxes` is (B, N, 4) and `counts` (B,); a mask has no boxes but `sigmas`, (B, 2).
     """
-    ragged = out[0].ndim == 3
-    size = len(out) if ragged else out[0].shape[0]
-    most = 1 if boxes is None else boxes.shape[1]
-    heights, widths = [image.shape[-2] for image in out], [image.shape[-1] for image in out]
-    channels = {image.shape[-3] for image in out}
-    group = 3 if channels == {3} else 1
-    groups = max(channels) // group
-    spread = 1 + 2 * margin + 6 * feather
-    limit = blocks if mode == MOSAIC.value else 0
-    free = 0.0 if mode == MASK.value else strength
-    needs_cells = mode in (BLUR.value, MOSAIC.value, MASK.value)
-    across = most_cells(max(widths), free, spread, limit) if needs_cells else 1
-    down = most_cells(max(heights), free, spread, limit) if needs_cells else 1
-    cells_region = max(channels) * down * across
-    # Slices of images keep the scratch within its bound.
-    piece = max(1, min(size, SCRATCH // (4 * cells_region * most)))
-    device = out[0].device
-    scratch = torch.empty(piece * most * cells_region, dtype=torch.float32, device=device)
-    ints = torch.empty(piece * most, INTS.value, dtype=torch.int32, device=device)
-    floats = torch.empty(piece * most, FLOATS.value, dtype=torch.float32, device=device)
-    source, nothing = (images or out), ints
+    layout = (batched if images[0].ndim == 4 else ragged)(images, masks, border != REPLICATE)
+    half = images[0].dtype in (torch.uint8, torch.float16) and mode != MOSAIC
+    region = _region_elements(
+        layout.height, layout.width, layout.channels, mode, strength, 1 + 2 * margin + 6 * feather, blocks
+    )  # fmt: skip
+    size, most = layout.size, 1 if boxes is None else boxes.shape[1]
+    bytes_ = (2 if half else 4) * region
+    piece = max(1, min(size, SCRATCH // bytes_)) if mode == MASK else size
+    tables = HEADER.value + 1 + piece + (3 + ROW.value) * piece * most + ROW.value
+    capacity = min(piece * most * bytes_, max(most * bytes_, SCRATCH - 4 * tables))
+    device = images[0].device
+    plan = torch.empty(tables, dtype=torch.int32, device=device)
+    cells = torch.empty(capacity // (2 if half else 4), dtype=torch.float16 if half else torch.float32, device=device)
+    units, count = len(cells) // UNIT.value, _multiprocessors(device)
+    bits = _bits(strength), _bits(margin), _bits(feather)
     with _on(device):
         for first in range(0, size, piece):
-            part = slice(first, first + piece)
-            count = min(piece, size - first)
-            if ragged:
-                layout = _ragged(source[part], out[part], masks[part], nothing)
-            else:
-                layout = _batched(source[0][part], out[0][part], [mask[part] for mask in masks], nothing)
-            slots = count * most
-            shared: dict[str, Any] = {
-                "ints": ints, "floats": floats, "cells": scratch, "cells_region": cells_region,
-                "cells_plane": down * across, "cells_row": across, "most": most,
-                "RAGGED": ragged, "MODE": mode, "ELLIPSE": ellipse, "GROUP": group, "PRECISION": PRECISION,
-            }  # fmt: skip
-            share = _share(slots)
-            average[(share * slots * groups,)](
-                **{name: value for name, value in layout.items() if not name.startswith(("target", "mask"))},
-                **shared,
-                boxes=nothing if boxes is None else boxes[part],
-                counts=nothing if counts is None else counts[part],
-                sigmas=nothing if sigmas is None else sigmas[part],
-                slots=slots, parts=share, strength=_bits(strength), margin=_bits(margin), feather=_bits(feather),
-                blocks=blocks, WHOLE=whole_image, BORDER=border, **OPTIONS,
+            place = layout if piece == size else layout.part(first, first + piece)
+            slots = place.size * most
+            sizes = (place.height, place.width, place.channels)
+            held = (plan, cells, place.size, slots)
+            given = (boxes, counts, sigmas if sigmas is None else sigmas[first : first + piece])
+            _run(
+                plan_regions, 1, plan, place.table, *(plan if one is None else one for one in given), place.size, most,
+                slots, 1 << (place.size - 1).bit_length(), *sizes, *bits, blocks, units,
+                place.ragged, mode, ellipse, whole_image, border, place.together, half,
             )  # fmt: skip
-            share = _share(count)
-            blend[(share * count * groups,)](
-                **layout,
-                **shared,
-                counts=nothing if counts is None else counts[part],
-                color=nothing if color is None else color,
-                color_step=int(color is not None and len(color) > 1),
-                images=count, parts=share, IN_PLACE=not images, **OPTIONS,
+            if mode != FILL:
+                _run(
+                    average, count, *place.image, *sizes, *held,
+                    place.ragged, border, place.together, PRECISION, place.aligned,
+                )  # fmt: skip
+            if mode != FILL or not ellipse:
+                _run(smooth, count, place.table, *sizes, *held, place.ragged, mode, place.together, PRECISION)
+            paint, paint_step = (plan, 0) if color is None else (color, int(len(color) > 1))
+            _run(
+                blend, count, place.image[0], place.table, place.masks[0], *place.image[2:], *place.masks[1:], *sizes,
+                paint, paint_step, *held, place.ragged, mode, ellipse, place.together, place.aligned,
             )  # fmt: skip
+            if mode != MASK and capacity < slots * bytes_:
+                _run(
+                    rest, count, *place.image, *sizes, *held, units,
+                    place.ragged, mode, ellipse, border, place.together, PRECISION, place.aligned,
+                )  # fmt: skip
 
 
-def _share(count: int) -> int:
-    """Return among how many programs the tiles of one region, or of one image, are shared out."""
+@lru_cache(maxsize=4096)
+def _region_elements(
+    height: int, width: int, channels: int, mode: int, strength: float, spread: float, blocks: int
+) -> int:
+    """Return the most elements of scratch that a region can take: its cells and its blurred lines."""
+    edges = 2 * (width * channels + height + 4 * UNIT.value)  # of float32, in elements of half precision
+    if mode == FILL:
+        return int(edges)
+    free, limit = (0.0 if mode == MASK else strength), (blocks if mode == MOSAIC else 0)
+    columns = most_cells(width, free, spread, limit) + 2 * UNIT.value
+    cells = most_cells(height, free, spread, limit) * columns
+    lines = most_lines(height, free, spread, limit) * (width + 2 * UNIT.value)
+    return int(-(-(channels * (cells + lines) + edges) // UNIT.value) * UNIT.value)
+
+
+def _run(function: Any, multiprocessors: int, *arguments: Any) -> None:
+    """Launch a program with positional arguments; from the second time on without what Triton does to find it."""
+    name = function.fn.__name__
+    programs = 1 if INTERPRETED or name == "plan_regions" else multiprocessors * PROGRAMS[name]
     if INTERPRETED:
-        return 1
-    return max(8 if count <= PARTS else 1, min(256, PARTS // count))
+        function[(programs,)](*arguments)
+        return
+    if name not in _constants:
+        _constants[name] = sum(one.isupper() for one in function.arg_names)
+    kinds = tuple(one.dtype for one in arguments if isinstance(one, Tensor))
+    key = (name, arguments[0].device, kinds, arguments[-_constants[name] :])
+    kept = _kept.get(key)
+    if kept is not None:
+        kept[(programs, 1, 1)](*arguments)
+        return
+    _kept[key] = function[(programs,)](*arguments, **OPTIONS[name])
+    if function.arg_names[-1] == "ALIGNED":  # its twin too, with no work, so that no later call has to wait for it
+        empty = torch.zeros(HEADER.value, dtype=torch.int32, device=arguments[0].device)
+        idle = [empty if at == "plan" else one for at, one in zip(function.arg_names, arguments, strict=True)]
+        idle[-1] = not arguments[-1]
+        twin = (name, arguments[0].device, kinds, tuple(idle[-_constants[name] :]))
+        _kept[twin] = function[(1,)](*idle, **OPTIONS[name])
+
+
+@lru_cache
+def _multiprocessors(device: torch.device) -> int:
+    return int(torch.cuda.get_device_properties(device).multi_processor_count) if device.type == "cuda" else 1
 
 
 def _bits(value: float) -> int:
     """Return the bits of a float64, which Triton would hand over as a float32."""
     return int(struct.unpack("<q", struct.pack("<d", value + 0.0))[0])
-
-
-def _batched(source: Tensor, target: Tensor, masks: Sequence[Tensor], nothing: Tensor) -> dict[str, Any]:
-    mask = masks[0] if masks else nothing
-    names = ("image", "channel", "row", "column")
-    strides = {f"source_{name}": stride for name, stride in zip(names, source.stride(), strict=True)}
-    strides |= {f"target_{name}": stride for name, stride in zip(names, target.stride(), strict=True)}
-    of_mask = mask.stride() if masks else (0, 0, 0, 0)
-    strides |= {"mask_image": of_mask[0], "mask_row": of_mask[2], "mask_column": of_mask[3]}
-    _, channels, height, width = source.shape
-    sizes = {"height": height, "width": width, "channels": channels}
-    return {"source": source, "target": target, "mask": mask, "table": nothing, **strides, **sizes}
-
-
-def _ragged(
-    source: Sequence[Tensor], target: Sequence[Tensor], masks: Sequence[Tensor], nothing: Tensor
-) -> dict[str, Any]:
-    """Put addresses, sizes and strides of every image into a table on the device, by way of pinned memory.
-
-    Raises RuntimeError while a CUDA graph is captured, which would read that memory again after it has been given back.
-    """
-    if source[0].is_cuda and torch.cuda.is_current_stream_capturing():
-        raise RuntimeError("a list of images is blurred while a CUDA graph is captured, expected a batch (B, C, H, W)")
-    rows = []
-    for i, (image, mine) in enumerate(zip(source, target, strict=True)):
-        channels, height, width = image.shape
-        row = [image.data_ptr(), mine.data_ptr(), masks[i].data_ptr() if masks else 0, height, width, channels]
-        for tensor in (image, mine):
-            row += [tensor.stride(1), tensor.stride(2), tensor.stride(0)]
-        row += list(masks[i].stride()[1:]) if masks else [0, 0]
-        rows.append(row + [0] * (COLUMNS.value - len(row)))
-    table = torch.tensor(rows, dtype=torch.int64, pin_memory=source[0].is_cuda)
-    table = table.to(source[0].device, non_blocking=True)
-    zeros = dict.fromkeys(
-        (f"{a}_{b}" for a in ("source", "target", "mask") for b in ("image", "row", "column", "channel")), 0
-    )
-    del zeros["mask_channel"]
-    sizes = {"height": 0, "width": 0, "channels": 0}
-    return {"source": source[0], "target": target[0], "mask": masks[0] if masks else nothing, "table": table} | {
-        **zeros,
-        **sizes,
-    }
 
 
 def _on(device: torch.device) -> AbstractContextManager[Any]:

@@ -1,8 +1,8 @@
-"""The CUDA kernel: Triton programs, two launches for a whole batch, padded or ragged, whatever the regions.
+"""The CUDA kernel: Triton programs, four launches for a whole batch, padded or ragged, whatever the regions.
 
-The first launch (`average`) plans every region and averages its neighbourhood into cells; the second (`blend`)
-writes every tile once. docs/gpu.md explains both. Nothing is read back by the host. The launches are custom operators
-of PyTorch that write into given tensors, so that `torch.compile` and fake tensors know them without running them.
+They work in place, on a copy where that is not asked for: what no region touches is moved by a plain copy. docs/gpu.md
+explains them. Nothing is read back by the host. Together they are one operator of PyTorch that writes into given
+tensors, so that `torch.compile` and fake tensors know it without running it.
 
 With TRITON_INTERPRET=1 in the environment when Triton is first imported, everything runs on CPU tensors.
 """
@@ -93,12 +93,6 @@ def _same_memory(a: Tensor, b: Tensor) -> bool:
     return a.data_ptr() == b.data_ptr() and a.stride() == b.stride()
 
 
-@torch.library.custom_op(
-    "fastblur::hide_",
-    mutates_args=("out",),
-    schema="(Tensor(a!)[] out, Tensor[] images, Tensor boxes, Tensor counts, Tensor? color, *, str operator, "
-    "float strength, float margin, float feather, int blocks, bool ellipse, bool whole_image) -> ()",
-)
 def _hide_into(
     out: Sequence[Tensor],
     images: Sequence[Tensor],
@@ -114,42 +108,56 @@ def _hide_into(
     ellipse: bool,
     whole_image: bool,
 ) -> None:
+    _copy(out, images)
     if boxes.shape[1] == 0:
-        for target, image in zip(out, images, strict=False):  # in place there are no images
-            target.copy_(image)
         return
     if color is not None:
         color = _on_device(color, out[0].device)
     launch(
-        out, images, boxes.detach().contiguous(), counts.contiguous(), mode=MODES[operator],
+        out, boxes.contiguous(), counts.contiguous(), mode=MODES[operator],
         border=INSIDE if operator == "pixelate" else REPLICATE, color=color, strength=strength,
         margin=margin, feather=feather, blocks=blocks, ellipse=ellipse, whole_image=whole_image,
     )  # fmt: skip
 
 
-@torch.library.custom_op(
-    "fastblur::masked_blur2d_",
-    mutates_args=("out",),
-    schema="(Tensor(a!)[] out, Tensor[] images, Tensor[] masks, Tensor sigma, str border_type) -> ()",
-)
 def _masked_blur2d_into(
     out: Sequence[Tensor], images: Sequence[Tensor], masks: Sequence[Tensor], sigma: Tensor, border_type: str
 ) -> None:
-    masks = [mask.view(torch.uint8) if mask.dtype == torch.bool else mask.detach() for mask in masks]
-    launch(
-        out, images, None, None, mode=MASK, border=BORDERS[border_type], sigmas=sigma.detach().contiguous(),
-        masks=masks,
-    )  # fmt: skip
+    _copy(out, images)
+    masks = [mask.view(torch.uint8) if mask.dtype == torch.bool else mask for mask in masks]
+    launch(out, None, None, mode=MASK, border=BORDERS[border_type], sigmas=sigma.contiguous(), masks=masks)
 
 
-@_hide_into.register_fake
-def _hide_nothing(*_arguments: Any, **_parameters: Any) -> None:
-    """Say of fake tensors what the operator does to them: nothing that shows in a shape."""
+def _copy(out: Sequence[Tensor], images: Sequence[Tensor]) -> None:
+    """Copy `images`, which are none in place, into `out`; a ragged list in a few launches."""
+    if len(images) == 1:
+        out[0].copy_(images[0])
+    elif images:
+        torch._foreach_copy_(list(out), list(images))
 
 
-@_masked_blur2d_into.register_fake
-def _blur_nothing(*_arguments: Any, **_parameters: Any) -> None:
-    """Say of fake tensors what the operator does to them: nothing that shows in a shape."""
+def _nothing(*_arguments: Any, **_parameters: Any) -> None:
+    """Say of fake tensors what the operators do to them: nothing that shows in a shape."""
+
+
+# Defined by hand: `torch.library.custom_op` takes longer for each call than the rest of what the host does.
+LIBRARY = torch.library.Library("fastblur", "FRAGMENT")  # type: ignore[no-untyped-call]
+for name, function, signature in (
+    (
+        "hide_",
+        _hide_into,
+        "(Tensor(a!)[] out, Tensor[] images, Tensor boxes, Tensor counts, Tensor? color, *, str operator, "
+        "float strength, float margin, float feather, int blocks, bool ellipse, bool whole_image) -> ()",
+    ),
+    (
+        "masked_blur2d_",
+        _masked_blur2d_into,
+        "(Tensor(a!)[] out, Tensor[] images, Tensor[] masks, Tensor sigma, str border_type) -> ()",
+    ),
+):
+    LIBRARY.define(name + signature)  # type: ignore[no-untyped-call]
+    LIBRARY.impl(name, function, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+    torch.library.register_fake(f"fastblur::{name}", _nothing, lib=LIBRARY)
 
 
 def _on_device(color: Tensor, device: torch.device) -> Tensor:

@@ -21,6 +21,7 @@ DTYPES = {"u8": torch.uint8, "fp32": torch.float32, "fp16": torch.float16, "bf16
 FEW = (
     "blur u8, in place",
     "blur u8, channels_last",
+    "blur u8, a detector's rows",
     "blur fp32, ragged, ellipse",
     "pixelate bf16",
     "fill fp16",
@@ -38,18 +39,23 @@ def variants():
         yield f"{operator} u8, channels_last", operator, {"layout": "channels_last"}
         yield f"{operator} u8, ragged", operator, {"layout": "ragged"}
         yield f"{operator} u8, one channel", operator, {"channels": 1}
+    yield "blur u8, a detector's rows", "blur", {"images": 8, "rows": 512}
     yield "blur fp32, ragged, ellipse", "blur", {"dtype": "fp32", "layout": "ragged", "shape": "ellipse"}
     yield "blur u8, ilsvrc, ellipse", "blur", {"recipe": "ilsvrc", "shape": "ellipse"}
     for border in ("reflect", "constant", "circular"):
         yield f"masked_blur2d u8, {border}", "masked_blur2d", {"border_type": border}
 
 
-def call(operator, *, dtype="u8", layout="contiguous", channels=3, in_place=False, **options):
-    """Call an operator on two images of 375 x 500."""
-    images = torch.zeros(2, channels, 375, 500, dtype=DTYPES[dtype])
+def call(operator, *, dtype="u8", layout="contiguous", channels=3, in_place=False, images=2, rows=1, **options):
+    """Call an operator on images of 375 x 500, with one region each in `rows` rows."""
+    count = images
+    images = torch.zeros(count, channels, 375, 500, dtype=DTYPES[dtype])
     if layout == "channels_last":
         images = images.contiguous(memory_format=torch.channels_last)
-    others = torch.ones(2, 1, 375, 500) if operator == "masked_blur2d" else [[[10, 10, 80, 80]], [[5, 9, 40, 50]]]
+    boxes = torch.tensor([10.0, 10, 80, 80]).repeat(count, rows, 1)
+    others = fastblur.Regions(boxes, torch.ones(count, dtype=torch.int64))
+    if operator == "masked_blur2d":
+        others = torch.ones(count, 1, 375, 500)
     given = list(images) if layout == "ragged" else images
     if layout == "ragged" and operator == "masked_blur2d":
         others = list(others)
@@ -78,8 +84,10 @@ def main() -> None:
         if (arguments.few and title not in FEW) or (arguments.only and title != arguments.only):
             continue
         for program in compiled(gpu, operator, options):
+            name = f"{program.name} {title}"
+            name += ", the other alignment" * (name in results)
             row = {**usage(program.code), "shared": program.shared, **counts(program.code)}
-            results[f"{program.name} {title}"] = row | ({"loops": loops(program.code)} if arguments.loops else {})
+            results[name] = row | ({"loops": loops(program.code)} if arguments.loops else {})
     print(json.dumps({"triton": triton.__version__, "architecture": arguments.architecture, "programs": results}))
 
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from tests.kernels.backends import INTERPRETED
+from tests.kernels import backends
+from tests.kernels.backends import INTERPRETED, NATIVE
 
-NATIVE = torch.cuda.is_available() and not INTERPRETED
 DEVICE = "cuda" if NATIVE else "cpu"
 
 pytest.importorskip("triton", reason="triton is absent (the extra fastblur[cuda])")
@@ -25,5 +25,4 @@ def put(images):
 
 def called(operator, images, *arguments, **parameters):
     """Call an operator with the CUDA kernel and return what it makes of the images, on the CPU."""
-    result = operator(put(images), *arguments, backend="cuda", **parameters)
-    return result.cpu() if isinstance(result, torch.Tensor) else [one.cpu() for one in result]
+    return backends.called("cuda", operator, images, *arguments, **parameters)

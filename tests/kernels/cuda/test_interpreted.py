@@ -14,6 +14,8 @@ import torch
 from tests.conftest import ROOT
 from tests.kernels.backends import INTERPRETED
 
+pytestmark = pytest.mark.slow
+
 triton = pytest.importorskip("triton", reason="triton is absent (the extra fastblur[cuda])")
 
 
@@ -46,7 +48,7 @@ def compiled(architecture, *arguments, first_path=None):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there: the tests run on it by themselves")
 @pytest.mark.parametrize("name", ["test_operators", "test_invariance", "test_torch"])
 def test_in_the_interpreter(name):
-    done = run("pytest", f"tests/kernels/cuda/{name}.py", interpret="1")
+    done = run("pytest", "-n", "0", f"tests/kernels/cuda/{name}.py", interpret="1")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
     assert " passed" in done.stdout
 
@@ -68,6 +70,33 @@ def test_compiles_with_another_triton(folder, architecture):
     printed = compiled(architecture, "--few", first_path=folder)
     assert printed["triton"] != triton.__version__
     assert len(printed["programs"]) >= 10
+
+
+def test_no_call_compiles_what_another_has_compiled():
+    """Sizes, addresses, strides and parameters make no new programs; a detector's 512 rows cost one launch more."""
+    pytest.importorskip("triton.backends.nvidia", reason="this triton has no NVIDIA compiler")
+    done = run("tests.kernels.cuda.calls", interpret="0")
+    assert done.returncode == 0, done.stderr[-4000:]
+    calls = json.loads(done.stdout)
+    kernels = ["plan_regions", "average", "average", "smooth", "blend", "blend"]  # two of them with a twin
+    assert calls.pop("the first")["programs"] == kernels
+    assert calls.pop("a list")["programs"] == kernels
+    detected = calls.pop("a detector's")
+    assert detected["programs"] == ["rest", "rest"]
+    assert detected["launches"] == 5 + 1  # and the twin's, without work
+    assert 0.9 * 2**28 < detected["bytes"] - 512 * 3 * 375 * 500 <= 2**28
+    for title, call in calls.items():
+        assert call["programs"] == [], title
+
+
+def test_aligned_pixels_are_words_and_nothing_spills():
+    """Of uint8 in both layouts no byte is loaded or stored alone."""
+    for title in ("blur u8, in place", "blur u8, channels_last"):
+        programs = compiled(90, "--only", title)["programs"]
+        for name in ("average", "blend"):
+            assert programs[f"{name} {title}"]["byte_wide"] == 0, title
+            assert programs[f"{name} {title}, the other alignment"]["byte_wide"] > 0, title
+            assert programs[f"{name} {title}"]["spilled"] == 0, title
 
 
 def test_the_gpu_benchmark_runs_dry(tmp_path):

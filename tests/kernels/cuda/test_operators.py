@@ -18,7 +18,7 @@ from tests.kernels.cases import noise, piece
 from tests.kernels.cuda.gpu import called, put, runs
 from tests.ops.test_blur import PLACES
 
-pytestmark = runs
+pytestmark = [pytest.mark.gpu, runs]
 
 DTYPE_NAMES = [str(dtype).removeprefix("torch.") for dtype in DTYPES]
 
@@ -180,3 +180,21 @@ def test_the_host_bounds_the_cells_of_every_region():
         cells = -(-support // step) + 2 * max(2, ceil(TRUNCATE.value * sigma / step))
         assert cells <= most_cells(size, strength, 1 + 2 * margin + 6 * feather, 0)
         assert cells <= most_cells(size, 0.0, 1.0, 0)
+
+
+def test_channels_that_lie_far_apart():
+    """Two strides of 2^30 elements are more than 32 bits hold. Of the memory only what is touched is ever there."""
+    try:
+        apart = torch.empty(2 * 2**30 + 40 * 48, dtype=torch.uint8)
+    except RuntimeError:
+        pytest.skip("not enough memory for 2 GiB")
+    image = noise(40, 48)
+    view = apart.as_strided((3, 40, 48), (2**30, 48, 1))
+    view.copy_(image)
+    rows = [[8, 8, 25, 30]]
+    expected = called(fastblur.blur, image, rows)
+    assert not torch.equal(expected, image)
+    assert torch.equal(called(fastblur.blur, view, rows), expected)
+    far = put(apart).as_strided((3, 40, 48), (2**30, 48, 1))
+    assert fastblur.blur(far, rows, out=far, backend="cuda") is far
+    assert torch.equal(far.cpu(), expected)
