@@ -20,7 +20,7 @@ import torch
 import triton
 
 import fastblur
-from benchmarks.common.workloads import SIZE, drawn_count, faces, profile
+from benchmarks.common.workloads import SIZE, draw_count, draw_faces, draw_profile
 from tests.kernels.cuda.fake_gpu import activate
 from tests.kernels.cuda.machine_code import BYTE_WIDE, instructions, loops, usage
 
@@ -198,8 +198,10 @@ def main() -> None:
     launch.PROGRAMS |= changes["programs"]
     taken, counted = costs(compiler)
     rng = np.random.default_rng(0)
-    batches = {f"profile {size}": profile(np.random.default_rng(0), [SIZE] * size) for size in (32, 256, 512, 1024)}
-    batches["512, all with faces"] = [faces(rng, *SIZE, drawn_count(rng)) for _ in range(512)]
+    batches = {
+        f"profile {size}": draw_profile(np.random.default_rng(0), [SIZE] * size) for size in (32, 256, 512, 1024)
+    }
+    batches["512, all with faces"] = [draw_faces(rng, *SIZE, draw_count(rng)) for _ in range(512)]
     together = 3 if arguments.layout == "channels_last" else 1
     results = {"triton": triton.__version__, "taken": taken, "instructions": counted, "batches": {}}
     for title, rows in batches.items():
