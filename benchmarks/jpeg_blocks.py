@@ -3,7 +3,8 @@
     python -m benchmarks.jpeg_blocks [--data DIR] [--repeat N] [--json FILE] [--only NAME ...] [--picture FILE]
 
 Both routes on one thread, in turns, all files by one and then by the other, as a run would; processor time of the
-thread, since other work on the machine would else count; of each file the median of all turns. Ratios are decode + hide + encode over rewriting.
+thread, since other work on the machine would else count; of each file the median of all turns. Ratios are decode +
+hide + encode over rewriting.
 
 - faces: the files with faces, the recipes "default" and "ilsvrc", and the other methods: ratio of the mean times, of
   the median file, and how many files went block by block.

@@ -35,13 +35,13 @@ def demo(out: Path, *, progress: Show | None = None) -> Summary:
 
 
 def _astronaut(folder: Path) -> str:
-    data = need("skimage.data", "run")
+    data = need("skimage.data", "demo")
     Image.fromarray(np.asarray(data.astronaut())).save(folder / "astronaut.png")
     return "astronaut.png"
 
 
 def _grace_hopper(folder: Path) -> str:
-    matplotlib = need("matplotlib", "run")
+    matplotlib = need("matplotlib", "demo")
     shutil.copyfile(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg", folder / "grace_hopper.jpg")
     return "grace_hopper.jpg"
 

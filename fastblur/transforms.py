@@ -182,7 +182,7 @@ class HideFaces(nn.Module):
     def _tensor(self, image: Tensor, given: Boxes | None) -> Tensor:
         plain = image.as_subclass(Tensor)
         if given is not None and plain.ndim != 3:
-            raise ValueError(f"the image has shape {tuple(plain.shape)}, expected (C, H, W) beside boxes of one image")
+            raise ValueError(f"the image has shape {tuple(plain.shape)}, expected (C, H, W) with boxes of one image")
         regions = self._detect(plain) if given is None else [hiding_boxes(given, *plain.shape[-2:])]
         hidden: Tensor = self._operator(plain, regions, **self._arguments)
         return hidden.as_subclass(type(image))
@@ -206,7 +206,7 @@ class HideFaces(nn.Module):
         picture = Picture(pixels, "PNG", image.mode, orientation if orientation in range(1, 9) else 1, b"")
         if not self._picture(picture, given):
             return image
-        hidden = image.copy()  # with what is known about it beside the pixels
+        hidden = image.copy()  # with its metadata
         hidden.paste(Image.fromarray(pixels[..., 0] if image.mode == "L" else pixels, image.mode))
         return hidden
 

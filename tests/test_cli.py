@@ -212,6 +212,7 @@ def test_what_the_parser_refuses_has_status_2(arguments: list[str]) -> None:
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_the_process_ends_with_the_status(src: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -273,7 +274,7 @@ def test_a_bug_shows_its_traceback_and_has_status_70(monkeypatch: pytest.MonkeyP
 
 
 def test_a_bug_in_a_real_run_has_status_70(src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastblur.pipeline.run_files.Source", raising(ValueError("no")))
+    monkeypatch.setattr("fastblur.pipeline.run_files.check_destination", raising(ValueError("no")))
     status, _, errors = call("run", src, tmp_path / "out")
     assert status == 70
     assert "Traceback" in errors
@@ -308,6 +309,7 @@ class Started:
         return self.process.returncode, text, errors
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_to_the_process(tmp_path: Path, number: signal.Signals, status: int) -> None:
@@ -324,6 +326,7 @@ def test_a_signal_to_the_process(tmp_path: Path, number: signal.Signals, status:
     assert all(detail(decoded(started.out / name)) < limit for name in written)
 
 
+@pytest.mark.slow
 @POSIX
 def test_sigint_that_was_ignored_at_the_start_stays_ignored(tmp_path: Path) -> None:
     started = Started(tmp_path, ignored_sigint)

@@ -10,6 +10,8 @@ from fastblur.cli import app
 from fastblur.pipeline import Summary
 from tests.pipeline.helpers import decoded, detail, files_below
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("skimage")
 pytest.importorskip("matplotlib")
 

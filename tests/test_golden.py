@@ -13,6 +13,8 @@ import fastblur
 from tests import formula
 from tests.kernels.backends import BACKENDS
 
+pytestmark = pytest.mark.slow
+
 Image = pytest.importorskip("PIL.Image", reason="Pillow is absent (the extra fastblur[run])")
 
 # Levels, of the images' mean differences over the support; the formula itself has 0.63 and 1.27.

@@ -24,6 +24,7 @@ def landmarks_like(regions):
     return torch.arange(regions.boxes[..., 0].numel() * 10, dtype=torch.float32).reshape(*regions.boxes.shape[:2], 5, 2)
 
 
+@pytest.mark.slow
 @given(rows=rows_of_images)
 @STABLE
 def test_property_boxes_come_back(rows):
@@ -38,6 +39,7 @@ def test_property_boxes_come_back(rows):
     assert [r.tolist() for r in regions[1:3]] == rows[1:3]
 
 
+@pytest.mark.slow
 @given(rows=rows_of_images, data=st.data())
 @STABLE
 def test_property_above_is_a_filter(rows, data):

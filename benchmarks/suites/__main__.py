@@ -21,7 +21,7 @@ def main() -> None:
     arguments, rest = parser(__doc__).parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "all.json"
-        command = [sys.executable, "-m", "pytest", "benchmarks/suites", f"--benchmark-json={file}", *rest]
+        command = [sys.executable, "-m", "pytest", "benchmarks/suites", "-n", "0", f"--benchmark-json={file}", *rest]
         status = subprocess.run(command, cwd=ROOT, check=False).returncode
         if status != 0:
             raise SystemExit(status)

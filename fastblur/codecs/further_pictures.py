@@ -9,7 +9,7 @@ import struct
 
 from fastblur.codecs.embedded_images import contains_image
 from fastblur.codecs.exif import byte_order, first_ifd, number, read_ifd
-from fastblur.codecs.jpeg_scans import end_of_scans
+from fastblur.codecs.jpeg_scans import end_of_scans, ends_with_its_picture
 from fastblur.codecs.jpeg_segments import APP1, APP2, Header
 from fastblur.codecs.picture import CodecError
 
@@ -35,11 +35,9 @@ def check_rest(
 
 def check_jpeg(data: bytes, header: Header) -> None:
     """Raise CodecError where a JPEG file holds more than its first picture and previews of it."""
-    further = data.find(b"\xff\xd8\xff", header.body)
-    first_end = data.find(b"\xff\xd9", header.body)
-    if further < 0 and first_end in (-1, len(data) - 2):  # as nearly every file is
+    if ends_with_its_picture(data, header):
         return
-    end = end_of_scans(data, header)
+    end, further = end_of_scans(data, header), data.find(b"\xff\xd8\xff", header.body)
     if further >= 0:
         end = min(end, further)
     rest = bytearray(data[end:])

@@ -10,7 +10,16 @@ from PIL.JpegImagePlugin import JpegImageFile
 from fastblur.codecs.exif import orientation
 from fastblur.codecs.further_pictures import check_jpeg
 from fastblur.codecs.jpeg_scans import end_of_scans, has_all_scans
-from fastblur.codecs.jpeg_segments import APP14, Header, exif, kept_segments, quantisation_tables, read_header, segment
+from fastblur.codecs.jpeg_segments import (
+    APP14,
+    Header,
+    exif,
+    kept_segments,
+    quantisation_tables,
+    read_header,
+    read_size,
+    segment,
+)
 from fastblur.codecs.picture import CodecError, Picture, Pixels
 from fastblur.codecs.pillow_io import check_size, let_encode_at_least, save, to_image, to_pixels
 
@@ -28,8 +37,7 @@ _ROW_BY_ROW = [_ZIGZAG.index(i) for i in range(64)]
 
 def size(data: bytes) -> tuple[int, int]:
     """Return (width, height)."""
-    header = read_header(data)
-    return header.width, header.height
+    return read_size(data)
 
 
 def check(data: bytes) -> None:

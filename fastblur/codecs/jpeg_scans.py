@@ -2,10 +2,20 @@
 
 import re
 
+import numpy as np
+
 from fastblur.codecs.jpeg_segments import EOI, SOI, SOS, Header
 
 # In a scan, 0xFF is followed by a stuffed zero, a restart marker or more filling; anything else is a marker.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+
+
+def ends_with_its_picture(data: bytes, header: Header) -> bool:
+    """Return whether no start or end of a picture is found after the header but at the file's end, as in most files."""
+    from fastblur.codecs.jpeg_search import first_start_or_end  # which loads Numba
+
+    first = first_start_or_end(np.frombuffer(data, np.uint8), header.body)
+    return first == len(data) or (first == len(data) - 2 and data[-1] == EOI)
 
 
 def end_of_scans(data: bytes, header: Header) -> int:

@@ -103,6 +103,22 @@ def read_header(data: bytes) -> Header:
     return Header(segments, body, frame_marker, frame[0], height, width, components, at)
 
 
+def read_size(data: bytes) -> tuple[int, int]:
+    """Return (width, height) from the frame, quickly; raises CodecError or IndexError where there is none."""
+    at = data.find(b"\xff", 2)
+    while 0 <= at < len(data) - 9:
+        marker = data[at + 1]
+        if marker in _FRAMES:
+            return data[at + 7] << 8 | data[at + 8], data[at + 5] << 8 | data[at + 6]
+        if marker in (SOS, EOI):
+            break
+        if marker == 0xFF:
+            at += 1
+        else:
+            at = data.find(b"\xff", at + 2 + (0 if marker in _WITHOUT_PAYLOAD else data[at + 2] << 8 | data[at + 3]))
+    raise CodecError("JPEG has no frame before its pixels, expected a valid file")
+
+
 def quantisation_tables(header: Header) -> list[tuple[int, ...]]:
     """Return each component's table, 64 values in the file's zigzag order. Raises CodecError if one is missing."""
     tables: dict[int, tuple[int, ...]] = {}

@@ -119,6 +119,7 @@ def test_what_follows_the_end_is_refused(tmp_path: Path) -> None:
         list(read_ilsvrc(write(tmp_path / "boxes.json", "[] [")))
 
 
+@pytest.mark.slow
 def test_a_long_file_is_never_held_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "boxes.json", [entry(f"{i:09}.jpg") for i in range(50_000)])
     monkeypatch.setattr("fastblur.annotations.json_stream.CHUNK", 1 << 16)

@@ -41,6 +41,7 @@ def test_what_got_slower_is_named(
     assert word in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_noise_is_hardly_ever_a_regression() -> None:
     rng = np.random.default_rng(0)
     pairs = [([rng.normal(1, 0.1, 9)], [rng.normal(1, 0.1, 9)]) for _ in range(60)]

@@ -17,6 +17,8 @@ pytest.importorskip("scipy", reason="the floor needs the package scipy, which is
 from benchmarks import imagenet_scale
 from benchmarks.common.measure import ROOT
 
+pytestmark = pytest.mark.slow
+
 FIELDS = {
     "mode", "images", "measured_images", "seconds", "images_per_second", "floor_images_per_second",
     "peer_images_per_second", "machine", "versions", "date", "command", "workload",

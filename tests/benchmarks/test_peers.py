@@ -8,6 +8,8 @@ pytest.importorskip("cv2", reason="the peers need the package opencv, which is a
 from benchmarks import peers
 from tests import formula
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", peers.found()[0])
 def test_a_peer_hides_what_is_in_the_boxes_and_says_what_it_is(name: str) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from benchmarks.common.measure import ROOT
 
+pytestmark = pytest.mark.slow
+
 for package in ("cv2", "pytest_benchmark"):
     pytest.importorskip(package, reason=f"the suites need the package {package}, which is absent")
 

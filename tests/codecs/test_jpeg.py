@@ -206,6 +206,7 @@ def test_missing_quantisation_table() -> None:
         encode(Picture(picture.pixels, "JPEG", "RGB", 1, source), picture.pixels)
 
 
+@pytest.mark.slow
 def test_real_photographs(shared: Path) -> None:
     """Every ImageNet image of the sample, with its real tables and metadata."""
     paths = sorted((shared / "imagenet-sample" / "train").rglob("*.JPEG"))

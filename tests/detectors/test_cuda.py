@@ -13,7 +13,7 @@ from tests.detectors.photographs import known_faces
 from tests.detectors.test_nms import assert_greedy, batches
 from tests.kernels.cuda.gpu import DEVICE, on_gpu, runs
 
-pytestmark = runs
+pytestmark = [pytest.mark.gpu, runs]
 
 
 def kept(batch, threshold):

@@ -8,11 +8,13 @@ import torch
 from tests.kernels.backends import INTERPRETED
 from tests.kernels.cuda.test_interpreted import run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(INTERPRETED, reason="the interpreter is on: the tests run by themselves")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there: the tests run on it by themselves")
 def test_in_the_interpreter():
-    done = run("pytest", "tests/detectors/test_cuda.py", interpret="1")
+    done = run("pytest", "-n", "0", "tests/detectors/test_cuda.py", interpret="1")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
     assert " passed" in done.stdout
 

@@ -10,6 +10,8 @@ from tests.detectors.half import moves
 from tests.detectors.photographs import known_faces
 from tests.detectors.runtimes.test_torch import loaded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def photographs(shared):

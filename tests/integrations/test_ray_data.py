@@ -14,6 +14,8 @@ pa = pytest.importorskip("pyarrow")
 
 from fastblur.integrations.ray_data import HideFaces  # noqa: E402
 
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+
 BOX = [10.0, 20.0, 60.0, 80.0]
 
 

@@ -13,6 +13,8 @@ import fastblur
 from tests import formula
 from tests.kernels.backends import RUNNING, assert_agrees, called, tolerance
 
+pytestmark = pytest.mark.slow
+
 Image = pytest.importorskip("PIL.Image", reason="Pillow is absent (the extra fastblur[run])")
 
 MEAN = 0.35  # levels over the support; rounding to uint8 alone makes 0.25

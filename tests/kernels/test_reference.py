@@ -24,6 +24,7 @@ OPERATORS = {
 over_operators = pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS.keys())
 
 
+@pytest.mark.slow
 @over_operators
 def test_gradients(operator):
     images = noise(6, 7, 1, torch.float64)[None].requires_grad_()
@@ -32,6 +33,7 @@ def test_gradients(operator):
     assert gradcheck(lambda x: operator(x[0].permute(0, 2, 1), ROWS), images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("border_type", ["replicate", "reflect", "constant", "circular"])
 def test_gradients_of_masked_blur2d(border_type):
     images = noise(6, 7, 2, torch.float64)[None].requires_grad_()

@@ -81,6 +81,7 @@ def test_thin_ellipses_stay_near_their_box(backend, feather, astronaut):
         assert y.max() <= row[3] + reach
 
 
+@pytest.mark.slow
 @given(data=st.data(), size=SIZES, recipe=RECIPES, dtype=st.sampled_from(DTYPES), channels=st.integers(1, 5))
 @STABLE
 def test_property_agrees_with_the_formula(backend, astronaut, data, size, recipe, dtype, channels):
@@ -89,6 +90,7 @@ def test_property_agrees_with_the_formula(backend, astronaut, data, size, recipe
     check(backend, image, rows, recipe)
 
 
+@pytest.mark.slow
 @given(data=st.data(), size=SIZES, recipe=RECIPES)
 @STABLE
 def test_property_agrees_with_the_formula_on_noise(backend, data, size, recipe):

@@ -39,6 +39,7 @@ def test_agrees_with_the_formula(backend, place, shape, feather):
     dtype=st.sampled_from(DTYPES),
     channels=st.integers(1, 5),
 )
+@pytest.mark.slow
 @STABLE
 def test_property_agrees_with_the_formula(backend, data, size, margin, feather, shape, dtype, channels):
     rows = data.draw(boxes(*size))

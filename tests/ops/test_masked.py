@@ -53,6 +53,7 @@ def soft_disc(height, width, seed):
     channels=st.integers(1, 5),
     sigma=st.tuples(*[st.sampled_from([0.2, 0.5, 1.0, 2.2, 5.0, 13.0])] * 2),
 )
+@pytest.mark.slow
 @STABLE
 def test_property_agrees_with_the_formula(backend, astronaut, data, size, border_type, dtype, channels, sigma):
     if border_type == "reflect":

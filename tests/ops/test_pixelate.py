@@ -37,6 +37,7 @@ def test_agrees_with_the_formula(backend, place, shape):
     dtype=st.sampled_from(DTYPES),
     channels=st.integers(1, 5),
 )
+@pytest.mark.slow
 @STABLE
 def test_property_agrees_with_the_formula(backend, data, size, blocks, margin, shape, dtype, channels):
     rows = data.draw(boxes(*size))

@@ -25,7 +25,8 @@ def config(**options: Any) -> RunConfig:
 
 def test_every_argument_of_run_has_its_place() -> None:
     fields = RunConfig.__dataclass_fields__
-    names = {"image_columns" if name == "image_column" else name for name in DEFAULTS.keys() - OPTION_NAMES}
+    plural = {"image_column": "image_columns", "box_category": "box_categories"}
+    names = {plural.get(name, name) for name in DEFAULTS.keys() - OPTION_NAMES}
     assert names | {"source", "destination", "method_options"} == fields.keys()
     built = config()
     for name, field in fields.items():

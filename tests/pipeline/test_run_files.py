@@ -264,6 +264,7 @@ def test_stopping_at_the_first_error_writes_no_journal_for_its_shard(numbered: P
     assert run(numbered, tmp_path / "out", boxes=boxes).failed == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_run_with_whole_files_only(
     tmp_path: Path, face_png: bytes, write_boxes: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastblur.codecs.jpeg_blocks.huffman import TRANSPOSED
-from fastblur.codecs.jpeg_segments import SOS, Header, quantisation_tables, read_header
+from fastblur.codecs.jpeg_segments import COM, DQT, SOS, Header, quantisation_tables, read_header
 
 DHT, DRI, APP14 = 0xC4, 0xDD, 0xEE
 _BASELINE, _EXTENDED = 0xC0, 0xC1
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_KNOWN = {_BASELINE, _EXTENDED, DHT, DRI, DQT, COM, *range(0xE0, 0xF0)}
 _UNITS = ((1, 1), (2, 1), (1, 2), (2, 2), (4, 1))  # 4:4:4, 4:2:2, 4:4:0, 4:2:0 and 4:1:1
 _MOST_BLOCKS = 10  # in an MCU (T.81, B.2.3)
 
@@ -81,6 +82,8 @@ def read_layout(data: bytes) -> Layout:
     frames = [marker for marker, _ in header.segments if marker in _FRAMES]
     if len(frames) != 1 or header.frame not in (_BASELINE, _EXTENDED):
         raise Refused(f"frame 0x{header.frame:02X}, expected one of baseline or extended sequential Huffman coding")
+    if unknown := [marker for marker, _ in header.segments if marker not in _KNOWN]:
+        raise Refused(f"a segment 0x{unknown[0]:02X}, expected tables, frame, APP and COM before the scan")
     if header.bits != 8:
         raise Refused(f"{header.bits} bits a sample, expected 8")
     if not (header.height and header.width):
@@ -178,7 +181,8 @@ def _sampling(sizes: tuple[tuple[int, int], ...]) -> tuple[list[Any], NDArray[np
     """
     h, v = max(s[0] for s in sizes), max(s[1] for s in sizes)
     units = []
-    if sizes[0] != (h, v) or len(set(sizes[1:3])) > 1:
+    usual = len(sizes) == 1 or (1, 1) in sizes or sizes[0] in ((2, 2), sizes[1])
+    if sizes[0] != (h, v) or len(set(sizes[1:3])) > 1 or not usual:
         raise Refused("sampling factors of no usual kind, expected the first component in full and the next two alike")
     for cx, cy in dict.fromkeys(sizes):
         if h % cx or v % cy or (h // cx, v // cy) not in _UNITS:

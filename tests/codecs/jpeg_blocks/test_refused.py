@@ -42,6 +42,7 @@ CASES = {
     "same identifiers": (changed(PLAIN, 0xC0, 9, 1), "same identifier"),
     "sampling of a third": (changed(PLAIN, 0xC0, 7, 0x31), "expected 4:4:4"),
     "chroma sampled finer": (changed(PLAIN, 0xC0, 10, 0x21), "no usual kind"),
+    "an unknown segment": (with_segments(PLAIN, segment(0x62, b"what")), "a segment 0x62"),
     "JFIF 2": (changed(PLAIN, 0xE0, 5, 2), "JFIF of version 2"),
     "too many blocks": (
         changed(changed(changed(PLAIN, 0xC0, 7, 0x22), 0xC0, 10, 0x22), 0xC0, 13, 0x22),

@@ -152,6 +152,7 @@ def test_the_network_has_the_size_of_the_file(net, file):
     assert sum(p.numel() for p in (*net.parameters(), *net.buffers()) if p.ndim) == entries
 
 
+@pytest.mark.slow
 def test_a_copy_finds_the_same():
     hide = fastblur.FaceBlur(fastblur.load_detector("centerface", threshold=0.4, threads=1))
     images = torch.randint(0, 256, (1, 3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -186,6 +186,7 @@ def detector(mobilenet: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield load_detector("retinaface-mobilenet0.25", weights=mobilenet)
 
 
+@pytest.mark.slow
 def test_every_known_face_is_found_and_little_else(detector: Detector, shared: Path) -> None:
     photos = known_faces(shared).values()
     regions = detector([image for image, _ in photos])

@@ -74,6 +74,7 @@ def test_anchors_are_kornias_prior_boxes() -> None:
     torch.testing.assert_close(ours[:, [0, 1, 2, 2]], expected, atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_known_face_is_found_and_little_else(detector: Detector, shared: Path) -> None:
     photos = known_faces(shared).values()
     regions = detector([image for image, _ in photos])

@@ -108,6 +108,7 @@ def test_many_threads_may_call_one_session(cache):
             assert torch.equal(head, alone)
 
 
+@pytest.mark.slow
 def test_onnx_runtime_keeps_no_identifier_of_the_user(tmp_path):
     code = """
 import torch

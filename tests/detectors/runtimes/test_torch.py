@@ -31,6 +31,7 @@ def blind(monkeypatch):
     monkeypatch.setattr(detector_module, "can_sync_host", lambda device: False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_without_a_look_the_regions_are_the_same(name, shared, crowd, monkeypatch):
     detector = loaded(name, shared, engine="torch")
@@ -87,6 +88,7 @@ def test_of_more_regions_than_rows_the_last_row_holds_all_that_do_not_fit(shared
             assert torch.equal(few[0][-1], torch.cat((low, high)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "dtype", "backend"),
     [*((name, torch.uint8, "aot_eager") for name in NAMES), ("yunet", torch.float32, "eager")],

@@ -14,6 +14,8 @@ import torch
 from tests.conftest import ROOT
 from tests.kernels.backends import INTERPRETED
 
+pytestmark = pytest.mark.slow
+
 triton = pytest.importorskip("triton", reason="triton is absent (the extra fastblur[cuda])")
 
 
@@ -46,7 +48,7 @@ def compiled(architecture, *arguments, first_path=None):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there: the tests run on it by themselves")
 @pytest.mark.parametrize("name", ["test_operators", "test_invariance", "test_torch"])
 def test_in_the_interpreter(name):
-    done = run("pytest", f"tests/kernels/cuda/{name}.py", interpret="1")
+    done = run("pytest", "-n", "0", f"tests/kernels/cuda/{name}.py", interpret="1")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
     assert " passed" in done.stdout
 

@@ -18,7 +18,7 @@ from tests.kernels.cases import noise, piece
 from tests.kernels.cuda.gpu import called, put, runs
 from tests.ops.test_blur import PLACES
 
-pytestmark = runs
+pytestmark = [pytest.mark.gpu, runs]
 
 DTYPE_NAMES = [str(dtype).removeprefix("torch.") for dtype in DTYPES]
 

@@ -7,7 +7,7 @@ import fastblur
 from tests.kernels.cases import noise
 from tests.kernels.cuda.gpu import DEVICE, called, on_gpu, put, runs
 
-pytestmark = runs
+pytestmark = [pytest.mark.gpu, runs]
 
 ROWS = [[[3.3, 4.1, 17.2, 20.0], [12, 8, 40.7, 25.1]], [[6, 6, 24, 20]]]
 

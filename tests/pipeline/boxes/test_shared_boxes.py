@@ -28,6 +28,7 @@ def plant(folder: Path, tars: dict[str, list[str]], image: bytes) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["threads", "processes"])
 def test_one_entry_for_images_of_two_tars(tmp_path: Path, face_jpeg: bytes, write_boxes: Write, engine: str) -> None:
     src = plant(tmp_path / "src", {"0.tar": ["a.jpg", "b.jpg"], "1.tar": ["c.jpg", "a.jpg"]}, face_jpeg)

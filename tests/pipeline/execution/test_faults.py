@@ -39,7 +39,7 @@ COMMAND = [sys.executable, "-c", "from fastblur.cli import main; main()"]
 BOX = (20, 15, 100, 95)
 LIMIT = 300  # seconds that no step takes, however busy the machine
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and processes as on POSIX")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="signals and processes as on POSIX")]
 
 
 @dataclass(frozen=True)

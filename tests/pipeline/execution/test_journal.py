@@ -239,6 +239,7 @@ def _finish_in_a_process(arguments: tuple[str, int]) -> None:
         finish(journal, Named(f"{turn}.tar"), images)
 
 
+@pytest.mark.slow
 def test_of_many_processes_that_finish_a_shard_one_records_it(tmp_path: Path) -> None:
     begun(tmp_path)
     with multiprocessing.get_context("spawn").Pool(4) as pool:

@@ -22,7 +22,7 @@ from fastblur.pipeline.shards.folder import FolderShard
 from fastblur.pipeline.shards.interfaces import Item
 from fastblur.pipeline.storage.local import LocalSink
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and processes as on POSIX")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="signals and processes as on POSIX")]
 
 
 class CannotBePickled(Exception):

@@ -14,6 +14,8 @@ from PIL import Image
 
 from fastblur.pipeline import run
 
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+
 ray = pytest.importorskip("ray", reason="the package ray is absent (the extra fastblur[ray])")
 
 SHARDS, IMAGES = 6, 1400

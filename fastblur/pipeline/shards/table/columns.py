@@ -124,7 +124,7 @@ def leaves(array: Any) -> Iterator[bytes]:
     if isinstance(type, pa.ExtensionType):
         yield from leaves(array.storage)
     elif pa.types.is_dictionary(type):
-        yield from leaves(array.dictionary)
+        yield from leaves(array.dictionary_decode())
     elif is_list(type):
         yield from leaves(array.flatten())
     elif is_image_struct(type):
@@ -160,12 +160,13 @@ def _kind(array: Any) -> str | None:
         kinds = (unsearched_kind(data) for data in array.to_pylist() if data)
         return next((kind for kind in kinds if kind is not None), None)
     if is_text(type):
-        return unsearched_rows(array).get(0)
+        return next(iter(unsearched_rows(array).values()), None)
     if pa.types.is_struct(type):
         parts = (_kind(part) for part in array.flatten() if _may_hold_images(part.type))
         return next((kind for kind in parts if kind is not None), None)
     if pa.types.is_map(type):
-        return _kind(array.items) if _may_hold_images(type.item_type) else None
+        first, last = array.offsets[0].as_py(), array.offsets[len(array)].as_py()
+        return _kind(array.items[first:last]) if _may_hold_images(type.item_type) else None
     if is_list(type):
         values = array.flatten()
         if _may_be_pixels(type):

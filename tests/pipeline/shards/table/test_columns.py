@@ -6,59 +6,91 @@ import numpy as np
 import pytest
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-from fastblur.pipeline.shards.table.columns import NAMES, check_box_column, image_column  # noqa: E402
+from fastblur.pipeline.shards.table.columns import NAMES, check_box_column, image_columns  # noqa: E402
 from tests.pipeline.shards.table.table_cases import parquet, read, run  # noqa: E402
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 LARGE = pa.struct([("path", pa.large_string()), ("bytes", pa.large_binary())])
 
 
-@pytest.mark.parametrize("name", [*sorted(NAMES), "JPG", "Image"])
-@pytest.mark.parametrize("type", [pa.binary(), pa.large_binary(), pa.binary_view()], ids=str)
+LISTS = [pa.list_(IMAGE), pa.large_list(pa.binary()), pa.list_(pa.binary(), 2), pa.list_(pa.list_(IMAGE))]
+
+
+def columns_of(schema: Any, *given: str, **first: Any) -> list[str]:
+    """Return the image columns of a table, of which some columns begin with these arrays."""
+    return image_columns(schema, given, lambda names: ((name, first[name]) for name in names if name in first))
+
+
+@pytest.mark.parametrize("name", [*sorted(NAMES), "JPG", "Image", "images"])
+@pytest.mark.parametrize(
+    "type",
+    [
+        pa.binary(),
+        pa.large_binary(),
+        pa.binary_view(),
+        pa.binary(99),
+        pa.dictionary(pa.int8(), pa.binary()),
+        *LISTS[1:3],
+    ],
+    ids=str,
+)
 def test_a_binary_column_is_found_by_its_name(name: str, type: Any) -> None:
     schema = pa.schema([("label", pa.int64()), ("hash", pa.binary()), (name, type), ("img_path", pa.string())])
-    assert image_column(schema, None) == name
+    assert columns_of(schema) == [name]
 
 
-@pytest.mark.parametrize("type", [IMAGE, LARGE], ids=str)
+@pytest.mark.parametrize("type", [IMAGE, LARGE, *LISTS[::3]], ids=str)
 def test_a_struct_is_found_by_its_fields(type: Any) -> None:
-    assert image_column(pa.schema([("label", pa.int64()), ("anything", type)]), None) == "anything"
+    assert columns_of(pa.schema([("label", pa.int64()), ("anything", type)])) == ["anything"]
 
 
 @pytest.mark.parametrize(
-    ("columns", "word"),
+    "array",
     [
-        ([("label", pa.int64()), ("content", pa.binary())], "no column looks like images"),
-        ([("image", pa.string())], "no column looks like images"),
-        ([("image", pa.list_(IMAGE))], "no column looks like images"),
-        ([("image", pa.binary(16))], "no column looks like images"),
-        ([], "no column looks like images"),
-        ([("image", IMAGE), ("mask", IMAGE)], r"2 columns look like images \(image, mask\)"),
-        ([("jpg", pa.binary()), ("png", pa.binary()), ("image", IMAGE)], r"3 columns look like images"),
+        pa.array([None, b"\xff\xd8\xff\xe0 a JPEG"]),
+        pa.array([b"text", b"GIF89a"], pa.large_binary()),
+        pa.array([[], [b"\x89PNG\r\n\x1a\n"]]),
+        pa.array([b"x", b"\x89PNG\r\n\x1a\n"]).dictionary_encode(),
+        pa.array([{"bytes": b"\xff\xd8\xff\xe0", "n": 1}]),
     ],
+    ids=lambda array: str(array.type),
 )
-def test_none_or_several_are_refused(columns: list[Any], word: str) -> None:
-    with pytest.raises(ValueError, match=word) as caught:
-        image_column(pa.schema(columns), None)
+def test_a_column_is_found_by_what_it_holds(array: Any) -> None:
+    schema = pa.schema([("image", pa.binary()), ("thumbnail", array.type), ("hash", pa.binary())])
+    assert columns_of(schema, thumbnail=array, hash=pa.array([b"no image"])) == ["image", "thumbnail"]
+    assert columns_of(schema, thumbnail=array[:1][:0]) == ["image"]
+
+
+def test_all_that_look_like_images_are_searched() -> None:
+    schema = pa.schema([("jpg", pa.binary()), ("label", pa.int64()), ("views", LISTS[0]), ("image", IMAGE)])
+    assert columns_of(schema) == ["jpg", "views", "image"]
+
+
+@pytest.mark.parametrize(
+    "columns", [[("label", pa.int64()), ("content", pa.binary())], [("image", pa.string())], []], ids=str
+)
+def test_none_is_refused(columns: list[Any]) -> None:
+    with pytest.raises(ValueError, match="no column looks like images") as caught:
+        columns_of(pa.schema(columns))
     assert "--image-column" in str(caught.value)
     assert all(repr(name) in str(caught.value) for name, _ in columns)
 
 
 @pytest.mark.parametrize(
-    "type", [pa.binary(), pa.large_binary(), IMAGE, LARGE, pa.struct([("bytes", pa.binary())])], ids=str
+    "type", [pa.binary(), pa.large_binary(), IMAGE, LARGE, pa.struct([("bytes", pa.binary())]), *LISTS], ids=str
 )
-def test_a_column_is_taken_by_its_name(type: Any) -> None:
+def test_columns_are_taken_by_their_names(type: Any) -> None:
     schema = pa.schema([("image", IMAGE), ("thumbnail", type)])
-    assert image_column(schema, "thumbnail") == "thumbnail"
-    assert image_column(schema, "image") == "image"
+    assert columns_of(schema, "thumbnail") == ["thumbnail"]
+    assert columns_of(schema, "thumbnail", "image") == ["image", "thumbnail"], "in the order of the table"
 
 
 def test_a_column_given_wrong_is_refused() -> None:
     schema = pa.schema([("image", IMAGE), ("label", pa.int64())])
     with pytest.raises(ValueError, match=r"no column is called 'jpg'.*'image'.*'label'.*--image-column"):
-        image_column(schema, "jpg")
+        columns_of(schema, "image", "jpg")
     with pytest.raises(ValueError, match="'label' is of the type int64, expected binary"):
-        image_column(schema, "label")
+        columns_of(schema, "label")
 
 
 @pytest.mark.parametrize("column", ["jpg", "label"])

@@ -91,6 +91,7 @@ def test_broken_bytes_never_do_worse_than_an_error(name: str) -> None:
     assert True in outcomes
 
 
+@pytest.mark.slow
 def test_no_byte_of_the_metadata_ends_the_process() -> None:
     data = parquet(pa.table({"image": IMAGES[:2], "tags": [["a"], ["b"]]}))
     footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
