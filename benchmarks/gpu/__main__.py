@@ -1,15 +1,18 @@
 """blur on a GPU: against the bandwidth of its memory, against peers, over 1.5 million images, with a detector.
 
-    python -m benchmarks.gpu [--seconds S] [--json FILE] [--dry]
+    python -m benchmarks.gpu [--only PART ...] [--seconds S] [--json FILE] [--dry]
 
-Writes benchmarks/results/gpu-<device>-<date>.json. It needs torch, triton and kornia; peers that are absent are named
-and left out. Every figure is the median of several rounds, each timed by events around enough calls to last a while.
+Writes benchmarks/results/gpu-<device>-<date>.json, after each part what there is. It needs torch and triton; what is
+absent besides is named and left out, and a part that fails leaves the others. Every figure is the median of several
+rounds, each timed by events around enough calls to last a while; batches take turns, so that no cache holds them.
 
 - copy: device-to-device copy of 1 GiB, bytes read and written: the ceiling.
 - profile: batches of 500 x 375 images whose faces follow ImageNet's statistics (workloads.py). "bytes" are those that
   had to move: the support read once and written once, and, where not in place, all other pixels as well.
 - cost: nanoseconds a pixel of the support over sigma, face size, faces an image and batch, in place.
-- floor: what both launches must do at least for one case, in operations and bytes, next to what was measured.
+- floor: what the launches must move at least for one case, next to what was measured of each.
+- variants: warps, registers and programs of each launch, one after the other changed, for 512 images of the profile and
+  512 with faces; the best are what OPTIONS and PROGRAMS in fastblur/kernels/cuda/launch.py should say.
 - million: 1.5 million images of the profile, in place, as batches of 512 that stay on the device.
 - peers: the same tensors, a batch of 64 of the profile, and a batch with one face an image.
 - detect: detector and blur on tensors, 64 images of 640 x 640, eager, compiled and as a CUDA graph.
@@ -38,7 +41,10 @@ from fastblur.kernels.constants import ALPHA_SUPPORT, SIGMA_PER_STEP
 
 DEFAULT = fastblur.RECIPES["default"]
 DETECTORS = ("centerface", "retinaface-mobilenet0.25", "retinaface-resnet50", "yunet")
-TF32_H100 = 247e12  # multiply-adds a second, dense
+VARIANTS: tuple[dict[str, int], ...] = (
+    {"num_warps": 1}, {"num_warps": 1, "maxnreg": 168}, {"num_warps": 1, "maxnreg": 128}, {"num_warps": 2},
+    {"num_warps": 2, "maxnreg": 128}, {"num_warps": 2, "maxnreg": 96}, {"num_warps": 4},
+)  # fmt: skip
 
 
 def copy(bench: Bench) -> dict[str, float]:
@@ -56,14 +62,20 @@ def by_profile(bench: Bench, ceiling: float) -> list[dict[str, Any]]:
         boxes = bench.profile([bench.size] * batch)
         regions, pixels = bench.regions(boxes), bench.support(boxes)
         for dtype in (torch.uint8, torch.float16):
-            images = bench.images(batch, dtype=dtype)
-            places = {
-                "in place": (images, 2 * 3 * images.element_size() * pixels),
-                "not in place": (torch.empty_like(images), 2 * images.nbytes),
-            }
-            for title, (out, moved) in places.items():
-                call = partial(bench.blur, images, regions, out)
-                eager, graph = bench.time(call), bench.time(bench.graph(call))
+            size = 3 * bench.size[0] * bench.size[1] * dtype.itemsize
+            places = {"in place": 2 * 3 * dtype.itemsize * pixels, "not in place": 2 * batch * size}
+            for title, moved in places.items():
+
+                def make(
+                    batch: int = batch, dtype: torch.dtype = dtype, regions: Any = regions, title: str = title
+                ) -> Any:
+                    images = bench.images(batch, dtype=dtype)
+                    return partial(
+                        bench.blur, images, regions, images if title == "in place" else torch.empty_like(images)
+                    )
+
+                eager = bench.time(bench.turns(make, moved))
+                graph = bench.time(bench.turns(lambda make=make: bench.graph(make()), moved))  # type: ignore[misc]
                 name = str(dtype).removeprefix("torch.")
                 row = {"batch": batch, "dtype": name, "place": title, "seconds": eager, "seconds_as_graph": graph}
                 table.append(row | {"bytes": moved, "share_of_copy": moved / graph / ceiling})
@@ -119,22 +131,55 @@ def floor(bench: Bench, ceiling: float) -> dict[str, Any]:
         across = min(bench.size[1], x1 + margin) - max(0, x0 - margin)
         near += across * (min(bench.size[0], y1 + margin) - max(0, y0 - margin))
     cells = near / step**2
-    wide, high = (ceil((tile / step + 1 + 2 * radius) / 32) for tile in (64, 16))  # blocks of cells that a tile meets
-    needs = {  # bytes; multiply-adds of the matrix products, three TF32 products each, of three channels
-        "average": (3 * near + 12 * cells, 9 * near * 32 / step),
-        "blend": (6 * pixels + 12 * cells, 9 * pixels * (16 * wide * high + 32 * wide)),
+    lines = pixels / step  # filtered down, not yet brought to the image's lines
+    needs = {  # bytes of three channels, in half precision between the launches
+        "average": 3 * near + 6 * cells,
+        "smooth": 6 * cells + 6 * lines,
+        "blend": 6 * lines + 6 * pixels,
     }
     measured = bench.launches(partial(bench.blur, images, bench.regions(boxes), images))
-    results: dict[str, Any] = {"launches": sorted(measured)}
-    for name, (moved, operations) in needs.items():
-        row = {"bytes": moved, "multiply_adds": operations, "seconds_by_bytes": moved / ceiling}
-        row |= {"seconds_by_operations": operations / TF32_H100, "seconds": measured.get(name)}
-        results[name] = row
+    results: dict[str, Any] = {"launches": measured}
+    for name, moved in needs.items():
+        results[name] = {"bytes": moved, "seconds_by_bytes": moved / ceiling, "seconds": measured.get(name)}
         taken = f"{1e6 * measured[name]:.1f} us" if name in measured else "not measured"
-        print(
-            f"floor, {name}: {moved / 1e6:.1f} MB ({1e6 * moved / ceiling:.1f} us), {operations / 1e9:.1f} G "
-            f"multiply-adds ({1e6 * operations / TF32_H100:.1f} us at 247 T/s); measured {taken}"
-        )
+        print(f"floor, {name}: {moved / 1e6:.1f} MB ({1e6 * moved / ceiling:.1f} us); measured {taken}")
+    return results
+
+
+def variants(bench: Bench) -> dict[str, Any]:
+    """Time the launches' options, one after the other changed."""
+    from fastblur.kernels.cuda import launch
+
+    batch = 2 if bench.dry else 512
+    work = {"profile": bench.profile([bench.size] * batch), "faces": [bench.faces(1)[0] for _ in range(batch)]}
+    calls = {title: (bench.images(batch), bench.regions(boxes)) for title, boxes in work.items()}
+    results: dict[str, Any] = {}
+
+    def measure(title: str) -> None:
+        launch._kept.clear()
+        row: dict[str, Any] = {}
+        for name, (images, regions) in calls.items():
+            try:
+                row[name] = bench.time(bench.graph(partial(bench.blur, images, regions, images)))
+            except Exception as reason:  # more registers than there are
+                row[name] = f"{type(reason).__name__}: {reason}"
+        results[title] = row
+        shown = ", ".join(f"{k} {1e6 * v:.1f} us" if isinstance(v, float) else f"{k} failed" for k, v in row.items())
+        print(f"variants, {title}: {shown}", flush=True)
+
+    measure("as it is")
+    for name in ("average", "smooth", "blend"):
+        kept = launch.OPTIONS[name]
+        for options in () if bench.dry else VARIANTS:
+            launch.OPTIONS[name] = options
+            measure(f"{name} {options}")
+        launch.OPTIONS[name] = kept
+        programs = launch.PROGRAMS[name]
+        for number in () if bench.dry else (8, 16, 32, 64, 128):
+            launch.PROGRAMS[name] = number
+            measure(f"{name} programs {number}")
+        launch.PROGRAMS[name] = programs
+    launch._kept.clear()
     return results
 
 
@@ -214,7 +259,7 @@ def detect(bench: Bench) -> dict[str, Any]:
 
 
 def main() -> None:
-    options = parser(__doc__)
+    options = parser(__doc__, only=PARTS)
     options.add_argument("--seconds", type=float, default=1.0, help="how long the rounds of one figure last")
     options.add_argument("--dry", action="store_true", help="run it on the CPU, tiny, to see that it runs")
     arguments = options.parse_args()
@@ -226,13 +271,29 @@ def main() -> None:
     bench = Bench(arguments.dry, arguments.seconds)
     device = "dry" if arguments.dry else torch.cuda.get_device_name()
     print(f"device: {device}")
-    results: dict[str, Any] = {"device": device, "copy": copy(bench)}
-    for name, measure in {"profile": by_profile, "cost": cost, "floor": floor}.items():
-        results[name] = measure(bench, results["copy"]["bytes_a_second"])
-    results |= {"million": million(bench), "peers": against_peers(bench), "detect": detect(bench)}
     name = f"gpu-{device.replace(' ', '-')}-{datetime.now(timezone.utc):%Y-%m-%d}.json"
     path = arguments.json or (None if arguments.dry else ROOT / "benchmarks/results" / name)
-    write_json(path, "benchmarks.gpu", results)
+    results: dict[str, Any] = {"device": device, "copy": copy(bench)}
+    for part in arguments.only:
+        try:
+            results[part] = PARTS[part](bench, results["copy"]["bytes_a_second"])
+        except Exception as reason:  # what is measured is kept
+            results[part] = {"left_out": f"{type(reason).__name__}: {reason}"}
+            print(f"{part}: left out, {type(reason).__name__}: {reason}")
+        write_json(path, "benchmarks.gpu", results)
+    if any("left_out" in results[part] for part in arguments.only):
+        options.exit(1, "a part was left out\n")
+
+
+PARTS: dict[str, Callable[[Bench, float], Any]] = {
+    "million": lambda bench, _: million(bench),
+    "profile": by_profile,
+    "floor": floor,
+    "variants": lambda bench, _: variants(bench),
+    "cost": cost,
+    "peers": lambda bench, _: against_peers(bench),
+    "detect": lambda bench, _: detect(bench),
+}
 
 
 if __name__ == "__main__":

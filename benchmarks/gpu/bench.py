@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,17 @@ class Bench:
         with torch.cuda.graph(graph):
             call()
         return graph.replay
+
+    def turns(self, make: Callable[[], Callable[[], Any]], touched: float) -> Callable[[], Any]:
+        """Return calls in turn, each with images of its own, so that those between two turns fill the L2 twice.
+
+        `touched` is how many bytes a call reads and writes; no more than 16 are made.
+        """
+        if self.dry:
+            return make()
+        cache = torch.cuda.get_device_properties(self.device).L2_cache_size
+        calls = cycle([make() for _ in range(max(2, min(16, round(2 * cache / touched))))])
+        return lambda: next(calls)()
 
     def launches(self, call: Callable[[], Any]) -> dict[str, float]:
         """Return the seconds of every program on the device that a call launches, by name; none where it is dry."""

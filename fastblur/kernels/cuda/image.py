@@ -53,7 +53,11 @@ def mask_at(masks, table, b, image, row, step, RAGGED: tl.constexpr):
 def _places(base, y, i, row, step, ALIGNED: tl.constexpr):
     at = base + (y.to(tl.int64) * row)[:, None]
     if ALIGNED:
-        return tl.multiple_of(at + i[None, :], (1, 4 * (base.dtype.element_ty.primitive_bitwidth // 8)))
+        if base.dtype.element_ty == tl.uint8:
+            return tl.multiple_of(at + i[None, :], (1, 4))
+        if base.dtype.element_ty == tl.float32:
+            return tl.multiple_of(at + i[None, :], (1, 16))
+        return tl.multiple_of(at + i[None, :], (1, 8))
     return at + (i.to(tl.int64) * step)[None, :]
 
 

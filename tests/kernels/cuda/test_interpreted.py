@@ -103,5 +103,5 @@ def test_the_gpu_benchmark_runs_dry(tmp_path):
     done = run("benchmarks.gpu", "--dry", "--json", str(tmp_path / "dry.json"), interpret="1")
     assert done.returncode == 0, done.stderr[-4000:]
     results = json.loads((tmp_path / "dry.json").read_text())
-    assert {"copy", "profile", "cost", "floor", "million", "peers", "detect"} <= results.keys()
+    assert {"copy", "profile", "cost", "floor", "variants", "million", "peers", "detect"} <= results.keys()
     assert results["peers"]["profile"]["seconds"]["kornia full frame + mask"] > 0
