@@ -133,6 +133,7 @@ def test_copies_are_byte_for_byte(trees: tuple[Path, Path, Summary], files: dict
         ("float.tif", "decode: 32-bit TIFF"),
         ("gif.jpg", "decode: GIF"),
         ("link that leaves.jpg", "is a link that leaves SRC"),
+        ("image without a suffix", "is an image, which is not searched, expected --others copy or skip"),
     ],
 )
 def test_reasons_say_what_is_wrong(trees: tuple[Path, Path, Summary], name: str, word: str) -> None:
