@@ -20,7 +20,7 @@ from fastblur.cli_weights import weights_app
 from fastblur.detectors import DEFAULT_DETECTOR, DetectorName
 from fastblur.exits import exits, stopping_at_sigterm
 from fastblur.method_options import METHOD_OPTIONS
-from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Others, Unlisted
+from fastblur.options import MAX_PIXELS, BoxCoordinates, Device, EngineName, Format, Method, OnError, Others, Unlisted
 from fastblur.pipeline.execution import forkserver
 from fastblur.recipes import RECIPES, Recipe, Scope, Shape
 
@@ -154,6 +154,15 @@ def run_command(
             WHAT,
         ),
     ] = None,
+    box_coordinates: Annotated[
+        BoxCoordinates,
+        _option(
+            "Whether given boxes are of the pictures as they are stored, or upright (turned as EXIF says, which is how "
+            "annotation tools show them). auto: by the size that the boxes file states; where that does not tell, an "
+            "image that is stored turned fails.",
+            WHAT,
+        ),
+    ] = "auto",
     unlisted: Annotated[
         Unlisted | None,
         _option(
@@ -275,6 +284,7 @@ def run_command(
                 boxes=boxes,
                 box_category=box_category,
                 box_column=box_column,
+                box_coordinates=box_coordinates,
                 unlisted=unlisted,
                 method=method,
                 recipe=recipe,

@@ -25,6 +25,9 @@ Unlisted = Literal["fail", "copy", "detect"]
 Others = Literal["fail", "copy", "skip"]
 """What happens to files that hold or may hold images and are not searched; the first is the default."""
 
+BoxCoordinates = Literal["auto", "stored", "upright"]
+"""Whether given boxes are of the picture as it is stored, or upright (turned as its EXIF orientation says)."""
+
 OnError = Literal["continue", "stop"]
 """What a failed image does to a run."""
 

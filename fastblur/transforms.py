@@ -26,8 +26,8 @@ from fastblur.detectors.registry import network_of
 from fastblur.errors import UsageError
 from fastblur.method_options import operator_arguments
 from fastblur.module import check_detector, split_options
-from fastblur.options import Method
-from fastblur.pipeline.boxes.checks import hiding_boxes
+from fastblur.options import BoxCoordinates, Method, check_choice
+from fastblur.pipeline.boxes.checks import given_boxes, hiding_boxes, relative_boxes
 from fastblur.pipeline.images.methods import make_hide
 from fastblur.regions import Regions
 
@@ -59,7 +59,10 @@ class HideFaces(nn.Module):
         detector: the name of one, or any callable from (3, H, W) tensors to Regions; by default "centerface".
         method: "blur", "pixelate" or "fill": the operator.
         boxes: instead of a detector, where a sample has its boxes: the key in its dict, or in a dict among its other
-            entries; (n, 4) xyxy in pixels, stored coordinates, as tensor, array or list.
+            entries; (n, 4) xyxy in pixels, as tensor, array or list.
+        relative: whether those boxes are relative to the image's sides, 0..1, and not in pixels.
+        box_coordinates: whether those boxes are of the picture as it is "stored", or "upright", turned as its EXIF
+            orientation says; "auto" raises for an image that is stored turned.
         images: the keys of a dict's images; None for those that end as image files do.
         options: those of a detector given by name and those of the operator, as `fastblur.FaceBlur` takes them; for
             the detector `threads` is 1 by default. For tensors `color` is in the images' own scale, for all others a
@@ -88,6 +91,8 @@ class HideFaces(nn.Module):
         method: Method = "blur",
         *,
         boxes: str | None = None,
+        relative: bool = False,
+        box_coordinates: BoxCoordinates = "auto",
         images: str | tuple[str, ...] | None = None,
         **options: Any,
     ) -> None:
@@ -95,7 +100,8 @@ class HideFaces(nn.Module):
         settings, own = split_options(options)
         if boxes is not None and (detector is not None or settings):
             raise UsageError("boxes and a detector were given, expected one of them")
-        self.boxes = boxes
+        check_choice("box_coordinates", box_coordinates, BoxCoordinates)
+        self.boxes, self._relative, self._coordinates = boxes, relative, box_coordinates
         self.images = (images,) if isinstance(images, str) else images
         self._detector = DEFAULT_DETECTOR if detector is None else detector
         check_detector(self._detector, settings)
@@ -183,9 +189,12 @@ class HideFaces(nn.Module):
         plain = image.as_subclass(Tensor)
         if given is not None and plain.ndim != 3:
             raise ValueError(f"the image has shape {tuple(plain.shape)}, expected (C, H, W) with boxes of one image")
-        regions = self._detect(plain) if given is None else [hiding_boxes(given, *plain.shape[-2:])]
+        regions = self._detect(plain) if given is None else [self._in_pixels(given, *plain.shape[-2:])]
         hidden: Tensor = self._operator(plain, regions, **self._arguments)
         return hidden.as_subclass(type(image))
+
+    def _in_pixels(self, given: Boxes, height: int, width: int) -> Boxes:
+        return hiding_boxes(relative_boxes(given, height, width) if self._relative else given, height, width)
 
     def _array(self, image: np.ndarray[Any, Any], given: Boxes | None) -> np.ndarray[Any, Any]:
         channels = 1 if image.ndim == 2 else image.shape[-1]
@@ -212,11 +221,12 @@ class HideFaces(nn.Module):
 
     def _picture(self, picture: Picture, given: Boxes | None) -> bool:
         """Hide the faces in the picture's own pixels; return whether there are any."""
-        boxes = given
-        if boxes is None:
+        if given is None:
             found = [self._detect(torch.from_numpy(view).permute(2, 0, 1)) for view in upright_views(picture)]
             boxes = stored_boxes(np.concatenate([regions[0].cpu().numpy() for regions in found]), picture)
-        boxes = hiding_boxes(boxes, *picture.pixels.shape[:2])
+            boxes = hiding_boxes(boxes, *picture.pixels.shape[:2])
+        else:
+            boxes = given_boxes(given, picture, coordinates=self._coordinates, relative=self._relative)
         if len(boxes):
             self._own("hide", self._make_hide)([picture], [boxes])
         return len(boxes) > 0

@@ -40,8 +40,9 @@ def read_ilsvrc(path: str | Path) -> Iterator[tuple[str, Boxes]]:
 def read_detections(path: str | Path) -> Iterator[tuple[str, Boxes | None, Size | None]]:
     """Yield (key, boxes, size) for every line of a file that `fastblur detect` has written.
 
-    A line is {"path": "a/x.jpg", "width": 500, "height": 375, "boxes": [[x0, y0, x1, y1], ..], ..}, where the size may
-    be left out, or {"path": .., "error": ".."} for an image that could not be searched. Empty lines are passed.
+    A line is {"path": "a/x.jpg", "width": 500, "height": 375, "boxes": [[x0, y0, x1, y1], ..], "coordinates": "stored",
+    ..}, where size and coordinates may be left out, or {"path": .., "error": ".."} for an image that could not be
+    searched. Boxes are of the picture as it is stored. Empty lines are passed.
 
     Returns:
         The path, relative with "/" between folders; (n, 4) float32 boxes, xyxy in pixels of the image as it is stored,
@@ -62,6 +63,8 @@ def read_detections(path: str | Path) -> Iterator[tuple[str, Boxes | None, Size 
                 ) from None
             if not isinstance(entry, dict) or "path" not in entry or not {"boxes", "error"} & entry.keys():
                 raise UsageError(f'{where} is {brief(entry)}, expected {{"path": .., "boxes": [..]}}')
+            if entry.get("coordinates", "stored") != "stored":
+                raise UsageError(f"{where} has the coordinates {brief(entry['coordinates'])}, expected 'stored'")
             key = checked_key(entry["path"], where)
             boxes = None if "error" in entry else checked_rows(entry["boxes"], where)
             yield key, boxes, checked_size(entry, where)

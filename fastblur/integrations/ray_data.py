@@ -8,9 +8,7 @@ import numpy as np
 import torch
 
 from fastblur import transforms
-from fastblur.codecs import size_of
 from fastblur.options import OnRowError, check_choice
-from fastblur.pipeline.boxes.checks import relative_boxes
 
 __all__ = ["HideFaces"]
 
@@ -57,9 +55,10 @@ class HideFaces:
         **options: Any,
     ) -> None:
         check_choice("on_error", on_error, OnRowError)
-        self._image_column, self._box_column, self._relative = image_column, box_column, relative
+        self._image_column, self._box_column = image_column, box_column
         self._on_error = on_error
-        self._hide = transforms.HideFaces(images="image", boxes=None if box_column is None else "boxes", **options)
+        boxes = None if box_column is None else "boxes"
+        self._hide = transforms.HideFaces(images="image", boxes=boxes, relative=relative, **options)
 
     def __call__(self, batch: Any) -> Any:
         """Return the batch, a dict of columns as arrays or a pyarrow.Table, with the faces in its images hidden."""
@@ -113,10 +112,6 @@ class HideFaces:
         if self._box_column is not None:
             if boxes is None:
                 raise ValueError("the row has no boxes")
-            rows = np.array([np.asarray(box, np.float32) for box in boxes], np.float32).reshape(-1, 4)
-            if self._relative:
-                width, height = size_of(image) if isinstance(image, bytes) else image.shape[1::-1]
-                rows = relative_boxes(rows, height, width)
-            sample["boxes"] = rows
+            sample["boxes"] = np.array([np.asarray(box, np.float32) for box in boxes], np.float32).reshape(-1, 4)
         changed = self._hide(sample)["image"]
         return {**cell, "bytes": changed} if isinstance(cell, dict) else changed

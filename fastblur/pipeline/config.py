@@ -10,7 +10,17 @@ from typing import Any, Literal
 
 from fastblur.errors import UsageError
 from fastblur.method_options import METHOD_OPTIONS, operator_arguments
-from fastblur.options import MAX_PIXELS, Device, EngineName, Format, OnError, Others, Unlisted, check_choice
+from fastblur.options import (
+    MAX_PIXELS,
+    BoxCoordinates,
+    Device,
+    EngineName,
+    Format,
+    OnError,
+    Others,
+    Unlisted,
+    check_choice,
+)
 from fastblur.pipeline.images.detection import DetectionStages, check_detector_options, make_detect
 from fastblur.pipeline.images.hiding import HidingStages
 from fastblur.pipeline.images.methods import make_hide, parse_color
@@ -31,6 +41,7 @@ class RunConfig:
         boxes: path of the boxes file, or None.
         box_categories: of `boxes`, if that is COCO, the categories whose boxes are hidden; none for all.
         box_column: the column of tables with the boxes to hide, or None.
+        box_coordinates: "auto", "stored" or "upright": of which picture given boxes are.
         unlisted: what happens to an image that `boxes` does not list; None for "fail".
         method: "blur", "pixelate" or "fill".
         method_options: the options given for the method, as `make_hide` takes them.
@@ -56,6 +67,7 @@ class RunConfig:
     boxes: str | None = None
     box_categories: tuple[str, ...] = ()
     box_column: str | None = None
+    box_coordinates: BoxCoordinates = "auto"
     unlisted: str | None = None
     method: str = "blur"
     method_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -97,6 +109,7 @@ class RunConfig:
         check_choice("engine", self.engine, EngineName)
         check_choice("on-error", self.on_error, OnError)
         check_choice("others", self.others, Others)
+        check_choice("box-coordinates", self.box_coordinates, BoxCoordinates)
         if "" in self.members:
             raise UsageError("members has an empty name, expected extensions or patterns as 'jpg,png'")
         for name, value, literal in (("format", self.format, Format), ("unlisted", self.unlisted, Unlisted)):
@@ -124,6 +137,8 @@ class RunConfig:
             raise UsageError("--boxes and --box-column were given, expected one of them")
         if self.box_categories and self.boxes is None:
             raise UsageError("--box-category has no effect without --boxes, expected it left out")
+        if self.box_coordinates != "auto" and self.boxes is None and self.box_column is None:
+            raise UsageError("--box-coordinates has no effect without --boxes or --box-column, expected it left out")
         if self.unlisted is not None and self.boxes is None:
             raise UsageError("--unlisted has no effect without --boxes, expected it left out")
         if not self.detects:
@@ -173,7 +188,9 @@ class RunConfig:
         parameters |= {"device": self.device, "max_pixels": self.max_pixels}
         if self.boxes is not None:
             parameters["unlisted"] = self.unlisted or "fail"
-        return HidingStages(DetectionStages(detect, size, self.max_pixels), hide), parameters
+        if self.boxes is not None or self.box_column is not None:
+            parameters["box_coordinates"] = self.box_coordinates
+        return HidingStages(DetectionStages(detect, size, self.max_pixels), hide, self.box_coordinates), parameters
 
 
 def _several(given: str | Sequence[str] | None) -> tuple[str, ...]:

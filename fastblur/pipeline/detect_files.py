@@ -60,6 +60,7 @@ class DetectionWriter:
             (height, width), scale = image.decoded.picture.pixels.shape[:2], image.decoded.scale or (1, 1)
             line: dict[str, Any] = {"path": image.item.name, "width": round(width * scale[0])}
             line |= {"height": round(height * scale[1]), "boxes": image.boxes.tolist()}
+            line["coordinates"] = "stored"
             self._lines.write(line | {"scores": image.scores, "landmarks": image.landmarks} | self._parameters)
             image.finish(Outcome.HIDDEN if len(image.boxes) else Outcome.COPIED)
 
@@ -89,7 +90,7 @@ def detect(
     """Write what a detector finds in the images of `source` to `out`, one line of JSON an image, in no order.
 
     A line has the image's `path` below the source (for one file, its name), `width` and `height`, `boxes` (n, 4), xyxy
-    in pixels, and `landmarks` (n, 5, 2), or null, both in stored coordinates (before any EXIF rotation), `scores`,
+    in pixels, and `landmarks` (n, 5, 2), or null, both in `coordinates` "stored" (before any EXIF rotation), `scores`,
     `detector`, `threshold`, `detect_size` and `weights_sha256`. An image that could not be searched has a line with
     `path` and `error`; `run` given the file as `boxes` then refuses that image. The file appears whole at the end.
 

@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 from fastblur.detectors import DetectorName
-from fastblur.options import MAX_PIXELS, Device, EngineName, Format, Method, OnError, Others, Unlisted
+from fastblur.options import MAX_PIXELS, BoxCoordinates, Device, EngineName, Format, Method, OnError, Others, Unlisted
 from fastblur.pipeline.boxes.assign import assign_boxes
 from fastblur.pipeline.boxes.box_index import BoxIndex
 from fastblur.pipeline.boxes.matching import BoxAssignment
@@ -35,6 +35,7 @@ def run(
     detect_size: int | None = None,
     boxes: str | Path | None = None,
     box_category: str | Sequence[str] | None = None,
+    box_coordinates: BoxCoordinates = "auto",
     unlisted: Unlisted | None = None,
     method: Method = "blur",
     recipe: str | None = None,
@@ -76,6 +77,9 @@ def run(
         detect_size: longest side in pixels that the detector sees.
         boxes: annotation file with the boxes to hide, instead of a detector.
         box_category: with `boxes` of COCO, one or several names or ids of categories; None for the boxes of all.
+        box_coordinates: whether given boxes are of the pictures as they are "stored" or "upright", turned as their EXIF
+            orientation says. "auto" goes by the size that the file states; an image that is stored turned fails where
+            that does not tell. What `detect` writes is of the stored pictures.
         unlisted: with `boxes`, what happens to an image that the file does not list: "fail" (default), "copy" or
             "detect".
         method: "blur", "pixelate" or "fill".

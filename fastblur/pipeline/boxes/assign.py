@@ -32,7 +32,7 @@ def assign_boxes(item: Item, assignment: BoxAssignment | None, unlisted: str) ->
     except SharedBoxes as error:  # the image before this one may have got wrong boxes too
         raise RunStopped(f"the run stopped at {item.name!r}: {error}") from error
     if found is not None:
-        return replace(item, boxes=found[0], size=found[1])
+        return replace(item, boxes=found[0], size=found[1], coordinates=assignment.index.coordinates)
     if unlisted == "detect":
         return item
     if unlisted == "copy":

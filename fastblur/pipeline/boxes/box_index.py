@@ -40,6 +40,8 @@ class BoxIndex:
         first_folders: the first folders of the keys, None where they are too many.
         has_backslashes: whether a key has backslashes between folders, as Windows does.
         sha256: of the file's bytes, in hexadecimal.
+        coordinates: "stored" where the file is of a kind whose boxes are of the pictures as stored; None where that
+            is not known.
     """
 
     names: npt.NDArray[np.uint8]  # (bytes,)
@@ -53,6 +55,7 @@ class BoxIndex:
     first_folders: frozenset[str] | None
     has_backslashes: bool
     sha256: str
+    coordinates: str | None = None
 
     @classmethod
     def read(cls, path: Path, categories: tuple[str, ...] = ()) -> "BoxIndex":
@@ -103,6 +106,7 @@ class BoxIndex:
             first_folders=frozenset(folders) if len(folders) <= MANY else None,
             has_backslashes=has_backslashes,
             sha256=sha256(path),
+            coordinates="stored" if is_detections(path) else None,
         )
         index._refuse_duplicates(path)
         return index

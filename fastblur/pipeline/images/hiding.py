@@ -4,7 +4,8 @@ from typing import Any
 
 from fastblur.boxes import Boxes
 from fastblur.codecs import check, encode, size_of
-from fastblur.pipeline.boxes.checks import hiding_boxes, relative_boxes
+from fastblur.options import BoxCoordinates
+from fastblur.pipeline.boxes.checks import given_boxes, hiding_boxes
 from fastblur.pipeline.errors import Failure
 from fastblur.pipeline.images.detection import DetectionStages
 from fastblur.pipeline.images.methods import Hide
@@ -19,11 +20,13 @@ class HidingStages:
     Args:
         detection: reads, decodes and searches the images.
         hide: hides boxes in the pixels of pictures.
+        box_coordinates: whether given boxes are of the stored or the upright pictures, where their file does not say.
     """
 
-    def __init__(self, detection: DetectionStages, hide: Hide) -> None:
+    def __init__(self, detection: DetectionStages, hide: Hide, box_coordinates: BoxCoordinates = "auto") -> None:
         self._detection = detection
         self._hide = hide
+        self._box_coordinates = box_coordinates
 
     def stages(self, readers: int, device: str) -> list[ImageStage]:
         """Return the stages in their order.
@@ -59,7 +62,7 @@ class HidingStages:
     def _check_given(self, image: ImageTask) -> None:
         """Take the boxes that the image came with, checked against its size."""
         item = image.item
-        image.boxes = self._relative(image) if item.boxes is not None and item.relative else item.boxes
+        image.boxes = item.boxes
         if image.boxes is None and not self._detection.detects:
             raise Failure("boxes: none are given for this image")
         if item.size is not None and sorted(item.size) != sorted(size := size_of(image.data)):  # upright or stored
@@ -69,13 +72,17 @@ class HidingStages:
             guarded("decode", check, image.data)
             image.finish(Outcome.COPIED, image.data)
 
-    def _relative(self, image: ImageTask) -> Boxes:
-        width, height = size_of(image.data)
-        if width * height == 0:
-            self._detection.decode_full(image.data)  # says what is wrong with it
-            raise Failure("decode: the image's size is unknown")
-        boxes: Boxes = guarded("boxes", relative_boxes, image.item.boxes, height, width)
-        return boxes
+    def _given(self, image: ImageTask) -> Boxes:
+        """Return the boxes that the image came with in pixels of the stored picture."""
+        item, coordinates = image.item, self._box_coordinates
+        assert image.decoded is not None
+        assert item.boxes is not None
+        if item.coordinates is not None:
+            if coordinates not in ("auto", item.coordinates):
+                raise Failure(f"boxes: their file says {item.coordinates}, box-coordinates is {coordinates}")
+            coordinates = "stored"
+        picture = image.decoded.picture
+        return given_boxes(item.boxes, picture, size=item.size, coordinates=coordinates, relative=item.relative)
 
     def _prepare(self, image: ImageTask) -> None:
         assert image.boxes is not None
@@ -85,7 +92,10 @@ class HidingStages:
             return
         if image.decoded.scale is not None:
             image.decoded.picture, image.decoded.scale = self._detection.decode_full(image.data), None
-        hiding = guarded("boxes", hiding_boxes, image.boxes, *image.decoded.picture.pixels.shape[:2])
+        if image.item.boxes is not None:
+            hiding = guarded("boxes", self._given, image)
+        else:
+            hiding = guarded("boxes", hiding_boxes, image.boxes, *image.decoded.picture.pixels.shape[:2])
         image.boxes, image.degenerate = hiding, len(image.boxes) - len(hiding)
 
     def _hide_all(self, images: list[ImageTask]) -> None:

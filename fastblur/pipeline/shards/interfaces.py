@@ -25,9 +25,10 @@ class Item:
         problem: why the image must not be read, or None.
         data: its bytes, where it came with them.
         key: what box files call it, where that is not its name.
-        boxes: its boxes, where it came with them: (n, 4) float32, xyxy in pixels of the stored image, or relative to
-            its sides if `relative`.
+        boxes: its boxes, where it came with them: (n, 4) float32, xyxy in pixels, or relative to its sides if
+            `relative`; of the stored or the upright picture.
         relative: see `boxes`.
+        coordinates: "stored" where the file says that its boxes are of the stored picture; None where it does not.
         size: the width and height of the image that its boxes are of, where that is known.
         unsearched: "copy" for a file that is written as it is, "skip" for one that is left out, because the user said
             so: it is, or may hold, an image and is not searched.
@@ -40,6 +41,7 @@ class Item:
     key: str | None = None
     boxes: Boxes | None = None
     relative: bool = False
+    coordinates: str | None = None
     size: Size | None = None
     unsearched: str | None = None
 
