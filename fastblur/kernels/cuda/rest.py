@@ -55,6 +55,7 @@ def _average_and_smooth(
 ):  # fmt: skip
     """Do the second (STEP 0) or the third launch's work (1) for one region."""
     x0, y0, x1, y1 = load_support(region)
+    zero = tl.full((), 0, tl.int32)  # a loop's counter is no tensor in the interpreter
     if x0 < x1:
         step_x, _reach, _grid, columns, _sharpness = load_across(region)
         _step, reach_y, _grid, rows, _sharpness = load_down(region)
@@ -62,7 +63,7 @@ def _average_and_smooth(
             _wide, blocks_x, blocks_y = cell_blocks(columns, rows, step_x, CHANNELS)
             for t in range(0, blocks_x * blocks_y * (channels // CHANNELS)):
                 average_block(
-                    base, height, width, plane, row, step, region, cells, t, BORDER, CHANNELS, PRECISION, ALIGNED
+                    base, height, width, plane, row, step, region, cells, zero + t, BORDER, CHANNELS, PRECISION, ALIGNED
                 )
         else:
             first, pitch, lines = blurred_size(x0, x1, rows, reach_y, CHANNELS)
@@ -71,7 +72,7 @@ def _average_and_smooth(
             if not ELLIPSE:
                 blocks += (edges_size(pitch, y0, y1) + EDGES - 1) // EDGES
             for t in range(0, blocks):
-                smooth_or_edge(region, cells, t, channels, MODE, CHANNELS, PRECISION)
+                smooth_or_edge(region, cells, zero + t, channels, MODE, CHANNELS, PRECISION)
 
 
 @triton.jit(do_not_specialize=["images_", "table", "image", "plane", "row", "step", "height", "width",
@@ -89,7 +90,7 @@ def rest(
     if fitting < total:
         size = _most_scratch(plan, images, slots, fitting)
         slices = tl.minimum(capacity // size, tl.num_programs(0)).to(tl.int32)
-    own = tl.program_id(0)
+    own, zero = tl.program_id(0), tl.full((), 0, tl.int32)
     for b in range(own, tl.where(own < slices, images, 0), tl.maximum(slices, 1)):
         first, last = tl.load(begins + b), tl.load(begins + b + 1)
         if (first < last) & (last > fitting):
@@ -111,6 +112,6 @@ def rest(
                 for t in range(0, tiles_x * tiles_y):
                     blend_tile(
                         base, plane_, row_, step_, high, wide, deep, base, 0, 0, plan, 0,
-                        plan, mine, images, slots, r, t, MODE, ELLIPSE, CHANNELS, ALIGNED,
+                        plan, mine, images, slots, zero + r, zero + t, MODE, ELLIPSE, CHANNELS, ALIGNED,
                     )  # fmt: skip
             tl.debug_barrier()

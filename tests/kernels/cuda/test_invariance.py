@@ -91,6 +91,33 @@ def test_scratch_is_neither_trusted_nor_left_unwritten(operator, monkeypatch):
     assert torch.equal(torch.stack(called(operator, list(images), ROWS)), expected)
 
 
+@pytest.mark.parametrize("name", ["blur", "blur ellipse", "pixelate"])
+def test_images_that_find_no_place_in_the_scratch(name, monkeypatch):
+    """Two of three images, each of which would fill it, are left to the last launch; see `rest`."""
+    from fastblur.kernels.cuda import launch
+    from fastblur.kernels.cuda.plan import HEADER, ROW, UNIT
+
+    images, rows, operator = batch_of(), [ROWS[0]] * 3, OPERATORS[name]
+    empty, plans = torch.empty, []
+
+    def watched(*shape, **options):
+        made = empty(*shape, **options)
+        if made.dtype == torch.int32:
+            plans.append(made)
+        return made
+
+    monkeypatch.setattr(launch.torch, "empty", watched)
+    expected = called(operator, images, rows)
+    assert plans[0][:2].tolist() == [6, 6], "all have their place"
+    end = HEADER.value + 3 + 1 + 3 * 6 + 6 * ROW.value  # the row after the last region's
+    taken = int(plans[0][end + 15]) * UNIT.value
+    assert taken % 6 == 0
+    monkeypatch.setattr(launch, "SCRATCH", 1)
+    monkeypatch.setattr(launch, "_region_elements", lambda *_: taken // 6)
+    assert torch.equal(called(operator, images, rows), expected)
+    assert plans[1][:2].tolist() == [6, 2]
+
+
 @pytest.mark.parametrize("name", ["blur", "fill"])
 def test_rows_of_padding_and_broken_coordinates(name):
     images, operator = batch_of(), OPERATORS[name]
