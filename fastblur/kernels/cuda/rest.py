@@ -13,6 +13,7 @@ from fastblur.kernels.cuda.blend import blend_tile
 from fastblur.kernels.cuda.image import image_at, image_size
 from fastblur.kernels.cuda.plan import (
     EDGES,
+    HEADER,
     IMAGES_AT_ONCE,
     UNIT,
     blurred_size,
@@ -25,7 +26,6 @@ from fastblur.kernels.cuda.plan import (
     load_support,
     regions_in,
     row_of,
-    sums_of,
     tiles_of,
 )
 from fastblur.kernels.cuda.smooth import smooth_or_edge
@@ -34,7 +34,7 @@ from fastblur.kernels.cuda.smooth import smooth_or_edge
 @triton.jit
 def _most_scratch(plan, images, slots, fitting):
     """Return how many UNITs the image takes that takes most of those left out."""
-    begins = sums_of(plan, 0, 0, 0)
+    begins = plan + HEADER
     most = tl.full((), 1, tl.int64)
     for start in range(0, images, IMAGES_AT_ONCE):
         b = start + tl.arange(0, IMAGES_AT_ONCE)
@@ -85,7 +85,7 @@ def rest(
 ):  # fmt: skip
     """Do everything for the images that are left out, as many at a time as fit."""
     total, fitting = regions_in(plan)
-    begins = sums_of(plan, 0, 0, 0)
+    begins = plan + HEADER
     slices, size = 0, tl.full((), 0, tl.int64)
     if fitting < total:
         size = _most_scratch(plan, images, slots, fitting)
