@@ -118,6 +118,17 @@ def test_images_that_find_no_place_in_the_scratch(name, monkeypatch):
     assert plans[1][:2].tolist() == [6, 2]
 
 
+def test_more_regions_than_are_planned_at_once():
+    """270 of them, 256 at a time: as each image alone."""
+    images = batch_of()
+    row = [[x, y, x + 1.5, y + 1.2] for x in range(1, 41, 4) for y in range(1, 27, 3)]
+    rows = [[[x + i, y, x2 + i, y2] for x, y, x2, y2 in row] for i in range(3)]
+    assert sum(map(len, rows)) == 270
+    result = called(fastblur.fill, images, rows, color=7)
+    for i in (0, 2):
+        assert torch.equal(result[i], called(fastblur.fill, images[i], rows[i], color=7))
+
+
 @pytest.mark.parametrize("name", ["blur", "fill"])
 def test_rows_of_padding_and_broken_coordinates(name):
     images, operator = batch_of(), OPERATORS[name]
