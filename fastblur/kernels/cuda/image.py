@@ -36,7 +36,7 @@ def image_at(images, table, b, image, plane, row, step, RAGGED: tl.constexpr):
         at = table + b * TABLE
         base = tl.load(at).to(tl.pointer_type(images.dtype.element_ty))
         return base, tl.load(at + _PLANE), tl.load(at + _LINE), tl.load(at + _STEP)
-    return images + image.to(tl.int64) * b, plane, row, step
+    return images + image.to(tl.int64) * b, plane.to(tl.int64), row.to(tl.int64), step.to(tl.int64)
 
 
 @triton.jit

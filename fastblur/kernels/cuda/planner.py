@@ -10,6 +10,7 @@ from fastblur.kernels.cuda.plan import (
     COLOR,
     EDGES,
     FARTHEST,
+    HEADER,
     IMAGES_AT_ONCE,
     MASK,
     MIN_SIGMA,
@@ -127,7 +128,7 @@ def plan_regions(
     CHANNELS: tl.constexpr, HALF: tl.constexpr,
 ):  # fmt: skip
     """Write the plan of a batch; one program."""
-    begins = sums_of(plan, 0, 0, 0)
+    begins = plan + HEADER
     total = images
     if MODE != MASK:
         total = _count_regions(counts, begins, images, most)

@@ -13,6 +13,7 @@ from fastblur.kernels.cuda.blend import blend_tile
 from fastblur.kernels.cuda.image import image_at, image_size
 from fastblur.kernels.cuda.plan import (
     EDGES,
+    HEADER,
     IMAGES_AT_ONCE,
     UNIT,
     blurred_size,
@@ -25,7 +26,6 @@ from fastblur.kernels.cuda.plan import (
     load_support,
     regions_in,
     row_of,
-    sums_of,
     tiles_of,
 )
 from fastblur.kernels.cuda.smooth import smooth_or_edge
@@ -34,7 +34,7 @@ from fastblur.kernels.cuda.smooth import smooth_or_edge
 @triton.jit
 def _most_scratch(plan, images, slots, fitting):
     """Return how many UNITs the image takes that takes most of those left out."""
-    begins = sums_of(plan, 0, 0, 0)
+    begins = plan + HEADER
     most = tl.full((), 1, tl.int64)
     for start in range(0, images, IMAGES_AT_ONCE):
         b = start + tl.arange(0, IMAGES_AT_ONCE)
@@ -55,6 +55,7 @@ def _average_and_smooth(
 ):  # fmt: skip
     """Do the second (STEP 0) or the third launch's work (1) for one region."""
     x0, y0, x1, y1 = load_support(region)
+    zero = tl.full((), 0, tl.int32)  # a loop's counter is no tensor in the interpreter
     if x0 < x1:
         step_x, _reach, _grid, columns, _sharpness = load_across(region)
         _step, reach_y, _grid, rows, _sharpness = load_down(region)
@@ -62,7 +63,7 @@ def _average_and_smooth(
             _wide, blocks_x, blocks_y = cell_blocks(columns, rows, step_x, CHANNELS)
             for t in range(0, blocks_x * blocks_y * (channels // CHANNELS)):
                 average_block(
-                    base, height, width, plane, row, step, region, cells, t, BORDER, CHANNELS, PRECISION, ALIGNED
+                    base, height, width, plane, row, step, region, cells, zero + t, BORDER, CHANNELS, PRECISION, ALIGNED
                 )
         else:
             first, pitch, lines = blurred_size(x0, x1, rows, reach_y, CHANNELS)
@@ -71,7 +72,7 @@ def _average_and_smooth(
             if not ELLIPSE:
                 blocks += (edges_size(pitch, y0, y1) + EDGES - 1) // EDGES
             for t in range(0, blocks):
-                smooth_or_edge(region, cells, t, channels, MODE, CHANNELS, PRECISION)
+                smooth_or_edge(region, cells, zero + t, channels, MODE, CHANNELS, PRECISION)
 
 
 @triton.jit(do_not_specialize=["images_", "table", "image", "plane", "row", "step", "height", "width",
@@ -84,12 +85,12 @@ def rest(
 ):  # fmt: skip
     """Do everything for the images that are left out, as many at a time as fit."""
     total, fitting = regions_in(plan)
-    begins = sums_of(plan, 0, 0, 0)
+    begins = plan + HEADER
     slices, size = 0, tl.full((), 0, tl.int64)
     if fitting < total:
         size = _most_scratch(plan, images, slots, fitting)
         slices = tl.minimum(capacity // size, tl.num_programs(0)).to(tl.int32)
-    own = tl.program_id(0)
+    own, zero = tl.program_id(0), tl.full((), 0, tl.int32)
     for b in range(own, tl.where(own < slices, images, 0), tl.maximum(slices, 1)):
         first, last = tl.load(begins + b), tl.load(begins + b + 1)
         if (first < last) & (last > fitting):
@@ -111,6 +112,6 @@ def rest(
                 for t in range(0, tiles_x * tiles_y):
                     blend_tile(
                         base, plane_, row_, step_, high, wide, deep, base, 0, 0, plan, 0,
-                        plan, mine, images, slots, r, t, MODE, ELLIPSE, CHANNELS, ALIGNED,
+                        plan, mine, images, slots, zero + r, zero + t, MODE, ELLIPSE, CHANNELS, ALIGNED,
                     )  # fmt: skip
             tl.debug_barrier()

@@ -91,6 +91,44 @@ def test_scratch_is_neither_trusted_nor_left_unwritten(operator, monkeypatch):
     assert torch.equal(torch.stack(called(operator, list(images), ROWS)), expected)
 
 
+@pytest.mark.parametrize("name", ["blur", "blur ellipse", "pixelate"])
+def test_images_that_find_no_place_in_the_scratch(name, monkeypatch):
+    """Two of three images, each of which would fill it, are left to the last launch; see `rest`."""
+    from fastblur.kernels.cuda import launch
+    from fastblur.kernels.cuda.plan import HEADER, ROW, UNIT
+
+    images, rows, operator = batch_of(), [ROWS[0]] * 3, OPERATORS[name]
+    empty, plans = torch.empty, []
+
+    def watched(*shape, **options):
+        made = empty(*shape, **options)
+        if made.dtype == torch.int32:
+            plans.append(made)
+        return made
+
+    monkeypatch.setattr(launch.torch, "empty", watched)
+    expected = called(operator, images, rows)
+    assert plans[0][:2].tolist() == [6, 6], "all have their place"
+    end = HEADER.value + 3 + 1 + 3 * 6 + 6 * ROW.value  # the row after the last region's
+    taken = int(plans[0][end + 15]) * UNIT.value
+    assert taken % 6 == 0
+    monkeypatch.setattr(launch, "SCRATCH", 1)
+    monkeypatch.setattr(launch, "_region_elements", lambda *_: taken // 6)
+    assert torch.equal(called(operator, images, rows), expected)
+    assert plans[1][:2].tolist() == [6, 2]
+
+
+def test_more_regions_than_are_planned_at_once():
+    """270 of them, 256 at a time: as each image alone."""
+    images = batch_of()
+    row = [[x, y, x + 1.5, y + 1.2] for x in range(1, 41, 4) for y in range(1, 27, 3)]
+    rows = [[[x + i, y, x2 + i, y2] for x, y, x2, y2 in row] for i in range(3)]
+    assert sum(map(len, rows)) == 270
+    result = called(fastblur.fill, images, rows, color=7)
+    for i in (0, 2):
+        assert torch.equal(result[i], called(fastblur.fill, images[i], rows[i], color=7))
+
+
 @pytest.mark.parametrize("name", ["blur", "fill"])
 def test_rows_of_padding_and_broken_coordinates(name):
     images, operator = batch_of(), OPERATORS[name]
