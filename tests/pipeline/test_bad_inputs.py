@@ -186,7 +186,7 @@ def test_boxes_are_in_stored_coordinates(tmp_path: Path, face_pixels: np.ndarray
     stored = (y0, 512 - x1, y1, 512 - x0)
     box = dict(zip(("x0", "y0", "x1", "y1"), stored, strict=True))
     (tmp_path / "boxes.json").write_text(json.dumps([{"url": "a.jpg", "bboxes": [box]}]))
-    run(tmp_path / "src", tmp_path / "out", boxes=tmp_path / "boxes.json")
+    run(tmp_path / "src", tmp_path / "out", boxes=tmp_path / "boxes.json", box_coordinates="stored")
     was, now = decoded(tmp_path / "src/a.jpg"), decoded(tmp_path / "out/a.jpg")
     assert detail(now, stored) < 0.3 * detail(was, stored)
     assert np.abs(was - now)[outside(was.shape, stored)].mean() < 0.7

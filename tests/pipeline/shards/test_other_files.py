@@ -16,14 +16,14 @@ FILES = {
     ".git/objects/0a": bytes(range(256)),
     "b/pictures.zip": b"PK\x03\x04" + bytes(99),
     "b/film.mp4": b"\0\0\0\x20ftypisom" + bytes(99),
-    "b/photo.heic": b"whatever it is",
+    "b/photo.jxl": b"whatever it is",
     "c/moving.gif": b"GIF89a" + bytes(99),
     "c/array.npy": b"\x93NUMPY\1\0" + bytes(99),
     "c/blob": bytes(range(256)),
     "c/picture": b"\xff\xd8\xff\xe0 a JPEG",
     "d/empty": b"",
 }
-HOLDING = ["b/film.mp4", "b/photo.heic", "b/pictures.zip", "c/array.npy", "c/blob", "c/moving.gif", "c/picture"]
+HOLDING = ["b/film.mp4", "b/photo.jxl", "b/pictures.zip", "c/array.npy", "c/blob", "c/moving.gif", "c/picture"]
 
 
 @pytest.fixture
