@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from fastblur.detectors import DetectorName
@@ -179,7 +179,12 @@ def begun(config: RunConfig, source: Source, destination: Destination, engine: E
                 sink.clean()
                 journal.begin(parameters, versions, overwrite=config.overwrite)
         recorded = None if source.is_image else journal
-        yield RunContext(config, source.root, sink, recorded, journal.fail, boxes, parameters, versions)
+        try:
+            yield RunContext(config, source.root, sink, recorded, journal.fail, boxes, parameters, versions)
+        except BaseException:
+            with suppress(OSError):  # the list of failures at a URL is written when the sink is closed
+                sink.close()
+            raise
 
 
 def remaining_shards(source: Source, context: RunContext) -> Iterator[Shard]:

@@ -15,7 +15,7 @@ import torch
 import triton
 from torch import Tensor
 
-from fastblur.kernels.constants import FILL, MASK, MOSAIC, REPLICATE
+from fastblur.kernels.constants import ALPHA_SUPPORT, FILL, MASK, MOSAIC, REPLICATE
 from fastblur.kernels.cuda.average import average
 from fastblur.kernels.cuda.blend import blend
 from fastblur.kernels.cuda.layout import batched, ragged
@@ -69,7 +69,8 @@ def launch(
     layout = (batched if images[0].ndim == 4 else ragged)(images, masks, border != REPLICATE)
     half = images[0].dtype in (torch.uint8, torch.float16) and mode != MOSAIC
     region = _region_elements(
-        layout.height, layout.width, layout.channels, mode, strength, 1 + 2 * margin + 6 * feather, blocks
+        layout.height, layout.width, layout.channels, mode, strength, 1 + 2 * margin + 2 * ALPHA_SUPPORT * feather,
+        blocks,
     )  # fmt: skip
     size, most = layout.size, 1 if boxes is None else boxes.shape[1]
     bytes_ = (2 if half else 4) * region

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fastblur.pipeline import detect, run
+from fastblur.pipeline.errors import RunStopped
 from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.summary import Tally
 from tests.pipeline.helpers import FACE, failures, files_below
@@ -301,3 +302,22 @@ class TestFileUrl:
         summary = run(f"file://{tmp_path}/a.png", f"file://{tmp_path}/out/b.png", boxes=write_boxes({"a.png": [FACE]}))
         assert summary.with_regions == 1
         assert files_below(tmp_path / "out") == {"b.png"}
+
+
+def test_a_run_that_stops_leaves_its_list_of_failures(
+    tmp_path: Path, face_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list at a URL is written when it has doubled, and at the end, also where the run cannot go on."""
+    (tmp_path / "src").mkdir()
+    for number in range(12):
+        (tmp_path / "src" / f"{number}.jpg").write_bytes(b"no image")
+    destination = f"memory://{tmp_path.name}-stopped"
+
+    def full(*_arguments: Any, **_options: Any) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("fastblur.pipeline.execution.journal.Journal.finish", full)
+    with pytest.raises(RunStopped):
+        run(tmp_path / "src", destination, method="fill", engine="threads", workers=1)
+    listed = fsspec.filesystem("memory").cat(f"/{tmp_path.name}-stopped/.fastblur/failures.jsonl")
+    assert len(listed.splitlines()) == 12
