@@ -316,7 +316,7 @@ def test_a_run_that_stops_leaves_its_list_of_failures(
     def full(*_arguments: Any, **_options: Any) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("fastblur.pipeline.execution.journal.Journal.finish", full)
+    monkeypatch.setattr("fastblur.pipeline.shards.folder.FolderOutput.commit", full)
     with pytest.raises(RunStopped):
         run(tmp_path / "src", destination, method="fill", engine="threads", workers=1)
     listed = fsspec.filesystem("memory").cat(f"/{tmp_path.name}-stopped/.fastblur/failures.jsonl")
