@@ -6,6 +6,7 @@ again, to the same bytes; should both finish, one of them makes the entry.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ class RayEngine:
             pool.run(shards)
         finally:
             pool.kill()
+        with suppress(OSError):
+            context.sink.clean()  # what workers that were lost have left half written
 
     def close(self) -> None:
         """End the cluster, if it was started here."""
