@@ -102,6 +102,7 @@ def test_noise_behind_a_signature(start: bytes) -> None:
         (SAMPLES["png"][:-400], r"^PNG cannot be decoded \(image file is truncated"),
         (SAMPLES["bmp"][:-400], r"^BMP cannot be decoded \(image file is truncated"),
     ],
+    ids=lambda value: "" if isinstance(value, bytes) else value,
 )
 def test_message(data: bytes, message: str) -> None:
     with pytest.raises(CodecError, match=message):

@@ -306,6 +306,7 @@ def premultiplied() -> bytes:
         (saved(image(), "TIFF", tiffinfo={254: 1}), "^TIFF begins with a reduced image"),
         (b"II+\0\x08\0\0\0" + bytes(100), "^BigTIFF is not supported"),
     ],
+    ids=lambda value: "" if isinstance(value, bytes) else value,
 )
 def test_what_is_not_supported_is_said(data: bytes, message: str) -> None:
     with pytest.raises(CodecError, match=message):
