@@ -32,6 +32,7 @@ def status(monkeypatch: pytest.MonkeyPatch, data: Path, *arguments: object) -> o
     return caught.value.code
 
 
+@pytest.mark.slow
 def test_the_checkout_that_does_more_is_slower(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,7 @@ def test_the_workload_is_the_test_data_where_they_are(shared: Path, tmp_path: Pa
     assert load(tmp_path).source.endswith("boxes drawn from ILSVRC's profile")
 
 
+@pytest.mark.slow
 def test_the_sides_of_whole_jobs_do_their_work(tmp_path: Path, workload: Workload) -> None:
     baselines.make_tree(tmp_path, workload.stream(60), 40)
     assert len(list((tmp_path / "images").rglob("*.JPEG"))) == len(baselines.read_entries(tmp_path)) == 60

@@ -61,7 +61,9 @@ def boxes(write_boxes: Write) -> Path:
     return write_boxes({f"train/{name}": [FACE] if number % 2 else [] for number, name in enumerate(NAMES)})
 
 
-@pytest.mark.parametrize("engine", ["threads", "processes", "ray"])
+@pytest.mark.parametrize(
+    "engine", ["threads", "processes", pytest.param("ray", marks=[pytest.mark.slow, pytest.mark.ray])]
+)
 def test_a_tar_of_tars_gives_what_the_folder_gives(
     tmp_path: Path, imagenet: tuple[Path, Path], boxes: Path, engine: Any
 ) -> None:
