@@ -8,8 +8,6 @@ from fastblur.pipeline.errors import RunStopped
 from fastblur.pipeline.shards.interfaces import Item
 from fastblur.pipeline.shards.tar.names import is_tar_name, tar_stem
 
-UNLISTED = ("fail", "copy", "detect")
-
 
 def assign_boxes(item: Item, assignment: BoxAssignment | None, unlisted: str) -> Item:
     """Return the image with its boxes from the file, or with what is wrong about them; as it is without a file.
