@@ -27,7 +27,7 @@ FLOORS: list[list[str]] = [
     ["fastblur.pipeline.execution"],
     ["fastblur.pipeline.destination", "fastblur.pipeline.progress"],
     ["fastblur.pipeline"],
-    ["fastblur.module", "fastblur.jpeg", "fastblur.demo"],
+    ["fastblur.module", "fastblur.jpeg", "fastblur.demo", "fastblur.audit"],
     ["fastblur.transforms"],
     ["fastblur.integrations"],
     ["fastblur.exits"],
