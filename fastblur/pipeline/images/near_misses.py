@@ -31,7 +31,7 @@ def near_misses(
         [([1, 2, 9, 9], 0.125)]
     """
     regions = boxes.tolist()
-    kept = [
+    kept: NearMisses = [
         ([floor(box[0]), floor(box[1]), ceil(box[2]), ceil(box[3])], round(score, 3))
         for box, score in sorted(found, key=lambda one: -one[1])
         if not any(share_within(box, region) >= HIDDEN_SHARE for region in regions)
