@@ -3,7 +3,11 @@
 - `run.json`: the parameters that decide the result, and the versions of the packages.
 - `journal/`: a file for each finished shard, named by a hash of the shard's name and fingerprint. Its first line
   has the shard and its counts, then comes a line for each image: path, fate (an `Outcome`), boxes, scores,
+<<<<<<< HEAD
   near misses (`near`: x0, y0, x1, y1, score), reason.
+=======
+  reason, and of a hidden JPEG whether it was rewritten by blocks or encoded.
+>>>>>>> main
 - `failures.jsonl`: the images that failed, for people; made again from the journal when a run goes on.
 - `lock`: held while a run writes here.
 
@@ -19,9 +23,14 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 import numpy as np
 
+=======
+from fastblur.codecs.refused import RefusedKind
+>>>>>>> main
 from fastblur.errors import UsageError
+from fastblur.options import choices
 from fastblur.pipeline.images.task import ImageTask, Outcome
 from fastblur.pipeline.shards.interfaces import Shard
 from fastblur.pipeline.storage.sink import Sink
@@ -156,6 +165,7 @@ def count(images: Sequence[ImageTask]) -> dict[str, int]:
         failed,
         unsearched,
         skipped,
+        *(sum(one.jpeg == way for one in hidden) for way in ("blocks", *choices(RefusedKind))),
     )
     return dict(zip(COUNTS, values, strict=True))
 
@@ -168,6 +178,7 @@ def journal_line(one: ImageTask) -> bytes:
     elif one.boxes is not None:
         line["boxes"] = [_short(box) for box in one.boxes]
         if one.scores is not None:
+<<<<<<< HEAD
             line["scores"] = _short(one.scores)
         if one.near_misses:
             line["near"] = [[*box, score] for box, score in one.near_misses]
@@ -177,6 +188,14 @@ def journal_line(one: ImageTask) -> bytes:
 def _short(values: Sequence[float]) -> list[float]:
     """Return float32 numbers with as few digits as tell each from all others: half as many as float64 would take."""
     return [float(str(np.float32(value))) for value in values]
+=======
+            line["scores"] = one.scores
+    if one.outcome is Outcome.HIDDEN and one.jpeg:
+        line["jpeg"] = "blocks" if one.jpeg == "blocks" else "encoded"
+        if one.reason:
+            line["reason"] = one.reason
+    return json.dumps(line).encode("ascii") + b"\n"
+>>>>>>> main
 
 
 def _line(name: str, reason: str) -> bytes:
