@@ -1,1 +1,1 @@
-"""A run seen, checked and corrected: what `fastblur audit` and `fastblur correct` do."""
+"""Results of a run, seen, checked and corrected."""
