@@ -78,7 +78,9 @@ def _add_entry(
     entry: Entry, account: Account, expected: "array[int]", selection: Selection, problems: Problems
 ) -> None:
     if entry.problem:
-        problems.add("", entry.shard, "journal", f"journal/{entry.name}.jsonl {entry.problem}, expected a shard's outcome")
+        problems.add(
+            "", entry.shard, "journal", f"journal/{entry.name}.jsonl {entry.problem}, expected a shard's outcome"
+        )
     if not entry.counts:
         return
     counts: Counter[str] = Counter()
@@ -127,17 +129,21 @@ def _compare(
                 if line["fate"] not in WRITTEN:
                     continue
                 if key in lost:
-                    problems.add(name, entry.shard, "missing", f"{name!r} is not in the output, the journal says that it is")
+                    problems.add(
+                        name, entry.shard, "missing", f"{name!r} is not in the output, the journal says that it is"
+                    )
                 if key in doubled:
-                    problems.add(name, entry.shard, "twice", f"the journal names {name!r} in several shards, expected one")
+                    problems.add(
+                        name, entry.shard, "twice", f"the journal names {name!r} in several shards, expected one"
+                    )
     for name, problem in output.files() if extra else ():
         if problem is None and hash(name) in extra:
-            problems.add(name, "", "extra", f"{name!r} is in the output, the journal does not say that the run wrote it")
+            problems.add(
+                name, "", "extra", f"{name!r} is in the output, the journal does not say that the run wrote it"
+            )
 
 
-def _check_container(
-    record: RunRecord, output: Output, container: str, names: list[str], problems: Problems
-) -> None:
+def _check_container(record: RunRecord, output: Output, container: str, names: list[str], problems: Problems) -> None:
     """Compare the images in a tar or table with those that the journal names."""
     if len(names) > 1:
         problems.add("", container, "twice", f"the journal has {len(names)} entries for {container!r}, expected one")
@@ -159,7 +165,9 @@ def _check_container(
         for name in lost:
             problems.add(name, container, "missing", f"{name!r} is not in the output, the journal says that it is")
         for name in more:
-            problems.add(name, container, "extra", f"{name!r} is in the output, the journal does not say that the run wrote it")
+            problems.add(
+                name, container, "extra", f"{name!r} is in the output, the journal does not say that the run wrote it"
+            )
     elif len(there) != len(written):
         kind: Any = "missing" if len(there) < len(written) else "extra"
         problems.add("", container, kind, f"{container!r} has {len(there)} images, the journal says {len(written)}")

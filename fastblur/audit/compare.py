@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fastblur.audit.account import WRITTEN, read_lines
-from fastblur.audit.coverage import Formula, check_hidden
+from fastblur.audit.coverage import check_hidden
+from fastblur.audit.formula import Formula
 from fastblur.audit.output import MOST_BYTES, Output
 from fastblur.audit.problems import Problems
 from fastblur.pipeline.execution.journal import entry_name
@@ -71,12 +72,14 @@ class Proof:
         config = record.redo_config(source)
         self._stages: HidingStages
         self._stages, _ = config.build_stages()
-        options = {name: value for name, value in config.method_options.items()}
-        self._formula = Formula(config.method, options)
+        self._formula = Formula(config.method, dict(config.method_options))
         self._coverage, self._lock = Coverage(), threading.Lock()
 
     def run(self) -> Coverage:
         """Compare all images."""
+        import torch
+
+        torch.set_num_threads(1)  # the images are what is done in parallel
         left = {entry.name: entry.shard for entry in self._record.entries()}
         with ThreadPoolExecutor(self._workers) as pool:
             _bounded(pool, self._compare, self._pairs(left), AHEAD * self._workers)
@@ -90,7 +93,9 @@ class Proof:
         for shard in self._source.shards():
             name = entry_name(shard)
             if left.pop(name, None) is None:
-                sentence = f"the shard {shard.name!r} of the source is not in the journal as it is now, expected it there"
+                sentence = (
+                    f"the shard {shard.name!r} of the source is not in the journal as it is now, expected it there"
+                )
                 self._problems.add("", shard.name, "missing", sentence)
                 continue
             entry = self._record.entry(name)
@@ -98,7 +103,9 @@ class Proof:
                 yield from self._pairs_of(shard, entry)
             except (ValueError, OSError) as error:
                 if not entry.broken:
-                    sentence = f"the shard {shard.name!r} of the source cannot be read to its end: {error_reason(error)}"
+                    sentence = (
+                        f"the shard {shard.name!r} of the source cannot be read to its end: {error_reason(error)}"
+                    )
                     self._problems.add("", shard.name, "changed", sentence)
 
     def _pairs_of(self, shard: Shard, entry: Entry) -> Iterator[tuple[str, Item, Line, bytes | None]]:
@@ -143,7 +150,9 @@ class Proof:
             return  # it is in the account too
         if fate != "hidden":
             if output != source and output.rstrip(b"\0") != source.rstrip(b"\0"):
-                self._problems.add(name, shard, "changed", f"{name!r} was copied, and its bytes differ from the source's")
+                self._problems.add(
+                    name, shard, "changed", f"{name!r} was copied, and its bytes differ from the source's"
+                )
             return
         (again,) = redo(self._stages, [with_boxes(Item(name, data=source), line["boxes"])])
         verdict = check_hidden(source, output, again.result, line["boxes"], self._formula)
@@ -192,5 +201,3 @@ def _bounded(pool: ThreadPoolExecutor, function: Any, arguments: Iterable[Any], 
             waiting.pop(0).result()
     for future in waiting:
         future.result()
-
-

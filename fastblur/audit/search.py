@@ -1,9 +1,9 @@
 """The harder search: more looks at an image than a run takes, and what is found there outside the hidden regions.
 
 A detector looks at each of the `views` from half its threshold on. Boxes of all views that overlap are one candidate.
-What is a face is found again and again; so a candidate's evidence is the mean, over the views, of its best score in each
-as a multiple of the threshold, 0 where it was not found. `python -m benchmarks.audit search` has the figures by which the
-least evidence of a suspect was chosen.
+What is a face is found again and again; so a candidate's evidence is the mean, over the views, of its best score in
+each as a multiple of the threshold, 0 where it was not found. `python -m benchmarks.audit search` has the figures by
+which the least evidence of a suspect was chosen.
 """
 
 from collections.abc import Sequence

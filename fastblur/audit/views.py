@@ -13,6 +13,18 @@ from fastblur.codecs.picture import Pixels
 
 LONGEST = 1600  # px of the longer side to which an image is enlarged at most: it bounds the time
 TILT = 30  # degrees
+NAMES = (
+    "as it is",
+    "enlarged",
+    "mirrored",
+    "turned by 90",
+    "turned by 180",
+    "turned by 270",
+    "turned by +30",
+    "turned by -30",
+)
+"""What is done to an image, in order; one that is large already is not enlarged."""
+
 GREY = (127, 127, 127)  # what lies around a tilted image
 
 

@@ -15,7 +15,15 @@ from fastblur.pipeline.storage.paths import error_reason, is_url, read_file, str
 from fastblur.pipeline.summary import COUNTS
 
 ENTRY_BYTES = 1 << 32  # of a shard's file in the journal at most
-OPTIONS = ("method", "others", "format", "max_pixels", "device", "box_column", "jpeg")  # that are recorded by their names
+OPTIONS = (
+    "method",
+    "others",
+    "format",
+    "max_pixels",
+    "device",
+    "box_column",
+    "jpeg",
+)  # that are recorded by their names
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,9 @@ class RunRecord:
             self.parameters: dict[str, Any] = dict(record["parameters"])
             self.source = str(self.parameters["source"])
         except FileNotFoundError:
-            raise UsageError(f"OUT {path!r} holds no run: {RUN} is not there, expected the output of fastblur run") from None
+            raise UsageError(
+                f"OUT {path!r} holds no run: {RUN} is not there, expected the output of fastblur run"
+            ) from None
         except OSError as error:
             raise FileError(f"{self.tree.path(RUN)} cannot be read: {error_reason(error)}") from error
         except (ValueError, KeyError, TypeError):
@@ -83,7 +93,9 @@ class RunRecord:
             head, *lines = read_file(self.tree.path(f"{SHARDS}/{name}.jsonl"), ENTRY_BYTES).decode("ascii").split("\n")
             told = json.loads(head)
             counts = {count: int(told[count]) for count in COUNTS}
-            entry = Entry(name, str(told["shard"]), counts, str(told["broken"]), tuple(told.get("corrected", ())), lines)
+            entry = Entry(
+                name, str(told["shard"]), counts, str(told["broken"]), tuple(told.get("corrected", ())), lines
+            )
         except OSError as error:
             return Entry(name, problem=f"cannot be read: {error_reason(error)}")
         except (ValueError, KeyError, TypeError):
