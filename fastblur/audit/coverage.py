@@ -153,7 +153,7 @@ def _first_apart(
     changed = outside & (again.pixels != before.pixels).any(2)
     down, across = (-(-side // BLOCK) for side in changed.shape)
     padded = np.pad(changed, ((0, down * BLOCK - changed.shape[0]), (0, across * BLOCK - changed.shape[1])))
-    blocks = padded.reshape(down, BLOCK, across, BLOCK).any((1, 3))
+    blocks = np.logical_or.reduce(padded.reshape(down, BLOCK, across, BLOCK), axis=(1, 3))
     scale = 257 if after.pixels.dtype == np.uint16 else 1
     y, x = np.nonzero(differs)
     off = np.abs(after.pixels[y, x].astype(np.int32) - again.pixels[y, x].astype(np.int32)).max(1) / scale
