@@ -312,11 +312,25 @@ class _Correction:
 
     def _counts(self, todo: _Todo, done: list[ImageTask]) -> dict[str, int]:
         """Return the shard's counts: those of the changed images as they were out, as they are in."""
-        boxes = {line["path"]: line.get("boxes", ()) for line in todo.lines}
-        again = [one.item for one in done]
-        before = count(redo(self._stages, [with_boxes(item, boxes[item.name]) for item in again]))
-        after = count(done)
-        return {name: number - before[name] + after[name] for name, number in todo.entry.counts.items()}
+        before = {line["path"]: line for line in todo.lines}
+        counts = dict(todo.entry.counts)
+        for one in done:
+            for name, number in self._count_before(before[one.item.name], one).items():
+                counts[name] -= number
+        for name, number in count(done).items():
+            counts[name] += number
+        return counts
+
+    def _count_before(self, line: Line, one: ImageTask) -> dict[str, int]:
+        """Return the counts that an image's line in the journal stands for; `one` is the image done again."""
+        if line["fate"] != Outcome.HIDDEN:
+            return {"images": 1, line["fate"]: 1}
+        counts = {"images": 1, "with_regions": 1, "regions": len(line["boxes"])}
+        way = line.get("jpeg")
+        if way == "encoded":  # for which of the reasons the file says itself
+            (again,) = redo(self._stages, [with_boxes(one.item, line["boxes"])])
+            way = again.jpeg or "irregular"
+        return {**counts, f"jpeg_{way}": 1} if way else counts
 
 
 def _key(box: Sequence[float]) -> tuple[float, ...]:

@@ -56,14 +56,15 @@ class RunRecord:
         destination: the output of the run, a folder or URL.
 
     Attributes:
-        tree: the output's files.
+        destination: the output, a path or URL.
+        tree: its files.
         parameters: what decided the result, as `run.json` has it.
 
     Raises UsageError where there is no folder, or no run's record in it.
     """
 
     def __init__(self, destination: str | Path) -> None:
-        path = strip_file_scheme(destination)
+        self.destination = path = strip_file_scheme(destination)
         self.tree: LocalTree | RemoteTree = RemoteTree(path) if is_url(path) else LocalTree(Path(path))
         if self.tree.file is not None:
             raise UsageError(f"OUT {path!r} is a file, expected the folder or URL of a run")
@@ -128,5 +129,5 @@ class RunRecord:
 
     def redo_config(self, source: str | Path) -> RunConfig:
         """Return the run's options for images whose boxes are known: nothing is detected; raises UsageError."""
-        options = {**self.options(), "source": source, "destination": self.tree.root, "box_column": None}
+        options = {**self.options(), "source": source, "destination": self.destination, "box_column": None}
         return RunConfig.from_options({**options, "boxes": "the journal"})
