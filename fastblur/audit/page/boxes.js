@@ -61,7 +61,7 @@ function around(image, box, shape) {
     return [(image.width - width) / 2, (image.height - width / shape) / 2, width, width / shape];
   }
   const longer = Math.max(box[2] - box[0], box[3] - box[1], 12);
-  const width = Math.min(4 * longer * Math.max(1, shape), Math.max(image.width, image.height * shape));
+  const width = Math.min(2.5 * longer * Math.max(1, shape), Math.max(image.width, image.height * shape));
   const height = width / shape;
   const start = (middle, length, whole) => (length > whole ? (whole - length) / 2 : Math.max(0, Math.min(whole - length, middle - length / 2)));
   return [start((box[0] + box[2]) / 2, width, image.width), start((box[1] + box[3]) / 2, height, image.height), width, height];

@@ -64,7 +64,7 @@ class Gallery {
     this.grid.replaceChildren(...shown.map((item, i) => this.tile(item, this.first + i)));
     const last = this.first + shown.length;
     this.pager.hidden = this.items.length <= TILES;
-    this.pager.querySelector(".place").textContent = `${this.first + 1} to ${last} of ${this.items.length.toLocaleString("en")}`;
+    this.pager.querySelector(".place").textContent = `${[this.first + 1, last].map(numeral).join(" to ")} of ${numeral(this.items.length)}`;
     setEnabled(this.pager.querySelector(".earlier"), this.first > 0);
     setEnabled(this.pager.querySelector(".later"), last < this.items.length);
     this.setCurrent(this.current);

@@ -59,7 +59,7 @@ function select(name) {
 function refresh() {
   for (const { name, items } of galleries) {
     const done = gallery.judged(items);
-    const text = `${done.toLocaleString("en")} of ${items.length.toLocaleString("en")}`;
+    const text = `${numeral(done)} of ${numeral(items.length)}`;
     at(`tab-${name}`).querySelector(".count").textContent = text;
     if (shown?.name === name) for (const one of document.querySelectorAll(".progress")) one.textContent = `${text} judged`;
   }
@@ -67,7 +67,7 @@ function refresh() {
   const total = galleries[3].items.length;
   at("progress").max = Math.max(1, total);
   at("progress").value = judged;
-  at("judged").textContent = `${judged.toLocaleString("en")} of ${total.toLocaleString("en")} judged, ${faces.toLocaleString("en")} ${faces === 1 ? "shows" : "show"} a face`;
+  at("judged").textContent = `${numeral(judged)} of ${numeral(total)} judged, ${numeral(faces)} ${faces === 1 ? "shows" : "show"} a face`;
   const bound = upperBound(faces, judged);
   const most = judged === 0 ? "No estimate yet" : `At most ${inWords(bound)} images`;
   at("bound").textContent = judged === 0 ? most : `${most} (${percent(bound)})`;

@@ -85,7 +85,7 @@ def test_tiles_are_judged_by_keyboard_without_enlarging_them(tmp_path: Path, ope
     page.keyboard.press("Enter")
     assert page.text_content("#viewer .place") == "2 of 60"
     page.keyboard.press("Escape")
-    assert page.evaluate("document.activeElement.dataset.index") == "1"
+    assert page.get_attribute("#grid .tile:focus", "data-index") == "1"
 
 
 def test_the_estimate_follows_and_is_scipys(tmp_path: Path, opened: Open) -> None:
