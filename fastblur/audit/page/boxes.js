@@ -16,6 +16,19 @@ function element(name, className = "", ...content) {
   return made;
 }
 
+const NOT_LOADED = "This picture cannot be loaded: is the folder “pictures” next to index.html?";
+
+/** Call `failed` where a picture, an img or SVG image element, cannot be loaded; what is not seen is not judged clean. */
+function watchLoading(picture, image, failed) {
+  picture.addEventListener("error", () => {
+    image.isMissing = true;
+    failed();
+  });
+  picture.addEventListener("load", () => {
+    image.isMissing = false;
+  });
+}
+
 /** A button that can do nothing keeps the focus, else keys would go nowhere. */
 function setEnabled(button, enabled) {
   button.setAttribute("aria-disabled", !enabled);
@@ -55,7 +68,6 @@ function drawBoxes(svg, boxes, activeKey) {
 
 /** The part of an image around a box, of the given shape (width over height): [x, y, width, height] in upright px. */
 function around(image, box, shape) {
-  if (!image.picture) return [0, 0, shape, 1];
   if (!box) {
     const width = Math.max(image.width, image.height * shape);
     return [(image.width - width) / 2, (image.height - width / shape) / 2, width, width / shape];

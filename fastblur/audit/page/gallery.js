@@ -105,17 +105,16 @@ class Gallery {
   tile(item, index) {
     const { image } = item;
     const [x, y, width, height] = around(image, item.box, SHAPE);
-    const picture = image.picture ? element("img") : element("span", "unreadable", image.problem);
-    if (image.picture) {
-      picture.loading = "lazy";
-      picture.decoding = "async";
-      picture.alt = "";
-      picture.style.left = `${(-x / width) * 100}%`;
-      picture.style.top = `${(-y / height) * 100}%`;
-      picture.style.width = `${(image.width / width) * 100}%`;
-      picture.style.height = `${(image.height / height) * 100}%`;
-      picture.src = image.picture;
-    }
+    const picture = element("img");
+    picture.loading = "lazy";
+    picture.decoding = "async";
+    picture.alt = "";
+    picture.style.left = `${(-x / width) * 100}%`;
+    picture.style.top = `${(-y / height) * 100}%`;
+    picture.style.width = `${(image.width / width) * 100}%`;
+    picture.style.height = `${(image.height / height) * 100}%`;
+    watchLoading(picture, image, () => picture.replaceWith(element("span", "missing", NOT_LOADED)));
+    picture.src = image.picture;
     const svg = svgElement("svg", { viewBox: `${x} ${y} ${width} ${height}`, "aria-hidden": "true" });
     const tile = element("button", "tile", element("span", "frame", picture, svg), element("span", "badge"), element("span", "caption"));
     tile.type = "button";

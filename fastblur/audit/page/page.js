@@ -21,6 +21,10 @@ function judge(item, verdict) {
     say("This picture has boxes that say it shows a face: delete them or judge them first.");
     return false;
   }
+  if (image.isMissing && verdict === "no face") {
+    say(NOT_LOADED);
+    return false;
+  }
   judgements.record([[key, verdict]]);
   if (kind === "image" && verdict === "face" && judgements.added(image).length === 0) {
     say("Judged: a face. Draw a box around it, so that it can be hidden, or go on.");

@@ -41,7 +41,7 @@ class Viewer {
     this.refresh();
     this.part("announced").textContent = `${index + 1} of ${this.items.length}, ${this.item.image.image}. ${this.part("state").textContent}`;
     const next = this.items[index + 1];
-    if (next?.image.picture) new Image().src = next.image.picture;
+    if (next) new Image().src = next.image.picture;
   }
 
   step(by) {
@@ -75,23 +75,36 @@ class Viewer {
     this.part("no-face").setAttribute("aria-pressed", verdict === "no face");
     setEnabled(this.part("previous"), this.index > 0);
     setEnabled(this.part("next"), this.index + 1 < this.items.length);
-    this.part("facts").textContent = `${image.fate}, ${image.width} × ${image.height} px${image.shard ? `, shard ${image.shard}` : ""}`;
+    this.part("facts").textContent = [
+      image.fate,
+      `${image.width} × ${image.height} px`,
+      ...(image.picture_width < image.width ? [`shown at ${image.picture_width} × ${image.picture_height}`] : []),
+      ...(image.shard ? [`shard ${image.shard}`] : []),
+    ].join(", ");
     this.drawPicture(boxes);
     this.listBoxes(boxes);
   }
 
   drawPicture(boxes = boxesOf(this.item.image, this.judgements)) {
     const { image, key } = this.item;
-    this.part("unreadable").textContent = image.problem ?? "";
-    this.part("stage").classList.toggle("without", !image.picture);
-    if (!image.picture) return;
     const whole = [0, 0, image.width, image.height];
     this.svg.setAttribute("viewBox", (this.view ?? whole).join(" "));
-    const picture = svgElement("image", { href: image.picture, width: image.width, height: image.height, preserveAspectRatio: "none" });
-    const before = this.svg.querySelector("image");
-    this.svg.replaceChildren(before?.getAttribute("href") === image.picture ? before : picture);
+    this.svg.replaceChildren(this.pictureOf(image));
     drawBoxes(this.svg, boxes, key);
     if (this.sketch) drawBoxes(this.svg, [{ key: "sketch", kind: "drawn", box: ordered(this.sketch) }], "sketch");
+  }
+
+  /** The SVG image element, loaded once. */
+  pictureOf(image) {
+    const there = this.svg.querySelector("image");
+    if (there?.getAttribute("href") === image.picture) return there;
+    this.part("missing").textContent = "";
+    const made = svgElement("image", { width: image.width, height: image.height, preserveAspectRatio: "none" });
+    watchLoading(made, image, () => {
+      this.part("missing").textContent = NOT_LOADED;
+    });
+    made.setAttribute("href", image.picture);
+    return made;
   }
 
   listBoxes(boxes) {
@@ -122,7 +135,6 @@ class Viewer {
 
   closeUp() {
     const { image, box } = this.item;
-    if (!image.picture) return null;
     const shape = this.svg.clientWidth / this.svg.clientHeight;
     if (box) return around(image, box, shape);
     return [image.width / 4, image.height / 4, image.width / 2, image.height / 2];
@@ -135,7 +147,6 @@ class Viewer {
 
   /** Enlarge by a factor; the point (x, y), upright px, stays where it is. */
   zoomBy(factor, x, y) {
-    if (!this.item.image.picture) return;
     const { width, height } = this.item.image;
     const [left, top, wide, high] = this.view ?? [0, 0, width, height];
     const scale = Math.max(1 / factor, 16 / Math.max(wide, high));
@@ -162,7 +173,7 @@ class Viewer {
   }
 
   begin(event) {
-    if (!this.item.image.picture || event.button !== 0 || (event.pointerType === "touch" && !this.drawing)) return;
+    if (event.button !== 0 || (event.pointerType === "touch" && !this.drawing)) return;
     event.preventDefault();
     this.svg.setPointerCapture(event.pointerId);
     const [x, y] = this.place(event);
@@ -208,7 +219,6 @@ class Viewer {
 
   /** Begin a box that the arrow keys move. */
   sketchByKeyboard() {
-    if (!this.item.image.picture) return;
     const { width, height } = this.item.image;
     const [left, top, wide, high] = this.view ?? [0, 0, width, height];
     this.sketch = [left + wide * 0.4, top + high * 0.4, left + wide * 0.6, top + high * 0.6];

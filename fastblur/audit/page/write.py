@@ -30,7 +30,7 @@ def write_page(
     OSError.
     """
     for image in account["images"]:
-        if image["picture"] is not None and not PICTURE.fullmatch(image["picture"]):
+        if not PICTURE.fullmatch(image["picture"]):
             raise UsageError(f"the picture of {image['image']!r} is {image['picture']!r}, expected pictures/NUMBER.jpg")
     script = "".join(_part(name) for name in SCRIPTS)
     markup = need("markupsafe", "audit").Markup

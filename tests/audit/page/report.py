@@ -31,7 +31,6 @@ def image(number: int, picture: str = "pictures/000001.jpg", **changes: Any) -> 
         "fate": "copied",
         "sampled": True,
         "found": ["sample"],
-        "problem": None,
         "width": WIDTH,
         "height": HEIGHT,
         "stored_width": WIDTH,
