@@ -27,6 +27,7 @@ FLOORS: list[list[str]] = [
     ["fastblur.pipeline.execution"],
     ["fastblur.pipeline.destination", "fastblur.pipeline.progress"],
     ["fastblur.pipeline"],
+    ["fastblur.audit"],
     ["fastblur.module", "fastblur.jpeg", "fastblur.demo"],
     ["fastblur.transforms"],
     ["fastblur.integrations"],
