@@ -112,11 +112,11 @@ def _fastblur(
 @app.command("run")
 def run_command(
     src: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            metavar="SRC",
-            help="A folder with its subfolders, or one file: images, WebDataset tars, Parquet or Arrow files. Or "
-            "the URL of one, as s3://bucket/folder.",
+            metavar="SRC...",
+            help="A folder with its subfolders, or a file: images, WebDataset tars, Parquet or Arrow files. Or the URL "
+            "of one, as s3://bucket/folder. Of several, DST gets each under its own name.",
         ),
     ],
     dst: Annotated[
@@ -268,7 +268,7 @@ def run_command(
     A detector misses faces, and a blurred face can still be recognised by its surroundings: look at the result.
     """
     with exits(debug=debug), stopping_at_sigterm():
-        if device != "cuda" and engine in ("auto", "processes") and workers != 1 and os.path.isdir(src):
+        if device != "cuda" and engine in ("auto", "processes") and workers != 1 and any(map(os.path.isdir, src)):
             # While this process loads its own packages.
             forkserver.start(detecting=(boxes is None and box_column is None) or unlisted == "detect")
         from fastblur.pipeline.progress import shown
@@ -315,8 +315,8 @@ def run_command(
 @app.command("detect")
 def detect_command(
     src: Annotated[
-        str,
-        typer.Argument(metavar="SRC", help="A folder of images, with its subfolders, or one file; as run takes it."),
+        list[str],
+        typer.Argument(metavar="SRC...", help="A folder of images, with its subfolders, or a file; as run takes them."),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="The file for the boxes, one line an image.")],
     detector: Detector = None,

@@ -197,7 +197,6 @@ def test_wrong_usage_is_one_sentence_and_status_2(
     [
         ["run"],
         ["run", "a"],
-        ["run", "a", "b", "c"],
         ["run", "a", "b", "--method", "smear"],
         ["run", "a", "b", "--detector", "nothing"],
         ["run", "a", "b", "--scope", "batch"],
@@ -355,3 +354,19 @@ def test_help_comes_without_the_heavy_packages() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_several_inputs(src: Path, boxes: Path, tmp_path: Path) -> None:
+    status, text, errors = call("run", src / "face.png", src / "black.jpg", tmp_path / "out", "--boxes", boxes)
+    assert (status, refusals(errors)) == (0, [])
+    assert "images        2" in text
+    assert files_below(tmp_path / "out") == {"face.png", "black.jpg"}
+    assert detail(decoded(tmp_path / "out/face.png")) < 0.25 * detail(decoded(src / "face.png"))
+    status, text, errors = call("run", src / "face.png", src / "../src/face.png", tmp_path / "again", "--boxes", boxes)
+    assert (status, text) == (2, "")
+    assert errors.count("\n") == 1
+    assert "would both become 'face.png'" in errors
+    status, text, _ = call("detect", src / "face.png", src, tmp_path / "faces.jsonl", "--detect-size", "256")
+    assert status == 0
+    lines = map(json.loads, (tmp_path / "faces.jsonl").read_text().splitlines())
+    assert {line["path"] for line in lines} == {"face.png", "src/face.png", "src/black.jpg"}

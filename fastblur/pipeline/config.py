@@ -36,7 +36,7 @@ class RunConfig:
     """The arguments of `run`, checked.
 
     Attributes:
-        source, destination: paths as the user gave them, or URLs.
+        sources, destination: paths as the user gave them, or URLs; at least one source.
         detector, threshold, detect_size: of the detector; None for its own.
         boxes: path of the boxes file, or None.
         box_categories: of `boxes`, if that is COCO, the categories whose boxes are hidden; none for all.
@@ -59,7 +59,7 @@ class RunConfig:
     Raises UsageError for values that do not fit, alone or together. What takes a look at files is not checked here.
     """
 
-    source: str
+    sources: tuple[str, ...]
     destination: str
     detector: str | None = None
     threshold: float | None = None
@@ -93,8 +93,10 @@ class RunConfig:
         Raises UsageError as the class does, and where the device asked for is not there.
         """
         values = {name: value for name, value in options.items() if name not in OPTION_NAMES}
-        for name in ("source", "destination"):
-            values[name] = strip_file_scheme(values[name])
+        given = values.pop("source")
+        several = [given] if isinstance(given, (str, os.PathLike)) else given
+        values["sources"] = tuple(strip_file_scheme(path) for path in several)
+        values["destination"] = strip_file_scheme(values["destination"])
         for name in ("boxes", "report"):
             values[name] = None if values.get(name) is None else os.fspath(values[name])
         values["box_categories"] = _several(values.pop("box_category", None))
@@ -102,8 +104,8 @@ class RunConfig:
         members = values.get("members")
         values["members"] = _several(members.split(",") if isinstance(members, str) else members)
         values["device"] = resolve_device(values.get("device", "cpu"))
-        given = {name: options[name] for name in OPTION_NAMES if options.get(name) is not None}
-        return cls(**values, method_options=given)
+        method_options = {name: options[name] for name in OPTION_NAMES if options.get(name) is not None}
+        return cls(**values, method_options=method_options)
 
     def __post_init__(self) -> None:
         check_choice("engine", self.engine, EngineName)
@@ -150,7 +152,7 @@ class RunConfig:
     def open_source(self) -> Source:
         """Return the source; raises UsageError and FileError as `Source`."""
         return Source(
-            self.source, self.format, self.image_columns, self.box_column, others=self.others, members=self.members
+            self.sources, self.format, self.image_columns, self.box_column, others=self.others, members=self.members
         )
 
     @property
@@ -161,7 +163,7 @@ class RunConfig:
     @property
     def in_memory(self) -> bool:
         """Whether source or destination are in this process's memory."""
-        return "memory://" in f"{self.source} {self.destination}"
+        return any("memory://" in path for path in (*self.sources, self.destination))
 
     @property
     def output(self) -> str:

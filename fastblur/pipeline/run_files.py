@@ -27,7 +27,7 @@ from fastblur.recipes import Scope, Shape
 
 
 def run(
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     destination: str | Path,
     *,
     detector: DetectorName | None = None,
@@ -70,7 +70,8 @@ def run(
     reason, goes on when it is called again with the same arguments, and the result is that of a run that was not.
 
     Args:
-        source: a folder tree, one image file, one tar, Parquet or Arrow file; a path, or a URL that fsspec knows.
+        source: a folder tree, one image file, one tar, Parquet or Arrow file; a path, or a URL that fsspec knows. Or
+            several of them: then the destination gets each under its own name, as `cp -r` does it.
         destination: a folder or URL, new, empty, or of a run to go on with; for one image file also a new file's name.
         detector: name of the detector; "centerface" by default.
         threshold: score threshold of the detector, 0..1.
@@ -158,7 +159,7 @@ def begun(config: RunConfig, source: Source, destination: Destination, engine: E
         boxes = BoxAssignment(BoxIndex.read(Path(config.boxes), config.box_categories), source.root)
     parameters = engine.parameters()
     parameters |= {
-        "source": source.path,
+        "source": source.parameter,
         "format": config.format,
         "image_columns": list(config.image_columns),
         "others": config.others,
