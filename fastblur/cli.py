@@ -224,6 +224,15 @@ def run_command(
     image_column: ImageColumn = None,
     members: Members = None,
     others: OthersOption = "fail",
+    strip_metadata: Annotated[
+        bool,
+        _option(
+            "Write all images, also those without a face, without EXIF (GPS too), XMP, IPTC, comments, previews and "
+            "gain maps. Colour profile, orientation and coded pixels stay; so do texts and columns next to the images.",
+            HOW,
+            "--strip-metadata",
+        ),
+    ] = False,
     max_pixels: Annotated[int, _option("Width times height above which an image fails undecoded.", WORK)] = MAX_PIXELS,
     on_error: Annotated[OnError, _option("What a failed image does to the run.", WORK)] = "continue",
     device: DeviceOption = "auto",
@@ -299,6 +308,7 @@ def run_command(
                 image_column=image_column,
                 members=members,
                 others=others,
+                strip_metadata=strip_metadata,
                 max_pixels=max_pixels,
                 on_error=on_error,
                 device=device,

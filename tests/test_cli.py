@@ -111,7 +111,7 @@ def test_every_option_reaches_the_run(src: Path, boxes: Path, tmp_path: Path) ->
         "--threshold", "0.5", "--detect-size", "256", "--method", "blur", "--recipe", "ilsvrc", "--strength", "0.2",
         "--margin", "0.3", "--feather", "0.04", "--shape", "ellipse", "--device", "cpu", "--workers", "2",
         "--overwrite", "--json", tmp_path / "report.json", "--format", "images", "--max-pixels", "1000000",
-        "--engine", "threads", "--on-error", "stop", "--scope", "region",
+        "--engine", "threads", "--on-error", "stop", "--scope", "region", "--strip-metadata",
     )  # fmt: skip
     assert (status, refusals(errors)) == (0, [])
     parameters = json.loads((tmp_path / "report.json").read_text())["parameters"]
@@ -119,7 +119,7 @@ def test_every_option_reaches_the_run(src: Path, boxes: Path, tmp_path: Path) ->
         "source": str(src), "boxes": str(boxes), "unlisted": "detect", "format": "images", "max_pixels": 1000000,
         "detector": "centerface", "threshold": 0.5, "detect_size": 256, "method": "blur", "recipe": "ilsvrc",
         "strength": 0.2, "margin": 0.3, "feather": 0.04, "shape": "ellipse", "scope": "region", "device": "cpu",
-        "workers": 2, "engine": "threads",
+        "workers": 2, "engine": "threads", "strip_metadata": True,
     }  # fmt: skip
     assert {name: parameters[name] for name in expected} == expected
     status, _, _ = call(
@@ -354,19 +354,3 @@ def test_help_comes_without_the_heavy_packages() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     assert done.stderr.strip() == "[]"
-
-
-def test_several_inputs(src: Path, boxes: Path, tmp_path: Path) -> None:
-    status, text, errors = call("run", src / "face.png", src / "black.jpg", tmp_path / "out", "--boxes", boxes)
-    assert (status, refusals(errors)) == (0, [])
-    assert "images        2" in text
-    assert files_below(tmp_path / "out") == {"face.png", "black.jpg"}
-    assert detail(decoded(tmp_path / "out/face.png")) < 0.25 * detail(decoded(src / "face.png"))
-    status, text, errors = call("run", src / "face.png", src / "../src/face.png", tmp_path / "again", "--boxes", boxes)
-    assert (status, text) == (2, "")
-    assert errors.count("\n") == 1
-    assert "would both become 'face.png'" in errors
-    status, text, _ = call("detect", src / "face.png", src, tmp_path / "faces.jsonl", "--detect-size", "256")
-    assert status == 0
-    lines = map(json.loads, (tmp_path / "faces.jsonl").read_text().splitlines())
-    assert {line["path"] for line in lines} == {"face.png", "src/face.png", "src/black.jpg"}

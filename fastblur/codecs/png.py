@@ -100,10 +100,10 @@ def encode(picture: Picture, pixels: Any) -> bytes:
     for name, payload in source:
         fixed = name in _KEPT_AS_THEY_ARE and _KEPT_AS_THEY_ARE[name] in (None, len(payload))
         if fixed or (name in _TEXTS and _keeps_text(name, payload)):
-            kept.append(_chunk(name, payload))
+            kept.append(make_chunk(name, payload))
     exif = clean_exif(_exif(source))
     if exif:
-        kept.append(_chunk(b"eXIf", exif))
+        kept.append(make_chunk(b"eXIf", exif))
     after_header = 8 + 12 + 13
     return b"".join((coded[:after_header], *kept, memoryview(coded)[after_header:]))
 
@@ -135,7 +135,13 @@ def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
     return chunks
 
 
-def _chunk(name: bytes, payload: bytes) -> bytes:
+def read_orientation(data: bytes) -> int:
+    """Return the EXIF orientation, 1 to 8."""
+    return orientation(_exif(_chunks(data)))
+
+
+def make_chunk(name: bytes, payload: bytes) -> bytes:
+    """Return a whole chunk."""
     return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(payload, zlib.crc32(name)))
 
 

@@ -48,6 +48,7 @@ class RunConfig:
         format: which files of the source; None for all.
         image_columns: which columns of tables; none for all that look like images.
         members, others: which members of tars are searched, and what happens to what is not, as `Source` takes them.
+        strip_metadata: whether images are written without their metadata.
         max_pixels: the largest width times height that is decoded.
         on_error: "continue" or "stop".
         device: "cpu" or "cuda"; "auto" is resolved by `from_options`.
@@ -75,6 +76,7 @@ class RunConfig:
     image_columns: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
     others: str = "fail"
+    strip_metadata: bool = False
     max_pixels: int = MAX_PIXELS
     on_error: str = "continue"
     device: str = "cpu"
@@ -187,12 +189,14 @@ class RunConfig:
         if self.detects:
             detect, detecting = make_detect(self.detector, self.threshold, self.detect_size, self.device)
             parameters, size = {**parameters, **detecting}, detecting["detect_size"]
-        parameters |= {"device": self.device, "max_pixels": self.max_pixels}
+        parameters |= {"device": self.device, "max_pixels": self.max_pixels, "strip_metadata": self.strip_metadata}
         if self.boxes is not None:
             parameters["unlisted"] = self.unlisted or "fail"
         if self.boxes is not None or self.box_column is not None:
             parameters["box_coordinates"] = self.box_coordinates
-        return HidingStages(DetectionStages(detect, size, self.max_pixels), hide, self.box_coordinates), parameters
+        detection = DetectionStages(detect, size, self.max_pixels)
+        stages = HidingStages(detection, hide, self.box_coordinates, strip_metadata=self.strip_metadata)
+        return stages, parameters
 
 
 def _several(given: str | Sequence[str] | None) -> tuple[str, ...]:

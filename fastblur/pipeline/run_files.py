@@ -51,6 +51,7 @@ def run(
     box_column: str | None = None,
     members: str | Sequence[str] | None = None,
     others: Others = "fail",
+    strip_metadata: bool = False,
     max_pixels: int = MAX_PIXELS,
     on_error: OnError = "continue",
     device: Device = "auto",
@@ -97,6 +98,9 @@ def run(
         others: what happens to what holds or may hold images and is not searched, as archives, videos, arrays, columns
             and images of other formats: "fail" (default), "copy" to write it as it is, also texts in folders, or
             "skip" to leave it out.
+        strip_metadata: write images without EXIF (GPS too), XMP, IPTC, comments, previews and gain maps; colour
+            profile, orientation and coded pixels stay. Also images without a face, which are then no longer the source
+            byte for byte. What is not searched (`members`, `others`), texts and columns stay as they are.
         max_pixels: the largest width times height that is decoded; a larger image fails.
         on_error: "continue" after an image has failed, or "stop".
         device: "cpu", "cuda", or "auto" for CUDA where there is one.

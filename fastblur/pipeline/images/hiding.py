@@ -8,6 +8,7 @@ from fastblur.options import BoxCoordinates
 from fastblur.pipeline.boxes.checks import given_boxes, hiding_boxes
 from fastblur.pipeline.errors import Failure
 from fastblur.pipeline.images.detection import DetectionStages
+from fastblur.pipeline.images.metadata import strip_results
 from fastblur.pipeline.images.methods import Hide
 from fastblur.pipeline.images.task import Images, ImageStage, ImageTask, Outcome, all_together, each_alone, guarded
 
@@ -21,12 +22,21 @@ class HidingStages:
         detection: reads, decodes and searches the images.
         hide: hides boxes in the pixels of pictures.
         box_coordinates: whether given boxes are of the stored or the upright pictures, where their file does not say.
+        strip_metadata: whether images are written without their metadata.
     """
 
-    def __init__(self, detection: DetectionStages, hide: Hide, box_coordinates: BoxCoordinates = "auto") -> None:
+    def __init__(
+        self,
+        detection: DetectionStages,
+        hide: Hide,
+        box_coordinates: BoxCoordinates = "auto",
+        *,
+        strip_metadata: bool = False,
+    ) -> None:
         self._detection = detection
         self._hide = hide
         self._box_coordinates = box_coordinates
+        self._strip_metadata = strip_metadata
 
     def stages(self, readers: int, device: str) -> list[ImageStage]:
         """Return the stages in their order.
@@ -43,6 +53,7 @@ class HidingStages:
             *search,
             ImageStage("hide", self.hide, own),
             ImageStage("encode", self.encode),
+            *([ImageStage("strip", strip_results)] if self._strip_metadata else []),
         ]
 
     def decode(self, images: Images) -> None:
