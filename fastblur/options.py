@@ -28,6 +28,9 @@ Others = Literal["fail", "copy", "skip"]
 BoxCoordinates = Literal["auto", "stored", "upright"]
 """Whether given boxes are of the picture as it is stored, or upright (turned as its EXIF orientation says)."""
 
+JpegWay = Literal["blocks", "encode"]
+"""How JPEG files are changed: block by block where that is possible, or decoded and encoded whole."""
+
 OnError = Literal["continue", "stop"]
 """What a failed image does to a run."""
 
