@@ -23,6 +23,7 @@ _KEPT_AS_THEY_ARE = {
     **{b"cHRM": 32, b"cICP": 4, b"gAMA": 4, b"mDCV": 24, b"cLLI": 8, b"sRGB": 1, b"pHYs": 9, b"tIME": 7},
     b"iCCP": None,  # of any length
 }
+_FRAMES = (b"acTL", b"fcTL", b"fdAT")  # without the first a reader shows one frame, but the others are there
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _XMP = b"XML:com.adobe.xmp"
 _LONGEST_TEXT = 2**24  # bytes after decompression
@@ -55,7 +56,7 @@ def _checked(data: bytes) -> tuple[_Header, list[tuple[bytes, bytes]]]:
     width, height, bits, kind, interlaced = struct.unpack(">IIBBxxB", chunks[0][1])
     if kind not in _COLORS:
         raise CodecError(f"PNG has colour type {kind}, expected 0, 2, 3, 4 or 6")
-    if any(name == b"acTL" for name, _ in chunks):
+    if any(name in _FRAMES for name, _ in chunks):
         raise CodecError("animated PNG is not supported, expected one frame")
     return _Header(width, height, bits, kind, interlaced == 1), chunks
 
