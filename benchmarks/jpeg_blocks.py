@@ -37,7 +37,7 @@ from benchmarks.common.command import write_json
 from benchmarks.common.measure import DATA, ROOT
 from benchmarks.common.workloads import Photograph, load
 from fastblur.codecs import decode, encode
-from fastblur.codecs.jpeg_blocks import Refused, Rewritten, hide
+from fastblur.codecs.jpeg_blocks import Refused, Rewritten, hide, read_layout
 from fastblur.kernels.cpu.schedule import hide_in_arrays
 from fastblur.kernels.parameters import KernelParameters
 from fastblur.pipeline.execution.concurrency import default_workers
@@ -91,7 +91,7 @@ def main() -> None:
 
 def rewritten(one: Photograph, method: str) -> Rewritten:
     """Hide the faces block by block."""
-    return hide(one.jpeg, one.boxes.astype(np.float32), METHODS[method], LEVELS, MAX_PIXELS)
+    return hide(one.jpeg, read_layout(one.jpeg, MAX_PIXELS), one.boxes.astype(np.float32), METHODS[method], LEVELS)
 
 
 def encoded(one: Photograph, method: str) -> bytes:

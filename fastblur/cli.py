@@ -20,7 +20,18 @@ from fastblur.cli_weights import weights_app
 from fastblur.detectors import DEFAULT_DETECTOR, DetectorName
 from fastblur.exits import exits, stopping_at_sigterm
 from fastblur.method_options import METHOD_OPTIONS
-from fastblur.options import MAX_PIXELS, BoxCoordinates, Device, EngineName, Format, Method, OnError, Others, Unlisted
+from fastblur.options import (
+    MAX_PIXELS,
+    BoxCoordinates,
+    Device,
+    EngineName,
+    Format,
+    JpegWay,
+    Method,
+    OnError,
+    Others,
+    Unlisted,
+)
 from fastblur.pipeline.execution import forkserver
 from fastblur.recipes import RECIPES, Recipe, Scope, Shape
 
@@ -213,6 +224,14 @@ def run_command(
             HOW,
         ),
     ] = None,
+    jpeg: Annotated[
+        JpegWay,
+        _option(
+            "How JPEG files are changed: blocks rewrites only the 8 x 8 blocks that the method touches, and "
+            "encodes whole where a file does not allow that; encode encodes all whole.",
+            HOW,
+        ),
+    ] = "blocks",
     format: Annotated[
         Format | None,
         _option(
@@ -251,8 +270,9 @@ def run_command(
     """Copy the images of SRC to DST with the faces in them hidden.
 
     Names, folders and formats stay (JPEG, PNG, WebP, BMP, TIFF, AVIF, HEIC). An image without a face is copied byte
-    for byte; only images with faces are encoded again, a JPEG with its own quality. Texts are counted, not copied.
-    In tar files and tables everything except the images is kept; a sample or row whose image fails is left out.
+    for byte; of a JPEG only the 8 x 8 blocks with faces change, other formats with faces are encoded again. Texts are
+    counted, not copied. In tar files and tables everything except the images is kept; a sample or row whose image fails
+    is left out.
     What may hold images and is not searched is a failure, unless --others says otherwise.
 
     An image that cannot be read, searched or written is left out of DST, never written unblurred: it is listed with the
@@ -295,6 +315,7 @@ def run_command(
                 scope=scope,
                 blocks=blocks,
                 color=color,
+                jpeg=jpeg,
                 format=format,
                 image_column=image_column,
                 members=members,

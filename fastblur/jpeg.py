@@ -5,16 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastblur.codecs import CodecError, decode, encode
+from fastblur.codecs import CodecError, check, decode, encode
 from fastblur.codecs.formats import format_of
-from fastblur.codecs.jpeg_blocks import Refused, hide
-from fastblur.kernels.parameters import KernelParameters
-from fastblur.method_options import operator_arguments
+from fastblur.codecs.refused import Refused
 from fastblur.options import MAX_PIXELS, Method
 from fastblur.pipeline.boxes.checks import hiding_boxes
-from fastblur.pipeline.images.methods import as_levels, hide_on_cpu, parse_color
-
-COLORS = "L", "RGB", "CMYK"
+from fastblur.pipeline.images.methods import make_hide
+from fastblur.pipeline.images.rewriting import Rewriter
 
 
 def hide_jpeg(
@@ -71,22 +68,19 @@ def hide_jpeg(
     rows = rows.reshape(0, 4) if rows.size == 0 else rows
     if rows.ndim != 2 or rows.shape[1] != 4:
         raise ValueError(f"boxes have shape {rows.shape}, expected (n, 4)")
-    arguments, _ = operator_arguments(method, **options)
-    color = parse_color(arguments.pop("color")) if method == "fill" else None
+    rewriter = Rewriter(method, max_pixels, **options)
     if not len(rows):
+        check(data)
         return data
-    levels = None if color is None else {kind: as_levels(color, kind) for kind in COLORS}
-
-    def hiding(height: int, width: int) -> np.ndarray:
-        return hiding_boxes(rows, height, width)
-
     try:
-        return hide(data, hiding, KernelParameters.for_method(method, arguments), levels, max_pixels).data
+        layout = rewriter.layout(data)
+        assert layout is not None, "it is a JPEG file"
+        boxes_here = hiding_boxes(rows, layout.header.height, layout.header.width)
+        return rewriter.rewrite(data, layout, boxes_here)
     except Refused as reason:
         if blocks_only:
             raise CodecError(f"the JPEG cannot be rewritten block by block: it has {reason}") from None
     picture = decode(data, max_pixels=max_pixels)
-    boxes_here = hiding(*picture.pixels.shape[:2])
-    levels_here = None if color is None else as_levels(color, picture.color)
-    hide_on_cpu(method, arguments)([picture.pixels], [boxes_here], levels_here)
+    boxes_here = hiding_boxes(rows, *picture.pixels.shape[:2])
+    make_hide(method, "cpu", **options)[0]([picture], [boxes_here])
     return encode(picture, picture.pixels)

@@ -38,6 +38,9 @@ to the image's sides, 0..1. COCO has "xywh"; what Ultralytics calls xywh and xyw
 Channels = Literal["rgb", "bgr"]
 """The order of an image's colour channels; OpenCV reads files as BGR."""
 
+JpegWay = Literal["blocks", "encode"]
+"""How JPEG files are changed: block by block where that is possible, or decoded and encoded whole."""
+
 OnError = Literal["continue", "stop"]
 """What a failed image does to a run."""
 

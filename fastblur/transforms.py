@@ -227,7 +227,10 @@ class HideFaces(nn.Module):
             boxes = stored_boxes(np.concatenate([regions[0].cpu().numpy() for regions in found]), picture)
             boxes = hiding_boxes(boxes, *picture.pixels.shape[:2])
         else:
-            boxes = given_boxes(given, picture, coordinates=self._coordinates, relative=self._relative)
+            height, width = picture.pixels.shape[:2]
+            boxes = given_boxes(
+                given, height, width, picture.orientation, coordinates=self._coordinates, relative=self._relative
+            )
         if len(boxes):
             self._own("hide", self._make_hide)([picture], [boxes])
         return len(boxes) > 0

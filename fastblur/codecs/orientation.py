@@ -112,11 +112,21 @@ def stored_boxes(boxes: Any, picture: Picture) -> NDArray[np.float32]:
         >>> stored_boxes([[0, 0, 5, 10]], picture)
         array([[ 0., 15., 10., 20.]], dtype=float32)
     """
+    height, width = picture.pixels.shape[:2]
+    return boxes_as_stored(boxes, width, height, picture.orientation)
+
+
+def boxes_as_stored(
+    boxes: Any,  # (n, 4) xyxy px, upright
+    width: int,  # of the stored picture
+    height: int,
+    orientation: int,  # EXIF, 1 to 8
+) -> NDArray[np.float32]:  # (n, 4) xyxy px, stored
+    """Return boxes of the upright picture in the coordinates of the stored one; raises ValueError for another shape."""
     upright = np.asarray(boxes, np.float32)
     if upright.ndim != 2 or upright.shape[1] != 4:
         raise ValueError(f"boxes have shape {upright.shape}, expected (n, 4)")
-    swap, mirror_x, mirror_y = _TO_UPRIGHT[picture.orientation]
-    height, width = picture.pixels.shape[:2]
+    swap, mirror_x, mirror_y = _TO_UPRIGHT[orientation]
     if swap:
         height, width = width, height
     x0, y0, x1, y1 = upright.T

@@ -16,6 +16,7 @@ from fastblur.options import (
     Device,
     EngineName,
     Format,
+    JpegWay,
     OnError,
     Others,
     Unlisted,
@@ -24,6 +25,7 @@ from fastblur.options import (
 from fastblur.pipeline.images.detection import DetectionStages, check_detector_options, make_detect
 from fastblur.pipeline.images.hiding import HidingStages
 from fastblur.pipeline.images.methods import make_hide, parse_color
+from fastblur.pipeline.images.rewriting import Rewriter, load_compiled
 from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.storage.paths import is_url, strip_file_scheme
 
@@ -45,6 +47,7 @@ class RunConfig:
         unlisted: what happens to an image that `boxes` does not list; None for "fail".
         method: "blur", "pixelate" or "fill".
         method_options: the options given for the method, as `make_hide` takes them.
+        jpeg: "blocks" to change JPEG files block by block where that is possible, or "encode".
         format: which files of the source; None for all.
         image_columns: which columns of tables; none for all that look like images.
         members, others: which members of tars are searched, and what happens to what is not, as `Source` takes them.
@@ -71,6 +74,7 @@ class RunConfig:
     unlisted: str | None = None
     method: str = "blur"
     method_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    jpeg: JpegWay = "blocks"
     format: str | None = None
     image_columns: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
@@ -109,6 +113,7 @@ class RunConfig:
         check_choice("engine", self.engine, EngineName)
         check_choice("on-error", self.on_error, OnError)
         check_choice("others", self.others, Others)
+        check_choice("jpeg", self.jpeg, JpegWay)
         check_choice("box-coordinates", self.box_coordinates, BoxCoordinates)
         if "" in self.members:
             raise UsageError("members has an empty name, expected extensions or patterns as 'jpg,png'")
@@ -185,12 +190,17 @@ class RunConfig:
         if self.detects:
             detect, detecting = make_detect(self.detector, self.threshold, self.detect_size, self.device)
             parameters, size = {**parameters, **detecting}, detecting["detect_size"]
-        parameters |= {"device": self.device, "max_pixels": self.max_pixels}
+        parameters |= {"device": self.device, "max_pixels": self.max_pixels, "jpeg": self.jpeg}
+        rewriter = None
+        if self.jpeg == "blocks":
+            rewriter = Rewriter(self.method, self.max_pixels, **self.method_options)
+            load_compiled()
         if self.boxes is not None:
             parameters["unlisted"] = self.unlisted or "fail"
         if self.boxes is not None or self.box_column is not None:
             parameters["box_coordinates"] = self.box_coordinates
-        return HidingStages(DetectionStages(detect, size, self.max_pixels), hide, self.box_coordinates), parameters
+        detection = DetectionStages(detect, size, self.max_pixels)
+        return HidingStages(detection, hide, rewriter, self.box_coordinates), parameters
 
 
 def _several(given: str | Sequence[str] | None) -> tuple[str, ...]:

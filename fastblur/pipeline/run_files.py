@@ -6,7 +6,18 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from fastblur.detectors import DetectorName
-from fastblur.options import MAX_PIXELS, BoxCoordinates, Device, EngineName, Format, Method, OnError, Others, Unlisted
+from fastblur.options import (
+    MAX_PIXELS,
+    BoxCoordinates,
+    Device,
+    EngineName,
+    Format,
+    JpegWay,
+    Method,
+    OnError,
+    Others,
+    Unlisted,
+)
 from fastblur.pipeline.boxes.assign import assign_boxes
 from fastblur.pipeline.boxes.box_index import BoxIndex
 from fastblur.pipeline.boxes.matching import BoxAssignment
@@ -46,6 +57,7 @@ def run(
     scope: Scope | None = None,
     blocks: int | None = None,
     color: str | None = None,
+    jpeg: JpegWay = "blocks",
     format: Format | None = None,
     image_column: str | Sequence[str] | None = None,
     box_column: str | None = None,
@@ -86,6 +98,8 @@ def run(
         recipe, strength, margin, feather, shape, scope, blocks: of the method, as its operator takes them; None for
             their defaults.
         color: of "fill": a text, "128" or "255,0,0", a level or RGB in 0..255.
+        jpeg: "blocks" to change JPEG files only in the 8 x 8 blocks that the method touches, where the file allows it
+            (see `fastblur.hide_jpeg`), or "encode" to decode and encode all whole.
         format: "images", "webdataset" (tar files) or "table" (Parquet, Arrow) to work on files of one kind only.
         image_column: of tables, one or several names; None for all that look like images. Other columns that may hold
             images are `others`.

@@ -10,7 +10,10 @@ from typing import Any
 
 from fastblur._version import __version__
 
-COUNTS = ("images", "with_regions", "regions", "degenerate_regions", "copied", "failed", "unsearched", "skipped")
+COUNTS = (
+    "images", "with_regions", "regions", "degenerate_regions", "copied", "failed", "unsearched", "skipped",
+    "jpeg_blocks", "jpeg_progressive", "jpeg_unsupported", "jpeg_irregular",
+)  # fmt: skip
 PACKAGES = ("torch", "kornia", "numba", "numpy", "onnxruntime", "pillow", "simplejpeg")
 
 
@@ -37,6 +40,9 @@ class Tally:
         failed: images that were not written, files that are not searched, and shards that ended too early.
         unsearched: files and members that are or may hold images, and were written as they are.
         skipped: those that were left out.
+        jpeg_blocks: JPEG files rewritten block by block.
+        jpeg_progressive, jpeg_unsupported, jpeg_irregular: those that were to be and had to be decoded and encoded:
+            because of their progressive coding, another kind that is not taken, or as not whole and exact.
         resumed: those of the images that earlier runs had done.
         shards: shards finished.
     """
@@ -44,6 +50,7 @@ class Tally:
     def __init__(self) -> None:
         self.images = self.with_regions = self.regions = self.degenerate_regions = self.copied = self.failed = 0
         self.unsearched = self.skipped = 0
+        self.jpeg_blocks = self.jpeg_progressive = self.jpeg_unsupported = self.jpeg_irregular = 0
         self.resumed = self.shards = 0
         self._lock = threading.Lock()
 
@@ -59,8 +66,8 @@ class Summary:
     """The end of a run.
 
     Attributes:
-        images, with_regions, regions, degenerate_regions, copied, failed, unsearched, skipped, resumed, shards: as in
-            `Tally`.
+        images, with_regions, regions, degenerate_regions, copied, failed, unsearched, skipped, jpeg_blocks,
+            jpeg_progressive, jpeg_unsupported, jpeg_irregular, resumed, shards: as in `Tally`.
         other_files: files of the source that are of no kind that is worked on, and were not copied.
         unused_boxes: how many entries of the boxes file named no image of the source; None without such a file.
         seconds: from the first image listed to the last one on the disk; loading the detector is not in it.
@@ -79,6 +86,10 @@ class Summary:
     failed: int
     unsearched: int
     skipped: int
+    jpeg_blocks: int
+    jpeg_progressive: int
+    jpeg_unsupported: int
+    jpeg_irregular: int
     resumed: int
     shards: int
     other_files: int
@@ -113,6 +124,8 @@ class Summary:
             f"other files   {self.other_files}, of kinds that are not worked on, not copied",
             f"time          {self.seconds:.1f} s, {self.images_a_second:.1f} images a second",
         ]
+        if jpeg := self._jpeg_text():
+            lines.insert(2, jpeg)
         if self.unsearched:
             lines.append(
                 f"unsearched    {self.unsearched} files and members written as they are, with any face in them"
@@ -124,6 +137,21 @@ class Summary:
         if self.interrupted:
             lines.append("interrupted   before all images were done; the same command goes on from here")
         return "\n".join(lines)
+
+    def _jpeg_text(self) -> str:
+        """Return how JPEG files were changed, "" where none was or all were encoded as the user asked."""
+        kinds = {
+            "progressive": self.jpeg_progressive,
+            "of another kind": self.jpeg_unsupported,
+            "irregular": self.jpeg_irregular,
+        }
+        encoded = sum(kinds.values())
+        if not self.jpeg_blocks + encoded:
+            return ""
+        why = ", ".join(f"{number} {kind}" for kind, number in kinds.items() if number)
+        return f"JPEG files    {self.jpeg_blocks} changed only in the blocks of their regions" + (
+            f", {encoded} encoded whole ({why})" if encoded else ""
+        )
 
     def write(self, path: Path) -> None:
         """Write the summary as JSON."""

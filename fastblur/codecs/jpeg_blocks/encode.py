@@ -1,4 +1,4 @@
-"""The new scan: changed blocks transformed back, MCUs encoded with the file's own tables, all other bits as they were.
+"""The new scan: MCUs encoded with the file's own tables, all other bits as they were.
 
 Where a table has no code for a symbol, in this order: a new code of 16 bits at the table's end, which changes no other
 code; a 1 put among the zeros before the coefficient, or a 1 left out, which is one step of the quantisation; and where
@@ -8,79 +8,23 @@ No larger coefficient is ever left out.
 
 import numpy as np
 
+from fastblur.codecs.jpeg_blocks.bit_output import copy_bits, put, write_bytes
 from fastblur.codecs.jpeg_blocks.bits import (
     compiled,
     leading_zeros,
     load64,
-    load_f32,
     load_i16,
-    load_u8,
     load_u32,
     nonzero,
     store64,
-    store_f32,
-    store_i16,
     trailing_zeros,
-)  # fmt: skip
-from fastblur.codecs.jpeg_blocks.huffman import EOB, LOOK, TRANSPOSED, long_entry, new_code
-from fastblur.codecs.jpeg_blocks.scan import CHANGED, CODED
-from fastblur.codecs.jpeg_blocks.transforms import to_coefficients
+)
+from fastblur.codecs.jpeg_blocks.huffman import EOB, LOOK, long_entry, new_code
+from fastblur.codecs.jpeg_blocks.scan import CODED
 
 BLOCK_BYTES = 512  # the most that a block takes: 64 times 27 bits, each byte of them stuffed
 SPLIT, LEFT_OUT = 0, 1
 """Places in `steps`: how often a 1 was put among zeros, and how often one was left out."""
-
-
-@compiled
-def change_blocks(flags, across, of_block, component, changed, width, height, origin, stride, inverse, coefficients):
-    """Transform the changed blocks of one component back, and those that hold what lies beyond the border.
-
-    What pads the last blocks of a changed MCU may show what was there before: it becomes the border's new samples.
-
-    Args:
-        flags, across, of_block: see `scan.read_scan`. changed, width, height: see `plan.mark`.
-        origin, stride: address of the sample at (0, 0), bytes between rows.
-        inverse: (64,) float32, one over the quantisation table, transposed.
-        coefficients: (MCUs encoded again * blocks, 64) int16, in the file's order.
-
-    Returns how many blocks were changed.
-    """
-    transposed = np.empty(64, np.int16)
-    order, target, n = TRANSPOSED.ctypes.data, transposed.ctypes.data, 0
-    coded = -len(of_block)
-    for m in range(len(flags)):
-        if flags[m] & CODED == 0:
-            continue
-        coded += len(of_block)
-        if flags[m] & CHANGED == 0:
-            continue
-        for b in range(len(of_block)):
-            if of_block[b, 0] != component:
-                continue
-            row = m // across * of_block[b, 2] + of_block[b, 4]
-            column = m % across * of_block[b, 1] + of_block[b, 3]
-            y, x = 8 * row, 8 * column
-            at_border = y + 8 > height or x + 8 > width
-            if not (at_border or changed[row, column]):
-                continue
-            if at_border:
-                _pad(origin, stride, x, y, width, height)
-            to_coefficients(origin + y * stride + 4 * x, stride, inverse.ctypes.data, target)
-            out = coefficients.ctypes.data + 128 * (coded + b)
-            for k in range(64):
-                store_i16(out + 2 * k, load_i16(target + 2 * load_u8(order + k)))
-            n += 1
-    return n
-
-
-@compiled
-def _pad(origin, stride, x, y, width, height):
-    """Give the samples of a block that lie beyond the border those of the border."""
-    for i in range(y, y + 8):
-        for j in range(x, x + 8):
-            if i >= height or j >= width:
-                source = origin + min(i, height - 1) * stride + 4 * min(j, width - 1)
-                store_f32(origin + i * stride + 4 * j, load_f32(source))
 
 
 @compiled
@@ -89,7 +33,7 @@ def write_scan(stream, ends, finish, interval, of_block, tables, flags, places, 
     """Write the scan.
 
     Args:
-        stream .. predictors: see `scan.read_scan`. coefficients: see `change_blocks`.
+        stream .. predictors: see `scan.read_scan`. coefficients: see `changed.change_blocks`.
         codes, counts, values, following: see `huffman.make_codes`; new codes are added to them.
         old: (single, longest, offset, values) of the tables that the stream is written with where they are others, so
             that all of it has to be translated; else None.
@@ -296,57 +240,3 @@ def _split_at(done, k, size, u, codes):
         if after <= 15 and before <= 15 and codes[u, after << 4 | size] != 0 and codes[u, before << 4 | 1] != 0:
             return split
     return 0
-
-
-@compiled
-def put(at, word, have, bits, n):
-    """Append the n low bits of `bits`, 0 < n < 64, to the `have` < 64 bits of `word` that are not written yet."""
-    room = 64 - have
-    if n < room:
-        return at, word | bits << np.uint64(room - n), have + n
-    at = write_bytes(at, word | bits >> np.uint64(n - room), 8)
-    have = n - room
-    return at, (bits << np.uint64(64 - have) if have > 0 else np.uint64(0)), have
-
-
-@compiled
-def write_bytes(at, word, count):
-    """Write the first `count` bytes of a word, with a zero after each 0xFF; return the next address."""
-    sevens = np.uint64(0x7F7F7F7F7F7F7F7F)
-    inverse = ~word
-    if count == 8 and ~(((inverse & sevens) + sevens) | inverse | sevens) == 0:
-        store64(at, word)
-        return at + 8
-    for _ in range(count):
-        store64(at, word & np.uint64(0xFF00000000000000))
-        at += 1 + np.int64(word >> np.uint64(56) == np.uint64(255))
-        word <<= np.uint64(8)
-    return at
-
-
-@compiled
-def copy_bits(at, word, have, stream, first, last):
-    """Append the bits first..last of the stream."""
-    while have > 0 and first < last:  # until the word is full
-        n = min(64 - have, last - first, 56)
-        bits = load64(stream + (first >> 3)) << np.uint64(first & 7) >> np.uint64(64 - n)
-        at, word, have = put(at, word, have, bits, n)
-        first += n
-    source, left = stream + (first >> 3), np.uint64(first & 7)
-    sevens = np.uint64(0x7F7F7F7F7F7F7F7F)
-    while first + 64 <= last:
-        bits = load64(source) << left | np.uint64(load_u8(source + 8)) >> np.uint64(8) - left
-        inverse = ~bits
-        if ~(((inverse & sevens) + sevens) | inverse | sevens) == 0:
-            store64(at, bits)
-            at += 8
-        else:
-            at = write_bytes(at, bits, 8)
-        source += 8
-        first += 64
-    while first < last:
-        n = min(last - first, 56)
-        bits = load64(stream + (first >> 3)) << np.uint64(first & 7) >> np.uint64(64 - n)
-        at, word, have = put(at, word, have, bits, n)
-        first += n
-    return at, word, have

@@ -1,4 +1,4 @@
-"""What the scan of a baseline JPEG is read with: frame, tables, MCUs; and Refused, for what cannot be read so."""
+"""What the scan of a baseline JPEG is read with: frame, tables, MCUs."""
 
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -6,19 +6,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastblur.codecs.further_pictures import check_jpeg
 from fastblur.codecs.jpeg_blocks.huffman import TRANSPOSED
 from fastblur.codecs.jpeg_segments import COM, DQT, SOS, Header, quantisation_tables, read_header
+from fastblur.codecs.pillow_io import check_size
+from fastblur.codecs.refused import Refused, RefusedKind
 
 DHT, DRI, APP14 = 0xC4, 0xDD, 0xEE
 _BASELINE, _EXTENDED = 0xC0, 0xC1
+_PROGRESSIVE = 0xC2
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _KNOWN = {_BASELINE, _EXTENDED, DHT, DRI, DQT, COM, *range(0xE0, 0xF0)}
 _UNITS = ((1, 1), (2, 1), (1, 2), (2, 2), (4, 1))  # 4:4:4, 4:2:2, 4:4:0, 4:2:0 and 4:1:1
 _MOST_BLOCKS = 10  # in an MCU (T.81, B.2.3)
-
-
-class Refused(Exception):
-    """A JPEG that has to be decoded and encoded instead; the message says why."""
 
 
 class Group(NamedTuple):
@@ -73,23 +73,33 @@ class Layout(NamedTuple):
     values: NDArray[np.uint8]
 
 
-def read_layout(data: bytes) -> Layout:
-    """Read a JPEG file up to its scan. Raises Refused, or CodecError where nobody could read it."""
+def read_layout(data: bytes, max_pixels: int) -> Layout:
+    """Read a JPEG file up to its scan.
+
+    Args:
+        data: the file.
+        max_pixels: most that the picture may have.
+
+    Raises Refused where it has to be decoded, and CodecError where that would fail too: a file that nobody could read,
+    with too many pixels, or with further pictures that are no previews of its first.
+    """
     header = read_header(data)
+    check_size(header.width, header.height, max_pixels)
     if data[:2] != b"\xff\xd8" or header.scan != 2 + sum(4 + len(payload) for _, payload in header.segments):
         raise Refused("bytes between its segments, expected none")
     components = header.components
     frames = [marker for marker, _ in header.segments if marker in _FRAMES]
     if len(frames) != 1 or header.frame not in (_BASELINE, _EXTENDED):
-        raise Refused(f"frame 0x{header.frame:02X}, expected one of baseline or extended sequential Huffman coding")
+        kind: RefusedKind = "progressive" if header.frame == _PROGRESSIVE else "unsupported"
+        raise Refused(
+            f"frame 0x{header.frame:02X}, expected one of baseline or extended sequential Huffman coding", kind
+        )
     if unknown := [marker for marker, _ in header.segments if marker not in _KNOWN]:
         raise Refused(f"a segment 0x{unknown[0]:02X}, expected tables, frame, APP and COM before the scan")
     if header.bits != 8:
-        raise Refused(f"{header.bits} bits a sample, expected 8")
-    if not (header.height and header.width):
-        raise Refused(f"a size of {header.width} x {header.height}, expected it in the frame")
+        raise Refused(f"{header.bits} bits a sample, expected 8", "unsupported")
     if len(components) not in (1, 3, 4):
-        raise Refused(f"{len(components)} components, expected 1, 3 or 4")
+        raise Refused(f"{len(components)} components, expected 1, 3 or 4", "unsupported")
     if len({c[0] for c in components}) != len(components):
         raise Refused("components with the same identifier, expected different ones")
     if any(not (1 <= h <= 4 and 1 <= v <= 4) for _, h, v, _ in components):
@@ -106,6 +116,7 @@ def read_layout(data: bytes) -> Layout:
         Group(members, cx, cy, x, y, -(-header.width // x), -(-header.height // y)) for members, cx, cy, x, y in units
     ]
     quantisation, inverse = _quantisation(tuple(quantisation_tables(header)))
+    check_jpeg(data, header)
     return Layout(
         header, scan, interval, -(-header.width // (8 * h)), -(-header.height // (8 * v)), groups, of_block,
         np.array(selectors, np.int64), np.array(used, np.int64), quantisation, inverse,
@@ -116,11 +127,11 @@ def read_layout(data: bytes) -> Layout:
 def _check_colors(header: Header) -> None:
     """Refuse what is read as other colours without the segments that are not kept, or by some readers only."""
     if header.jfif is not None and header.jfif[5] != 1:
-        raise Refused(f"JFIF of version {header.jfif[5]}, expected 1")
+        raise Refused(f"JFIF of version {header.jfif[5]}, expected 1", "unsupported")
     adobe = [payload for marker, payload in header.segments if marker == APP14 and payload.startswith(b"Adobe")]
     known = {1: (0, 1, 2), 3: (0, 1), 4: (0, 2)}[len(header.components)]
     if len(adobe) > 1 or any(len(payload) < 12 or payload[11] not in known for payload in adobe):
-        raise Refused("an unusual Adobe segment, expected one with a known colour transform")
+        raise Refused("an unusual Adobe segment, expected one with a known colour transform", "unsupported")
 
 
 def _tables_and_interval(header: Header) -> tuple[dict[int, bytes], dict[int, bytes], int]:
@@ -160,7 +171,7 @@ def _scan_header(data: bytes, header: Header) -> tuple[int, list[tuple[int, int]
     size = data[at + 2] << 8 | data[at + 3]
     body = data[at + 4 : at + 2 + size]
     if size != 6 + 2 * n or len(body) != size - 2 or body[0] != n:
-        raise Refused("several scans, expected one of all components")
+        raise Refused("several scans, expected one of all components", "unsupported")
     if body[1 + 2 * n :] != b"\0\x3f\0":
         raise Refused("a scan of a part of the coefficients, expected all")
     highest = 1 if header.frame == _BASELINE else 3
@@ -183,15 +194,21 @@ def _sampling(sizes: tuple[tuple[int, int], ...]) -> tuple[list[Any], NDArray[np
     units = []
     usual = len(sizes) == 1 or (1, 1) in sizes or sizes[0] in ((2, 2), sizes[1])
     if sizes[0] != (h, v) or len(set(sizes[1:3])) > 1 or not usual:
-        raise Refused("sampling factors of no usual kind, expected the first component in full and the next two alike")
+        raise Refused(
+            "sampling factors of no usual kind, expected the first component in full and the next two alike",
+            "unsupported",
+        )
     for cx, cy in dict.fromkeys(sizes):
         if h % cx or v % cy or (h // cx, v // cy) not in _UNITS:
-            raise Refused(f"sampling factors {cx}, {cy} beside {h}, {v}, expected 4:4:4, 4:2:2, 4:4:0, 4:2:0 or 4:1:1")
+            raise Refused(
+                f"sampling factors {cx}, {cy} next to {h}, {v}, expected 4:4:4, 4:2:2, 4:4:0, 4:2:0 or 4:1:1",
+                "unsupported",
+            )
         members = [i for i, size in enumerate(sizes) if size == (cx, cy)]
         units.append((members, cx, cy, h // cx, v // cy))
     of_block = [(c, cx, cy, x, y) for c, (cx, cy) in enumerate(sizes) for y in range(cy) for x in range(cx)]
     if len(of_block) > _MOST_BLOCKS:
-        raise Refused(f"{len(of_block)} blocks in an MCU, expected at most {_MOST_BLOCKS}")
+        raise Refused(f"{len(of_block)} blocks in an MCU, expected at most {_MOST_BLOCKS}", "unsupported")
     return units, np.array(of_block, np.int64), h, v
 
 

@@ -1,18 +1,17 @@
 """Faces hidden in the bytes of a JPEG file: of its blocks only those change that the operator changes."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastblur.boxes import Boxes, check_boxes
-from fastblur.codecs.jpeg_blocks import encode, planes, scan
+from fastblur.codecs.jpeg_blocks import changed, encode, planes, scan
 from fastblur.codecs.jpeg_blocks.huffman import PACKED_SIZE, SIZE, make_codes, make_tables, widened
-from fastblur.codecs.jpeg_blocks.layout import APP14, DHT, DRI, Group, Layout, Refused, read_layout
+from fastblur.codecs.jpeg_blocks.layout import APP14, DHT, DRI, Group, Layout
 from fastblur.codecs.jpeg_blocks.plan import mark, mark_coded
 from fastblur.codecs.jpeg_segments import DQT, SOS, Header, kept_segments, segment
-from fastblur.codecs.pillow_io import check_size
+from fastblur.codecs.refused import Refused
 from fastblur.kernels.parameters import KernelParameters
 
 _ADOBE_BYTES = 12
@@ -44,27 +43,25 @@ class Rewritten(NamedTuple):
 
 def hide(
     data: bytes,
-    boxes: Boxes | Callable[[int, int], Boxes],  # (n, 4) xyxy px, stored coordinates
+    layout: Layout,
+    boxes: Boxes,  # (n, 4) float32 xyxy px, stored coordinates
     parameters: KernelParameters,
     levels: dict[str, list[float]] | None,
-    max_pixels: int,
 ) -> Rewritten:
     """Hide boxes in a JPEG file. Every block that they do not touch keeps its coefficients, bit by bit.
 
     Args:
         data: the file.
-        boxes: those to hide, or a function that gives them for the picture's height and width.
+        layout: what `read_layout` found in it; the caller has checked its size.
+        boxes: those to hide.
         parameters: of the operator.
         levels: to fill with, 0..255: of each channel of a grey ("L"), an "RGB" and a "CMYK" picture (ink); else None.
-        max_pixels: most that the picture may have.
 
-    Raises Refused where the file has to be decoded and encoded instead, CodecError where it cannot be read at all or
-    has too many pixels, ValueError for a coordinate that `check_boxes` refuses.
+    Raises Refused where the file has to be decoded and encoded instead, ValueError for a coordinate that `check_boxes`
+    refuses.
     """
-    layout = read_layout(data)
     header = layout.header
-    check_size(header.width, header.height, max_pixels)
-    rows = np.ascontiguousarray(boxes(header.height, header.width) if callable(boxes) else boxes, np.float32)
+    rows = np.ascontiguousarray(boxes, np.float32)
     check_boxes(rows[None], np.array([len(rows)]))
     regions = planes.plan_regions(rows, header.height, header.width, parameters)
     mode = parameters.mode
@@ -90,19 +87,16 @@ def hide(
     )  # fmt: skip
     if found != len(flags):
         raise Refused(f"a scan that is broken in MCU {found} of {len(flags)}, expected it whole and nothing after it")
-    if coded == 0:
-        return Rewritten(data, len(flags))
-
     color = _color(header, levels)
     blocks_changed = 0
-    for group, plane, (own, mosaics, changed) in zip(layout.groups, samples, planned, strict=True):
+    for group, plane, (own, mosaics, flagged_blocks) in zip(layout.groups, samples, planned, strict=True):
         planes.hide_plane(
             plane.origin(0), plane.stride // 4, plane.size, len(group.members), group.width, group.height, own, mosaics,
             color[group.members] if len(color) else color, mode,
         )  # fmt: skip
         for component in group.members:
-            blocks_changed += encode.change_blocks(
-                flags, layout.across, layout.of_block, component, changed, group.width, group.height,
+            blocks_changed += changed.change_blocks(
+                flags, layout.across, layout.of_block, component, flagged_blocks, group.width, group.height,
                 origins[component], strides[component], layout.inverse[component], coefficients,
             )  # fmt: skip
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastblur.box_formats import relative_boxes
 from fastblur.boxes import WITHIN_A_PIXEL, Boxes, Size
-from fastblur.codecs import Picture, stored_boxes
+from fastblur.codecs.orientation import boxes_as_stored
 from fastblur.options import BoxCoordinates
 
 
@@ -38,7 +38,9 @@ def hiding_boxes(
 
 def given_boxes(
     boxes: Boxes,  # (n, 4) xyxy, px or 0..1
-    picture: Picture,
+    height: int,
+    width: int,
+    orientation: int,
     *,
     size: Size | None = None,
     coordinates: BoxCoordinates = "auto",
@@ -50,7 +52,8 @@ def given_boxes(
 
     Args:
         boxes: those given; the ones without an area are left out.
-        picture: the image, decoded.
+        height, width: of the picture as it is stored.
+        orientation: its EXIF orientation, 1 to 8.
         size: width and height that come with the boxes, or None.
         coordinates: "stored" or "upright"; "auto" goes by the size.
         relative: whether the boxes are relative to the sides of the image, and not in pixels.
@@ -58,19 +61,18 @@ def given_boxes(
     Raises ValueError as `hiding_boxes` and `relative_boxes`, for a size that contradicts the image, and where nothing
     tells of which picture the boxes of a turned one are.
     """
-    height, width = picture.pixels.shape[:2]
     stored = width, height
-    upright = (height, width) if picture.orientation >= 5 else stored
+    upright = (height, width) if orientation >= 5 else stored
     sizes = {"auto": (stored, upright), "stored": (stored,), "upright": (upright,)}[coordinates]
     if size is not None and size not in sizes:
         given, here = (f"{w} x {h}" for w, h in (size, sizes[0]))
         raise ValueError(f"they are of an image of {given} pixels, this one has {here}")
-    if picture.orientation == 1:
+    if orientation == 1:
         coordinates = "stored"
     elif coordinates == "auto":
         if size is None or stored == upright:
             raise ValueError(
-                f"the image is stored turned (EXIF orientation {picture.orientation}), and nothing tells whether they "
+                f"the image is stored turned (EXIF orientation {orientation}), and nothing tells whether they "
                 "are of the stored or the upright picture, expected box-coordinates stored or upright"
             )
         coordinates = "stored" if size == stored else "upright"
@@ -78,4 +80,4 @@ def given_boxes(
     if relative:
         boxes = relative_boxes(boxes, height, width)
     hiding = hiding_boxes(boxes, height, width)
-    return hiding if coordinates == "stored" else stored_boxes(hiding, picture)
+    return hiding if coordinates == "stored" else boxes_as_stored(hiding, *stored, orientation)

@@ -3,7 +3,7 @@
 - `run.json`: the parameters that decide the result, and the versions of the packages.
 - `journal/`: a file for each finished shard, named by a hash of the shard's name and fingerprint. Its first line
   has the shard and its counts, then comes a line for each image: path, fate (an `Outcome`), boxes, scores,
-  reason.
+  reason, and of a hidden JPEG whether it was rewritten by blocks or encoded.
 - `failures.jsonl`: the images that failed, for people; made again from the journal when a run goes on.
 - `lock`: held while a run writes here.
 
@@ -19,7 +19,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from fastblur.codecs.refused import RefusedKind
 from fastblur.errors import UsageError
+from fastblur.options import choices
 from fastblur.pipeline.images.task import ImageTask, Outcome
 from fastblur.pipeline.shards.interfaces import Shard
 from fastblur.pipeline.storage.sink import Sink
@@ -154,6 +156,7 @@ def count(images: Sequence[ImageTask]) -> dict[str, int]:
         failed,
         unsearched,
         skipped,
+        *(sum(one.jpeg == way for one in hidden) for way in ("blocks", *choices(RefusedKind))),
     )
     return dict(zip(COUNTS, values, strict=True))
 
@@ -167,6 +170,10 @@ def journal_line(one: ImageTask) -> bytes:
         line["boxes"] = one.boxes.tolist()
         if one.scores is not None:
             line["scores"] = one.scores
+    if one.outcome is Outcome.HIDDEN and one.jpeg:
+        line["jpeg"] = "blocks" if one.jpeg == "blocks" else "encoded"
+        if one.reason:
+            line["reason"] = one.reason
     return json.dumps(line).encode("ascii") + b"\n"
 
 

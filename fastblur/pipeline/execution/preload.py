@@ -9,9 +9,11 @@ if _HIDDEN:
 
 from fastblur.pipeline.execution import worker_process  # noqa: E402
 from fastblur.pipeline.images.methods import make_hide  # noqa: E402
+from fastblur.pipeline.images.rewriting import load_compiled  # noqa: E402
 
 __all__ = ["worker_process"]
 
 make_hide("blur", "cpu")  # reads the compiled loops from the disk
+load_compiled()
 if _HIDDEN:
     del sys.modules["scipy"]

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from fastblur.boxes import Boxes
 from fastblur.codecs import Picture
+from fastblur.codecs.refused import Refused, RefusedKind
 from fastblur.pipeline.errors import Failure
 from fastblur.pipeline.shards.interfaces import Item
+
+if TYPE_CHECKING:
+    from fastblur.codecs.jpeg_blocks import Layout
 
 T = TypeVar("T")
 
@@ -47,6 +51,7 @@ class Result(NamedTuple):
     scores: list[float] | None
     degenerate: int
     reason: str
+    jpeg: Literal["", "blocks"] | RefusedKind
 
 
 @dataclass(slots=True)
@@ -62,7 +67,9 @@ class ImageTask:
         landmarks: of those boxes, [[x, y], ..] in stored coordinates for each; None where the network has none.
         degenerate: how many boxes without an area were given together with `boxes`.
         outcome: what became of it; None until it is finished.
-        reason: why it failed.
+        reason: why it failed, or why a JPEG was not rewritten block by block.
+        layout: of a JPEG that is to be rewritten block by block; from decoding until it is finished.
+        jpeg: of a hidden JPEG, "blocks" where it was rewritten block by block, else the kind of reason why not.
         result: the bytes to write; None where it failed.
     """
 
@@ -75,12 +82,14 @@ class ImageTask:
     degenerate: int = 0
     outcome: Outcome | None = None
     reason: str = ""
+    layout: "Layout | None" = None
+    jpeg: Literal["", "blocks"] | RefusedKind = ""
     result: bytes | None = None
 
     def finish(self, outcome: Outcome, result: bytes | None = None) -> None:
         """Settle the outcome, and free what only the stages need."""
         self.outcome, self.result = outcome, result
-        self.data, self.decoded = b"", None
+        self.data, self.decoded, self.layout = b"", None, None
 
     def fail(self, reason: str) -> None:
         """Finish as failed."""
@@ -91,11 +100,11 @@ class ImageTask:
         """Return what a worker process sends back; `with_data` where the result is still to be written."""
         assert self.outcome is not None, "it has gone through all stages"
         data = self.result if with_data else None
-        return Result(self.outcome, data, self.boxes, self.scores, self.degenerate, self.reason)
+        return Result(self.outcome, data, self.boxes, self.scores, self.degenerate, self.reason, self.jpeg)
 
     def accept(self, result: Result) -> None:
         """Finish with what a worker process has sent back."""
-        self.boxes, self.scores, self.degenerate, self.reason = result[2:]
+        self.boxes, self.scores, self.degenerate, self.reason, self.jpeg = result[2:]
         self.finish(result.outcome, result.data)
 
 
@@ -117,10 +126,10 @@ class ImageStage(NamedTuple):
 
 
 def guarded(name: str, function: Callable[..., T], *arguments: Any) -> T:
-    """Call the function, and turn whatever it raises into a Failure that names the stage."""
+    """Call the function, and turn whatever it raises, but for Refused, into a Failure that names the stage."""
     try:
         return function(*arguments)
-    except Failure:
+    except (Failure, Refused):
         raise
     except OSError as error:
         reason = error.strerror or str(error)

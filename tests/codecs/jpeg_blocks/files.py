@@ -15,7 +15,7 @@ import simplejpeg
 from PIL import Image
 from scipy.fft import idctn
 
-from fastblur.codecs.jpeg_blocks import Rewritten, hide
+from fastblur.codecs.jpeg_blocks import Rewritten, hide, read_layout
 from fastblur.kernels.parameters import KernelParameters
 from fastblur.recipes import RECIPES, Recipe
 from tests.codecs.files import photo
@@ -39,7 +39,8 @@ LEVELS = {"L": [70.0], "RGB": [200.0, 90.0, 30.0], "CMYK": [55.0, 165.0, 225.0, 
 
 def rewritten(data: bytes, boxes: Any, method: str = "default") -> Rewritten:
     levels = LEVELS if method.startswith("fill") else None
-    return hide(data, np.array(boxes, np.float32).reshape(-1, 4), METHODS[method], levels, MAX_PIXELS)
+    layout = read_layout(data, MAX_PIXELS)
+    return hide(data, layout, np.array(boxes, np.float32).reshape(-1, 4), METHODS[method], levels)
 
 
 def jpeg(

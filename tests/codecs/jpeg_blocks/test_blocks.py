@@ -145,8 +145,5 @@ def test_any_size_and_boxes(sampling, method, size, quality, corners, seed, tmp_
     data = jpeg("YCbCr", sampling, *size, quality=quality, seed=seed)
     result = rewritten(data, boxes, method)
     strictly_decoded(result.data)
-    if result.blocks_changed:
-        before, after = coefficients(data, folder), coefficients(result.data, folder)
-        assert sum(int((a != b).any((2, 3)).sum()) for a, b in zip(before, after, strict=True)) <= result.blocks_changed
-    else:
-        assert result.data == data
+    before, after = coefficients(data, folder), coefficients(result.data, folder)
+    assert sum(int((a != b).any((2, 3)).sum()) for a, b in zip(before, after, strict=True)) <= result.blocks_changed

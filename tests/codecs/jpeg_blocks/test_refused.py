@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fastblur.codecs import CodecError
-from fastblur.codecs.jpeg_blocks import Refused, hide
+from fastblur.codecs.jpeg_blocks import Refused, hide, read_layout
 from tests.codecs.files import image, saved, scan_of, segment, with_segments
 from tests.codecs.jpeg_blocks.files import METHODS, jpeg, rewritten, strictly_decoded
 
@@ -36,7 +36,6 @@ CASES = {
     "arithmetic": (changed(PLAIN.replace(b"\xff\xc0", b"\xff\xc9"), 0xC9, 0, 8), "frame 0xC9"),
     "12 bits": (changed(PLAIN, 0xC0, 0, 12), "12 bits a sample"),
     "two frames": (with_segments(PLAIN, segment(0xC0, PLAIN[PLAIN.index(b"\xff\xc0") + 4 :][:15])), "frame 0xC0"),
-    "no height": (changed(changed(PLAIN, 0xC0, 1, 0), 0xC0, 2, 0), "a size of 83 x 0"),
     "two scans": (HEAD[:-10] + b"\x00\x08\x01\x01\x00\x00\x3f\x00" + SCAN + b"\xff\xd9", "several scans"),
     "spectral selection": (HEAD[:-2] + b"\x3e\x00" + SCAN + b"\xff\xd9", "a part of the coefficients"),
     "same identifiers": (changed(PLAIN, 0xC0, 9, 1), "same identifier"),
@@ -74,22 +73,24 @@ def test_refused_with_a_reason(name):
 
 
 def test_what_lies_between_and_after_is_dropped():
-    """Fill before a marker is allowed; bytes after the end, which may be another picture, are not in the result."""
+    """Fill before a marker is allowed; bytes after the end are not in the result, and may be no picture."""
     plain = rewritten(PLAIN, BOX).data
     assert rewritten(HEAD + SCAN + b"\xff\xff\xff\xd9", BOX).data == plain
-    assert rewritten(PLAIN + PLAIN, BOX).data == plain
+    assert rewritten(PLAIN + bytes(9), BOX).data == plain
+    with pytest.raises(CodecError, match="is followed by"):
+        rewritten(PLAIN + PLAIN, BOX)
 
 
 def test_size_is_checked_before_anything_is_allocated():
     data = changed(changed(PLAIN, 0xC0, 1, 0xFF), 0xC0, 3, 0xFF)
     with pytest.raises(CodecError, match="max_pixels"):
-        hide(data, np.array(BOX, np.float32), METHODS["default"], None, 1 << 20)
+        read_layout(data, 1 << 20)
     with pytest.raises(Refused):  # nor is much of it where the scan is short
-        hide(data, np.array(BOX, np.float32), METHODS["default"], None, 1 << 33)
+        hide(data, read_layout(data, 1 << 33), np.array(BOX, np.float32), METHODS["default"], None)
 
 
 def test_files_that_nobody_can_read_raise_the_codec_s_own_error():
-    for data in (PLAIN[:100], b"\xff\xd8\xff\xd9"):
+    for data in (PLAIN[:100], b"\xff\xd8\xff\xd9", changed(changed(PLAIN, 0xC0, 1, 0), 0xC0, 2, 0)):
         with pytest.raises(CodecError):
             rewritten(data, BOX)
 
@@ -119,4 +120,5 @@ def test_a_broken_file_is_refused_though_nothing_is_to_be_hidden():
     broken = CASES["cut short"][0]
     with pytest.raises(Refused):
         rewritten(broken, [[500, 500, 510, 510]])
-    assert rewritten(PLAIN, [[500, 500, 510, 510]]).data == PLAIN
+    untouched = rewritten(PLAIN, [[500, 500, 510, 510]])
+    assert (untouched.mcus_coded, strictly_decoded(untouched.data).tolist()) == (0, strictly_decoded(PLAIN).tolist())

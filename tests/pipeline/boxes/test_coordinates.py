@@ -159,12 +159,11 @@ def test_the_option_needs_boxes(tmp_path: Path) -> None:
 
 
 def test_relative_boxes_of_a_turned_picture() -> None:
-    picture = decode(photograph(6))
     relative = np.array([BOX], np.float32) / np.array([HEIGHT, WIDTH, HEIGHT, WIDTH], np.float32)
-    pixels = given_boxes(np.array([BOX], np.float32), picture, coordinates="upright")
-    assert np.allclose(given_boxes(relative, picture, coordinates="upright", relative=True), pixels, atol=1e-3)
+    pixels = given_boxes(np.array([BOX], np.float32), HEIGHT, WIDTH, 6, coordinates="upright")
+    assert np.allclose(given_boxes(relative, HEIGHT, WIDTH, 6, coordinates="upright", relative=True), pixels, atol=1e-3)
     with pytest.raises(ValueError, match="expected box-coordinates stored or upright"):
-        given_boxes(relative, picture, relative=True)
+        given_boxes(relative, HEIGHT, WIDTH, 6, relative=True)
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
@@ -187,7 +186,7 @@ def test_hidefaces_takes_relative_boxes_of_tensors() -> None:
 
 def test_boxes_that_look_relative_are_refused_before_they_are_turned() -> None:
     with pytest.raises(ValueError, match="as if in parts of the image"):
-        given_boxes(np.array([[0.2, 0.2, 0.6, 0.7]], np.float32), decode(photograph(3)), coordinates="upright")
+        given_boxes(np.array([[0.2, 0.2, 0.6, 0.7]], np.float32), HEIGHT, WIDTH, 3, coordinates="upright")
 
 
 def test_the_case_of_an_annotation_tool(shared: Path, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_an_image_that_stops_the_operator_fails_alone(
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
 
 
-@pytest.mark.parametrize("step", ["hide", "encode", "write"])
+@pytest.mark.parametrize("step", ["rewrite", "hide", "encode", "write"])
 def test_a_step_that_fails_leaves_no_file(
     src: Path, tmp_path: Path, write_boxes: Write, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -56,14 +56,17 @@ def test_a_step_that_fails_leaves_no_file(
     real = os.replace
     if step == "hide":
         monkeypatch.setattr(config, "make_hide", lambda *args, **options: (broken, {}))
+    elif step == "rewrite":
+        monkeypatch.setattr("fastblur.pipeline.images.rewriting.Rewriter.rewrite", broken)
+        monkeypatch.setattr(config, "load_compiled", lambda: None)
     elif step == "encode":
         monkeypatch.setattr("fastblur.pipeline.images.hiding.encode", broken)
     else:
         monkeypatch.setattr("fastblur.pipeline.storage.local.os.replace", broken)
     boxes = write_boxes({"a/face.png": [FACE], "face é 1.jpg": [FACE], "a/b/plain.JPEG": []})
-    summary = run(src, tmp_path / "out", boxes=boxes)
+    summary = run(src, tmp_path / "out", boxes=boxes, jpeg="blocks" if step == "rewrite" else "encode")
     why = "write: File name too long" if step == "write" else f"{step}: MemoryError: no more"
-    failed = NAMES if step == "write" else {"a/face.png", "face é 1.jpg"}
+    failed = {"rewrite": {"face é 1.jpg"}, "write": NAMES}.get(step, {"a/face.png", "face é 1.jpg"})
     assert failures(tmp_path / "out") == dict.fromkeys(failed, why)
     assert files_below(tmp_path / "out") == NAMES - failed
     assert (summary.failed, summary.exit_status) == (len(failed), 1)
