@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "fastblur"
 FLOORS: list[list[str]] = [
     ["fastblur._version", "fastblur.errors", "fastblur.boxes"],
     ["fastblur.need", "fastblur.options", "fastblur.forked", "fastblur.compile_cache"],
+    ["fastblur.box_formats"],
     ["fastblur.files", "fastblur.recipes", "fastblur.regions"],
     ["fastblur.method_options"],
     ["fastblur.kernels"],
