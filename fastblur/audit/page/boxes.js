@@ -16,6 +16,24 @@ function element(name, className = "", ...content) {
   return made;
 }
 
+const NOT_LOADED = "This picture cannot be loaded: is the folder “pictures” next to index.html?";
+
+/** Call `failed` where a picture, an img or SVG image element, cannot be loaded; what is not seen is not judged clean. */
+function watchLoading(picture, image, failed) {
+  picture.addEventListener("error", () => {
+    image.isMissing = true;
+    failed();
+  });
+  picture.addEventListener("load", () => {
+    image.isMissing = false;
+  });
+}
+
+/** A button that can do nothing keeps the focus, else keys would go nowhere. */
+function setEnabled(button, enabled) {
+  button.setAttribute("aria-disabled", !enabled);
+}
+
 /** The boxes of an image: what they are, their keys, what to say of them. */
 function boxesOf(image, judgements) {
   const found = [];
@@ -33,7 +51,7 @@ function boxesOf(image, judgements) {
 }
 
 function scored({ score }) {
-  return score === null ? "" : `, score ${score.toFixed(2)}`;
+  return score === null ? "" : `, score ${score.toFixed(3)}`;
 }
 
 /** Draw boxes into an SVG element: a dark line under a bright one, so that they are seen on every picture. */
@@ -55,7 +73,8 @@ function around(image, box, shape) {
     return [(image.width - width) / 2, (image.height - width / shape) / 2, width, width / shape];
   }
   const longer = Math.max(box[2] - box[0], box[3] - box[1], 12);
-  const width = Math.min(4 * longer, Math.max(image.width, image.height * shape));
+  const width = Math.min(2.5 * longer * Math.max(1, shape), Math.max(image.width, image.height * shape));
   const height = width / shape;
-  return [(box[0] + box[2] - width) / 2, (box[1] + box[3] - height) / 2, width, height];
+  const start = (middle, length, whole) => (length > whole ? (whole - length) / 2 : Math.max(0, Math.min(whole - length, middle - length / 2)));
+  return [start((box[0] + box[2]) / 2, width, image.width), start((box[1] + box[3]) / 2, height, image.height), width, height];
 }

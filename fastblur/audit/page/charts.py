@@ -3,7 +3,7 @@
 import html
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -43,18 +43,15 @@ def charts(
 ) -> dict[str, str]:
     """Return the charts by name, as SVG elements: "images", "sizes" and "scores"; those without data are left out.
 
-    Sizes and scores are those of `account["distributions"]`; without them those of the regions in sampled images.
-
     Raises MissingPackage without Matplotlib.
     """
     made = {"images": _images(account["account"])}
-    sizes = _histogram(account, "sizes", _sizes(account), _size_edges)
-    if sizes is not None:
-        made["sizes"] = _draw_histogram("sizes", *sizes, of="longer side of a hidden region, px", logarithmic=True)
-    scores = _histogram(account, "scores", _scores(account), lambda _: np.linspace(0, 1, 21))
-    if scores is not None:
-        made["scores"] = _draw_histogram(
-            "scores", *scores, of="score of a hidden region", threshold=account.get("threshold")
+    counted = account.get("charts") or {}
+    if sum(counted.get("sizes", {"counts": []})["counts"]):
+        made["sizes"] = _histogram("sizes", counted["sizes"], "longer side of a hidden region, px", logarithmic=True)
+    if sum(counted.get("scores", {"counts": []})["counts"]):
+        made["scores"] = _histogram(
+            "scores", counted["scores"], "score of a hidden region", threshold=account.get("threshold")
         )
     return made
 
@@ -80,58 +77,19 @@ def _images(
     return _svg("images", f"Images: {said}.", draw)
 
 
-def _sizes(account: dict[str, Any]) -> list[float]:
-    return [
-        max(region["box"][2] - region["box"][0], region["box"][3] - region["box"][1]) for region in _sampled(account)
-    ]
-
-
-def _scores(account: dict[str, Any]) -> list[float]:
-    return [region["score"] for region in _sampled(account) if region["score"] is not None]
-
-
-def _sampled(account: dict[str, Any]) -> list[dict[str, Any]]:
-    """The regions of the images in the random sample."""
-    return [region for image in account["images"] if image["sampled"] for region in image["regions"]]
-
-
-def _size_edges(
-    sizes: "np.ndarray[Any, Any]",  # (N,) float64 px
-) -> "np.ndarray[Any, Any]":  # (M + 1,) float64 px
-    """Four bins an octave, from the smallest to the largest."""
-    low, high = np.floor(4 * np.log2(max(1.0, sizes.min()))), np.ceil(4 * np.log2(max(2.0, sizes.max())) + 1e-9)
-    return np.asarray(2.0 ** (np.arange(low, high + 1) / 4))
-
-
 def _histogram(
-    account: dict[str, Any],
     name: str,
-    sampled: Sequence[float],  # (N,) the values in the sampled images
-    edges_of: Callable[["np.ndarray[Any, Any]"], "np.ndarray[Any, Any]"],
-) -> tuple["np.ndarray[Any, Any]", "np.ndarray[Any, Any]", str] | None:
-    """Return the edges (M + 1,), the counts (M,) and of what they are; None where nothing was counted."""
-    counted = (account.get("distributions") or {}).get(name)
-    if counted is not None:
-        edges, counts, of = np.asarray(counted["edges"], float), np.asarray(counted["counts"], float), "all images"
-    elif sampled:
-        values = np.asarray(sampled, float)
-        edges, of = edges_of(values), "the random sample"
-        counts = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0].astype(float)
-    else:
-        return None
-    return (edges, counts, of) if counts.sum() > 0 else None
-
-
-def _draw_histogram(
-    name: str,
-    edges: "np.ndarray[Any, Any]",  # (M + 1,)
-    counts: "np.ndarray[Any, Any]",  # (M,)
-    sample: str,
+    counted: dict[str, Any],  # "edges" (M + 1,) and "counts" (M,)
+    of: str,  # the quantity, with its unit
     *,
-    of: str,
     logarithmic: bool = False,
     threshold: float | None = None,
 ) -> str:
+    edges, counts = np.asarray(counted["edges"], float), np.asarray(counted["counts"], float)
+    if logarithmic:  # the bins from the first to the last that is not empty
+        filled = np.flatnonzero(counts)
+        edges, counts = edges[filled[0] : filled[-1] + 2], counts[filled[0] : filled[-1] + 1]
+
     def draw(axes: Axes) -> None:
         axes.stairs(counts, edges, fill=True, color=HIDDEN)
         if logarithmic and edges[0] > 0:
@@ -152,7 +110,7 @@ def _draw_histogram(
 
     most = int(np.argmax(counts))
     said = (
-        f"Histogram of {counts.sum():,.0f} hidden regions in {sample} by {of}: from {edges[0]:.3g} to "
+        f"Histogram of {counts.sum():,.0f} hidden regions by {of}: from {edges[0]:.3g} to "
         f"{edges[-1]:.3g}, most ({counts[most]:,.0f}) between {edges[most]:.3g} and {edges[most + 1]:.3g}."
     )
     return _svg(name, said, draw)

@@ -25,11 +25,16 @@ function probabilityOfAtMost(count, trials, share) {
   return sum;
 }
 
+/** A count as people read it: 10,000. */
+function numeral(count) {
+  return count.toLocaleString("en");
+}
+
 /** "4 in 1,000", rounded up, so that the number said is never under the bound. */
 function inWords(share) {
   for (const of of [1000, 10000, 100000]) {
     const count = Math.ceil(share * of - 1e-9);
-    if (count >= 3 || of === 100000) return `${count.toLocaleString("en")} in ${of.toLocaleString("en")}`;
+    if (count >= 3 || of === 100000) return `${numeral(count)} in ${numeral(of)}`;
   }
   return "";
 }

@@ -47,12 +47,11 @@ class Gallery {
       if (event.target.dataset.index !== undefined) this.setCurrent(Number(event.target.dataset.index));
     });
     for (const [name, step] of [["earlier", -1], ["later", 1]])
-      pager.querySelector(`.${name}`).addEventListener("click", () => this.show(this.first + step * TILES));
+      pager.querySelector(`.${name}`).addEventListener("click", () => this.turn(step));
   }
 
   set(gallery) {
     this.items = gallery.items;
-    this.empty = gallery.empty;
     const unjudged = this.items.findIndex((item) => this.verdict(item) === null);
     this.show(Math.max(0, unjudged));
   }
@@ -65,10 +64,16 @@ class Gallery {
     this.grid.replaceChildren(...shown.map((item, i) => this.tile(item, this.first + i)));
     const last = this.first + shown.length;
     this.pager.hidden = this.items.length <= TILES;
-    this.pager.querySelector(".place").textContent = `${this.first + 1} to ${last} of ${this.items.length.toLocaleString("en")}`;
-    this.pager.querySelector(".earlier").disabled = this.first === 0;
-    this.pager.querySelector(".later").disabled = last >= this.items.length;
+    this.pager.querySelector(".place").textContent = `${[this.first + 1, last].map(numeral).join(" to ")} of ${numeral(this.items.length)}`;
+    setEnabled(this.pager.querySelector(".earlier"), this.first > 0);
+    setEnabled(this.pager.querySelector(".later"), last < this.items.length);
     this.setCurrent(this.current);
+  }
+
+  /** Show the next page of tiles, or the one before. */
+  turn(step) {
+    const first = this.first + step * TILES;
+    if (first >= 0 && first < this.items.length) this.show(first);
   }
 
   focus(index) {
@@ -88,6 +93,11 @@ class Gallery {
     if (now) now.tabIndex = 0;
   }
 
+  /** How many items were judged. */
+  judged(items) {
+    return items.filter((item) => this.verdict(item) !== null).length;
+  }
+
   verdict(item) {
     return item.kind === "image" ? this.judgements.verdict(item.image) : this.judgements.get(item.key);
   }
@@ -103,6 +113,7 @@ class Gallery {
     picture.style.top = `${(-y / height) * 100}%`;
     picture.style.width = `${(image.width / width) * 100}%`;
     picture.style.height = `${(image.height / height) * 100}%`;
+    watchLoading(picture, image, () => picture.replaceWith(element("span", "missing", NOT_LOADED)));
     picture.src = image.picture;
     const svg = svgElement("svg", { viewBox: `${x} ${y} ${width} ${height}`, "aria-hidden": "true" });
     const tile = element("button", "tile", element("span", "frame", picture, svg), element("span", "badge"), element("span", "caption"));
@@ -121,7 +132,7 @@ class Gallery {
     drawBoxes(svg, boxesOf(item.image, this.judgements), item.key);
     tile.dataset.verdict = verdict ?? "";
     tile.querySelector(".badge").textContent = verdict === "face" ? "● a face" : verdict === "no face" ? "○ no face" : "";
-    const text = item.kind === "image" ? item.image.fate : `score ${item.score === null ? "unknown" : item.score.toFixed(2)}`;
+    const text = item.kind === "image" ? item.image.fate : `score ${item.score === null ? "unknown" : item.score.toFixed(3)}`;
     tile.querySelector(".caption").textContent = text;
     const place = `${index + 1} of ${this.items.length}`;
     tile.setAttribute("aria-label", `${place}, ${item.kind}, ${text}, ${verdict ?? "not judged"}, ${item.image.image}`);

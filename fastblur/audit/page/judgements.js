@@ -114,20 +114,23 @@ class Judgements {
     return found;
   }
 
-  /** Whether the output still shows a face: "face", "no face", or null where the image was not judged as a whole. */
+  /** Whether the output still shows a face: "face", "no face", or null where nobody has said. */
   verdict(image) {
     const whole = this.get(`image ${image.id}`);
     return whole === "face" || this.added(image).length > 0 ? "face" : whole;
   }
 
-  /** Of the random sample: how many were judged as a whole, and how many of these show a face. */
+  /**
+   * Of the random sample: how many were judged, and how many of these show a face. One that was seen to show a face in another gallery counts
+   * at once, so that a half-judged sample gives a bound that is too high, not too low.
+   */
   sampled() {
     let judged = 0;
     let shown = 0;
     for (const image of this.images) {
-      if (!image.sampled || this.get(`image ${image.id}`) === null) continue;
-      judged++;
-      if (this.verdict(image) === "face") shown++;
+      const verdict = image.sampled ? this.verdict(image) : null;
+      if (verdict !== null) judged++;
+      if (verdict === "face") shown++;
     }
     return { judged, shown };
   }

@@ -49,7 +49,9 @@ function lineOf(image, judgements) {
 function toFile(judgements) {
   const lines = judgements.images.map((image) => lineOf(image, judgements)).filter(Boolean);
   for (const [key, line] of judgements.values) if (key.startsWith("line ") && line) lines.push(line);
-  return lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+  // Some programs end a line at these characters too.
+  const escaped = (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return lines.map((line) => `${JSON.stringify(line).replace(/[\u0085\u2028\u2029]/g, escaped)}\n`).join("");
 }
 
 /** The step that takes over a file's judgements, and how many of its lines are of images in this report; throws Error. */

@@ -21,6 +21,10 @@ function judge(item, verdict) {
     say("This picture has boxes that say it shows a face: delete them or judge them first.");
     return false;
   }
+  if (image.isMissing && verdict === "no face") {
+    say(NOT_LOADED);
+    return false;
+  }
   judgements.record([[key, verdict]]);
   if (kind === "image" && verdict === "face" && judgements.added(image).length === 0) {
     say("Judged: a face. Draw a box around it, so that it can be hidden, or go on.");
@@ -53,27 +57,32 @@ function select(name) {
   at("empty").hidden = shown.items.length > 0;
   at("judge").hidden = shown.items.length === 0;
   gallery.set(shown);
+  refresh();
 }
 
 function refresh() {
   for (const { name, items } of galleries) {
-    const done = items.filter((item) => gallery.verdict(item) !== null).length;
-    const tab = at(`tab-${name}`);
-    tab.querySelector(".count").textContent = `${done.toLocaleString("en")} of ${items.length.toLocaleString("en")}`;
+    const done = gallery.judged(items);
+    const text = `${numeral(done)} of ${numeral(items.length)}`;
+    at(`tab-${name}`).querySelector(".count").textContent = text;
+    if (shown?.name === name) for (const one of document.querySelectorAll(".progress")) one.textContent = `${text} judged`;
   }
   const { judged, shown: faces } = judgements.sampled();
   const total = galleries[3].items.length;
   at("progress").max = Math.max(1, total);
   at("progress").value = judged;
-  at("judged").textContent = `${judged.toLocaleString("en")} of ${total.toLocaleString("en")} judged, ${faces.toLocaleString("en")} ${faces === 1 ? "shows" : "show"} a face`;
+  at("judged").textContent = `${numeral(judged)} of ${numeral(total)} judged, ${numeral(faces)} ${faces === 1 ? "shows" : "show"} a face`;
   const bound = upperBound(faces, judged);
-  at("bound").textContent = judged === 0 ? "No estimate yet" : `At most ${inWords(bound)} images (${percent(bound)})`;
+  const most = judged === 0 ? "No estimate yet" : `At most ${inWords(bound)} images`;
+  at("bound").textContent = judged === 0 ? most : `${most} (${percent(bound)})`;
+  for (const one of document.querySelectorAll(".estimate")) one.textContent = judged === 0 ? most : `${most} show a face`;
   at("bound").dataset.value = bound;
   const missing = judgements.withoutBox().length;
   at("without-box").textContent = missing === 0 ? "" : `${missing} ${missing === 1 ? "image shows" : "images show"} a face and ${missing === 1 ? "has" : "have"} no box yet: without one it cannot be hidden.`;
   at("not-kept").hidden = judgements.kept;
-  at("undo").disabled = judgements.steps.length === 0;
-  if (shown) gallery.refresh();
+  setEnabled(at("undo"), judgements.steps.length > 0);
+  setEnabled(viewer.part("undo"), judgements.steps.length > 0);
+  gallery.refresh();
   viewer.refresh();
 }
 
@@ -126,4 +135,3 @@ window.addEventListener("beforeunload", (event) => {
   if (!judgements.kept && judgements.steps.length > 0) event.preventDefault();
 });
 select((galleries.find((one) => one.items.length > 0) ?? galleries[0]).name);
-refresh();

@@ -13,7 +13,7 @@ class Viewer {
     press("face", () => this.decide("face"));
     press("no-face", () => this.decide("no face"));
     press("undo", undo);
-    press("draw", () => this.setDrawing(!this.drawing));
+    press("draw", (event) => (event.detail === 0 ? this.sketchByKeyboard() : this.setDrawing(!this.drawing)));
     press("zoom", () => this.zoomTo(this.view ? null : this.closeUp()));
     press("close", () => dialog.close());
     dialog.addEventListener("close", () => this.closed(this.index));
@@ -39,15 +39,17 @@ class Viewer {
     this.view = null;
     this.sketch = null;
     this.refresh();
-    this.say(`${index + 1} of ${this.items.length}. ${this.part("state").textContent}`);
+    this.part("announced").textContent = `${index + 1} of ${this.items.length}, ${this.item.image.image}. ${this.part("state").textContent}`;
     const next = this.items[index + 1];
     if (next) new Image().src = next.image.picture;
   }
 
   step(by) {
     const index = this.index + by;
-    if (index >= 0 && index < this.items.length) this.show(index);
-    else this.say(by > 0 ? "This is the last picture." : "This is the first picture.");
+    if (index >= 0 && index < this.items.length) {
+      this.say("");
+      this.show(index);
+    } else this.say(by > 0 ? "This is the last picture." : "This is the first picture.");
   }
 
   say(text) {
@@ -55,7 +57,9 @@ class Viewer {
   }
 
   decide(verdict) {
-    if (this.judge(this.item, verdict)) this.step(1);
+    if (!this.judge(this.item, verdict)) return;
+    if (this.index + 1 < this.items.length) this.show(this.index + 1);
+    else this.say(`${this.part("said").textContent} This was the last picture.`);
   }
 
   /** Bring everything up to date with the judgements. */
@@ -69,18 +73,38 @@ class Viewer {
     this.part("state").textContent = `${QUESTIONS[kind]} ${verdict ? `Judged: ${verdict === "face" ? "a face" : "no face"}.` : "Not judged."}`;
     this.part("face").setAttribute("aria-pressed", verdict === "face");
     this.part("no-face").setAttribute("aria-pressed", verdict === "no face");
-    this.part("previous").disabled = this.index === 0;
-    this.part("next").disabled = this.index === this.items.length - 1;
-    this.part("facts").textContent = `${image.fate}, ${image.width} × ${image.height} px${image.shard ? `, shard ${image.shard}` : ""}`;
+    setEnabled(this.part("previous"), this.index > 0);
+    setEnabled(this.part("next"), this.index + 1 < this.items.length);
+    this.part("facts").textContent = [
+      image.fate,
+      `${image.width} × ${image.height} px`,
+      ...(image.picture_width < image.width ? [`shown at ${image.picture_width} × ${image.picture_height}`] : []),
+      ...(image.shard ? [`shard ${image.shard}`] : []),
+    ].join(", ");
+    this.drawPicture(boxes);
+    this.listBoxes(boxes);
+  }
+
+  drawPicture(boxes = boxesOf(this.item.image, this.judgements)) {
+    const { image, key } = this.item;
     const whole = [0, 0, image.width, image.height];
     this.svg.setAttribute("viewBox", (this.view ?? whole).join(" "));
-    const picture = svgElement("image", { href: image.picture, width: image.width, height: image.height, preserveAspectRatio: "none" });
-    const before = this.svg.querySelector("image");
-    if (before?.getAttribute("href") === image.picture) this.svg.replaceChildren(before);
-    else this.svg.replaceChildren(picture);
+    this.svg.replaceChildren(this.pictureOf(image));
     drawBoxes(this.svg, boxes, key);
     if (this.sketch) drawBoxes(this.svg, [{ key: "sketch", kind: "drawn", box: ordered(this.sketch) }], "sketch");
-    this.listBoxes(boxes);
+  }
+
+  /** The SVG image element, loaded once. */
+  pictureOf(image) {
+    const there = this.svg.querySelector("image");
+    if (there?.getAttribute("href") === image.picture) return there;
+    this.part("missing").textContent = "";
+    const made = svgElement("image", { width: image.width, height: image.height, preserveAspectRatio: "none" });
+    watchLoading(made, image, () => {
+      this.part("missing").textContent = NOT_LOADED;
+    });
+    made.setAttribute("href", image.picture);
+    return made;
   }
 
   listBoxes(boxes) {
@@ -118,7 +142,7 @@ class Viewer {
 
   zoomTo(view) {
     this.view = view;
-    this.refresh();
+    this.drawPicture();
   }
 
   /** Enlarge by a factor; the point (x, y), upright px, stays where it is. */
@@ -160,7 +184,7 @@ class Viewer {
   move(event) {
     if (!this.sketch || !this.pressed) return;
     this.sketch.splice(2, 2, ...this.place(event));
-    this.refresh();
+    this.drawPicture();
   }
 
   end(event) {
@@ -174,7 +198,7 @@ class Viewer {
   dropSketch() {
     this.sketch = null;
     this.pressed = null;
-    this.refresh();
+    this.drawPicture();
   }
 
   keepSketch() {
@@ -183,7 +207,7 @@ class Viewer {
     const box = [Math.max(0, Math.floor(x0)), Math.max(0, Math.floor(y0)), Math.min(image.width, Math.ceil(x1)), Math.min(image.height, Math.ceil(y1))];
     this.setDrawing(false);
     if (box[2] - box[0] < 2 || box[3] - box[1] < 2) {
-      this.refresh();
+      this.drawPicture();
       this.say("The box is too small or outside the picture, and was not kept.");
       return;
     }
@@ -198,7 +222,7 @@ class Viewer {
     const { width, height } = this.item.image;
     const [left, top, wide, high] = this.view ?? [0, 0, width, height];
     this.sketch = [left + wide * 0.4, top + high * 0.4, left + wide * 0.6, top + high * 0.6];
-    this.refresh();
+    this.drawPicture();
     this.say("A box in the middle: arrows move it, Shift and arrows change its size, Enter keeps it, Escape drops it.");
   }
 
@@ -209,7 +233,7 @@ class Viewer {
       this.sketch[i] += dx * length;
       this.sketch[i + 1] += dy * length;
     }
-    this.refresh();
+    this.drawPicture();
   }
 
   key(event) {

@@ -37,6 +37,7 @@ def write_page(
     environment = need("jinja2", "audit").Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page: str = environment.from_string(_part("page.html.j2")).render(
         account=account,
+        count_of_problems=len(account["account"]["problems"]) + account["account"].get("problems_left_out", 0),
         shards=account["account"]["shards"][:SHARDS],
         problems=account["account"]["problems"][:PROBLEMS],
         charts={name: markup(svg) for name, svg in charts(account).items()},
@@ -44,7 +45,7 @@ def write_page(
         policy=_policy(script),
         style=markup(_part("page.css")),
         script=markup(script),
-        data=markup(_json({"identity": _identity(account), **account})),
+        data=markup(_json({"identity": _identity(account), "images": account["images"]})),
     )
     # Half of a surrogate pair stands for a byte of a name that is no UTF-8.
     data = page.encode("utf-8", "backslashreplace")
