@@ -16,7 +16,7 @@ except MissingPackage as error:
 import typer
 
 from fastblur._version import __version__
-from fastblur.cli_audit import audit_command, correct_command
+from fastblur.cli_audit import audit_command, correct_command, print_next
 from fastblur.cli_weights import weights_app
 from fastblur.detectors import DEFAULT_DETECTOR, DetectorName
 from fastblur.exits import exits, stopping_at_sigterm
@@ -344,6 +344,8 @@ def run_command(
                 progress=progress,
             )
     typer.echo(summary.text())
+    if summary.images and not summary.interrupted:
+        print_next(dst, src)
     raise typer.Exit(summary.exit_status)
 
 
