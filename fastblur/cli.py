@@ -123,11 +123,11 @@ def _fastblur(
 @app.command("run")
 def run_command(
     src: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            metavar="SRC",
-            help="A folder with its subfolders, or one file: images, WebDataset tars, Parquet or Arrow files. Or "
-            "the URL of one, as s3://bucket/folder.",
+            metavar="SRC...",
+            help="A folder with its subfolders, or a file: images, WebDataset tars, Parquet or Arrow files. Or the URL "
+            "of one, as s3://bucket/folder. Of several, DST gets each under its own name.",
         ),
     ],
     dst: Annotated[
@@ -243,6 +243,15 @@ def run_command(
     image_column: ImageColumn = None,
     members: Members = None,
     others: OthersOption = "fail",
+    strip_metadata: Annotated[
+        bool,
+        _option(
+            "Write all images, also those without a face, without EXIF (GPS too), XMP, IPTC, comments, previews and "
+            "gain maps. Colour profile, orientation and coded pixels stay; so do texts and columns next to the images.",
+            HOW,
+            "--strip-metadata",
+        ),
+    ] = False,
     max_pixels: Annotated[int, _option("Width times height above which an image fails undecoded.", WORK)] = MAX_PIXELS,
     on_error: Annotated[OnError, _option("What a failed image does to the run.", WORK)] = "continue",
     device: DeviceOption = "auto",
@@ -288,7 +297,7 @@ def run_command(
     A detector misses faces, and a blurred face can still be recognised by its surroundings: look at the result.
     """
     with exits(debug=debug), stopping_at_sigterm():
-        if device != "cuda" and engine in ("auto", "processes") and workers != 1 and os.path.isdir(src):
+        if device != "cuda" and engine in ("auto", "processes") and workers != 1 and any(map(os.path.isdir, src)):
             # While this process loads its own packages.
             forkserver.start(detecting=(boxes is None and box_column is None) or unlisted == "detect")
         from fastblur.pipeline.progress import shown
@@ -320,6 +329,7 @@ def run_command(
                 image_column=image_column,
                 members=members,
                 others=others,
+                strip_metadata=strip_metadata,
                 max_pixels=max_pixels,
                 on_error=on_error,
                 device=device,
@@ -336,8 +346,8 @@ def run_command(
 @app.command("detect")
 def detect_command(
     src: Annotated[
-        str,
-        typer.Argument(metavar="SRC", help="A folder of images, with its subfolders, or one file; as run takes it."),
+        list[str],
+        typer.Argument(metavar="SRC...", help="A folder of images, with its subfolders, or a file; as run takes them."),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="The file for the boxes, one line an image.")],
     detector: Detector = None,

@@ -111,7 +111,7 @@ def test_every_option_reaches_the_run(src: Path, boxes: Path, tmp_path: Path) ->
         "--threshold", "0.5", "--detect-size", "256", "--method", "blur", "--recipe", "ilsvrc", "--strength", "0.2",
         "--margin", "0.3", "--feather", "0.04", "--shape", "ellipse", "--device", "cpu", "--workers", "2",
         "--overwrite", "--json", tmp_path / "report.json", "--format", "images", "--max-pixels", "1000000",
-        "--engine", "threads", "--on-error", "stop", "--scope", "region",
+        "--engine", "threads", "--on-error", "stop", "--scope", "region", "--strip-metadata",
     )  # fmt: skip
     assert (status, refusals(errors)) == (0, [])
     parameters = json.loads((tmp_path / "report.json").read_text())["parameters"]
@@ -119,7 +119,7 @@ def test_every_option_reaches_the_run(src: Path, boxes: Path, tmp_path: Path) ->
         "source": str(src), "boxes": str(boxes), "unlisted": "detect", "format": "images", "max_pixels": 1000000,
         "detector": "centerface", "threshold": 0.5, "detect_size": 256, "method": "blur", "recipe": "ilsvrc",
         "strength": 0.2, "margin": 0.3, "feather": 0.04, "shape": "ellipse", "scope": "region", "device": "cpu",
-        "workers": 2, "engine": "threads",
+        "workers": 2, "engine": "threads", "strip_metadata": True,
     }  # fmt: skip
     assert {name: parameters[name] for name in expected} == expected
     status, _, _ = call(
@@ -197,7 +197,6 @@ def test_wrong_usage_is_one_sentence_and_status_2(
     [
         ["run"],
         ["run", "a"],
-        ["run", "a", "b", "c"],
         ["run", "a", "b", "--method", "smear"],
         ["run", "a", "b", "--detector", "nothing"],
         ["run", "a", "b", "--scope", "batch"],

@@ -6,6 +6,7 @@ from PIL.AvifImagePlugin import AvifImageFile
 
 from fastblur.codecs.embedded_images import xmp_mentions_image
 from fastblur.codecs.exif import clean_exif, orientation
+from fastblur.codecs.further_pictures import check_items
 from fastblur.codecs.picture import CodecError, Picture, Pixels
 from fastblur.codecs.pillow_io import check_size, save, to_image, to_pixels
 
@@ -18,13 +19,15 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 def check(data: bytes) -> None:
-    """Raise CodecError for a sequence, or more than 8 bits a channel."""
+    """Raise CodecError for a sequence or further pictures, or more than 8 bits a channel."""
     _opened(data)
+    check_items("AVIF", data)
 
 
 def decode(data: bytes, max_pixels: int) -> Picture:
     """Decode an AVIF of one picture with 8 bits a channel; mirroring and rotation become the orientation."""
     image = _opened(data)
+    check_items("AVIF", data)
     check_size(image.width, image.height, max_pixels)
     color = image.mode if image.mode in ("L", "RGB", "RGBA") else "RGB"
     return Picture(to_pixels(image, color), "AVIF", color, orientation(image.info.get("exif", b"")), data)

@@ -82,6 +82,14 @@ def number(entry: Entry, order: str) -> int:
     return int.from_bytes(entry.value, "little" if order == "<" else "big")
 
 
+def numbers(entry: Entry | None, order: str, default: int) -> tuple[int, ...]:
+    """Return the values of an entry of BYTEs, SHORTs or LONGs; `default` where there is none."""
+    letter = {1: "B", 3: "H", 4: "I", 13: "I"}.get(entry.kind) if entry else None
+    if entry is None or letter is None:
+        return (default,)
+    return struct.unpack(f"{order}{entry.length}{letter}", entry.value)
+
+
 def bare(exif: bytes) -> bytes:
     """Return EXIF without the "Exif" in front that JPEG has and other formats may have."""
     return exif[6:] if exif.startswith(b"Exif\0") else exif
@@ -116,7 +124,7 @@ def clean_exif(exif: bytes) -> bytes:
     except ValueError:
         return b""
     if contains_image(bytes(out)):  # two entries shared an image's bytes
-        return _only_orientation(orientation(tiff))
+        return only_orientation(orientation(tiff))
     return bytes(out[:end])
 
 
@@ -148,5 +156,6 @@ def _keep(tiff: bytes, out: bytearray, offset: int, order: str, directory: int) 
     return max(end, at + 4)
 
 
-def _only_orientation(value: int) -> bytes:
+def only_orientation(value: int) -> bytes:
+    """Return EXIF (without "Exif" in front) of an orientation alone; empty for 1."""
     return b"" if value == 1 else struct.pack("<4sIHHHIHHI", b"II*\0", 8, 1, ORIENTATION, 3, 1, value, 0, 0)

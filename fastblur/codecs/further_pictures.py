@@ -7,6 +7,7 @@ they show none, and a changed file is written without them. Any other picture ma
 import re
 import struct
 
+from fastblur.codecs import isobmff
 from fastblur.codecs.embedded_images import contains_image
 from fastblur.codecs.exif import byte_order, first_ifd, number, read_ifd
 from fastblur.codecs.jpeg_scans import end_of_scans, ends_with_its_picture
@@ -18,6 +19,8 @@ from fastblur.codecs.picture import CodecError
 _MORE = re.compile(rb"ftyp|moov|\x1aE\xdf\xa3|PK\x03\x04|Rar!\x1a|IDAT|IEND|\xff\xd9")
 _PREVIEWS = (0x010001, 0x010002)  # the types of large thumbnails in CIPA DC-007 (Multi-Picture Format), table 4
 _MP_ENTRIES = 0xB002
+# Kinds of items that are pictures: coded, or made of others.
+_CODED = (b"av01", b"hvc1", b"lhv1", b"jpeg", b"avc1", b"vvc1", b"grid", b"iovl", b"iden")
 _GAIN_MAP = re.compile(rb"hdrgm:|hdrgainmap|HDRGainMap", re.IGNORECASE)  # of Adobe and Android, and of Apple
 
 
@@ -44,6 +47,35 @@ def check_jpeg(data: bytes, header: Header) -> None:
     for start, stop in _previews(data, header):
         rest[max(0, start - end) : max(0, stop - end)] = bytes(max(0, stop - end) - max(0, start - end))
     check_rest("JPEG", rest)
+
+
+def check_items(
+    name: str,  # of the format
+    data: bytes,
+) -> None:
+    """Raise CodecError where an AVIF or HEIC file holds more than its picture, with parts, previews and channels of it.
+
+    Its boxes of other kinds, as those with the films of Samsung and Google, must hold neither pictures nor films.
+    """
+    contents = isobmff.read_contents(data)
+    for box in contents.top:
+        if box.kind not in (b"ftyp", b"meta"):
+            rest = bytearray(data[box.start : box.end])
+            for _, method, start, length in contents.extents if box.kind == b"mdat" else []:
+                if method == isobmff.IN_FILE and box.start <= start <= box.end:
+                    rest[start - box.start : start - box.start + length] = bytes(min(length, box.end - start))
+            check_rest(name, rest)
+    own = {contents.primary}
+    for _ in contents.references:  # a picture of parts may be made of pictures of parts
+        more = {to for kind, start, to in contents.references if kind == b"dimg" and start in own}
+        more |= {start for kind, start, to in contents.references if kind in (b"thmb", b"auxl", b"cdsc") and to in own}
+        more |= {start for kind, start, to in contents.references if kind == b"dimg" and to in own}  # with a gain map
+        if more <= own:
+            break
+        own |= more
+    further = [item for item, box in contents.types.items() if box.kind in _CODED and item not in own]
+    if further:
+        raise CodecError(f"{name} holds {len(further)} further pictures, which are not searched, expected one")
 
 
 def _previews(data: bytes, header: Header) -> list[tuple[int, int]]:

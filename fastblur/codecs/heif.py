@@ -5,6 +5,7 @@ from typing import Any
 
 from fastblur.codecs.embedded_images import xmp_mentions_image
 from fastblur.codecs.exif import clean_exif
+from fastblur.codecs.further_pictures import check_items
 from fastblur.codecs.picture import CodecError, Picture, Pixels
 from fastblur.codecs.pillow_io import check_size, to_image, to_pixels
 from fastblur.need import need
@@ -19,11 +20,13 @@ def size(data: bytes) -> tuple[int, int]:
 def check(data: bytes) -> None:
     """Raise CodecError for several pictures, or more than 8 bits a channel."""
     _opened(data)
+    check_items("HEIC", data)
 
 
 def decode(data: bytes, max_pixels: int) -> Picture:
     """Decode a HEIC of one picture with 8 bits a channel; its rotation is applied, so it is always stored upright."""
     image = _opened(data)
+    check_items("HEIC", data)
     check_size(image.width, image.height, max_pixels)
     color = image.mode if image.mode in ("L", "LA", "RGB", "RGBA") else "RGB"
     return Picture(to_pixels(image, color), "HEIF", color, 1, data)

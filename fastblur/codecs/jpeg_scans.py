@@ -7,7 +7,7 @@ import numpy as np
 from fastblur.codecs.jpeg_segments import EOI, SOI, SOS, Header
 
 # In a scan, 0xFF is followed by a stuffed zero, a restart marker or more filling; anything else is a marker.
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 
 
 def ends_with_its_picture(data: bytes, header: Header) -> bool:
@@ -21,7 +21,7 @@ def ends_with_its_picture(data: bytes, header: Header) -> bool:
 def end_of_scans(data: bytes, header: Header) -> int:
     """Return the offset after the end marker; of the next file's start, or the data's end, where there is none."""
     at = header.body
-    while (found := _MARKER.search(data, at)) is not None:
+    while (found := MARKER.search(data, at)) is not None:
         marker = data[found.start() + 1]
         if marker == EOI:
             return found.end()
@@ -35,7 +35,7 @@ def has_all_scans(data: bytes, header: Header) -> bool:
     """Return whether the scans bring every coefficient of every component in full, and no segment is cut short."""
     missing = {component[0]: set(range(64)) for component in header.components}
     at = header.body
-    while (found := _MARKER.search(data, at)) is not None and data[found.start() + 1] != EOI:
+    while (found := MARKER.search(data, at)) is not None and data[found.start() + 1] != EOI:
         at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
         if at > len(data):
             return False

@@ -23,6 +23,7 @@ _KEPT_AS_THEY_ARE = {
     **{b"cHRM": 32, b"cICP": 4, b"gAMA": 4, b"mDCV": 24, b"cLLI": 8, b"sRGB": 1, b"pHYs": 9, b"tIME": 7},
     b"iCCP": None,  # of any length
 }
+_FRAMES = (b"acTL", b"fcTL", b"fdAT")  # without the first a reader shows one frame, but the others are there
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _XMP = b"XML:com.adobe.xmp"
 _LONGEST_TEXT = 2**24  # bytes after decompression
@@ -55,7 +56,7 @@ def _checked(data: bytes) -> tuple[_Header, list[tuple[bytes, bytes]]]:
     width, height, bits, kind, interlaced = struct.unpack(">IIBBxxB", chunks[0][1])
     if kind not in _COLORS:
         raise CodecError(f"PNG has colour type {kind}, expected 0, 2, 3, 4 or 6")
-    if any(name == b"acTL" for name, _ in chunks):
+    if any(name in _FRAMES for name, _ in chunks):
         raise CodecError("animated PNG is not supported, expected one frame")
     return _Header(width, height, bits, kind, interlaced == 1), chunks
 
@@ -100,10 +101,10 @@ def encode(picture: Picture, pixels: Any) -> bytes:
     for name, payload in source:
         fixed = name in _KEPT_AS_THEY_ARE and _KEPT_AS_THEY_ARE[name] in (None, len(payload))
         if fixed or (name in _TEXTS and _keeps_text(name, payload)):
-            kept.append(_chunk(name, payload))
+            kept.append(make_chunk(name, payload))
     exif = clean_exif(_exif(source))
     if exif:
-        kept.append(_chunk(b"eXIf", exif))
+        kept.append(make_chunk(b"eXIf", exif))
     after_header = 8 + 12 + 13
     return b"".join((coded[:after_header], *kept, memoryview(coded)[after_header:]))
 
@@ -135,7 +136,13 @@ def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
     return chunks
 
 
-def _chunk(name: bytes, payload: bytes) -> bytes:
+def read_orientation(data: bytes) -> int:
+    """Return the EXIF orientation, 1 to 8."""
+    return orientation(_exif(_chunks(data)))
+
+
+def make_chunk(name: bytes, payload: bytes) -> bytes:
+    """Return a whole chunk."""
     return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(payload, zlib.crc32(name)))
 
 

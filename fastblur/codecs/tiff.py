@@ -21,6 +21,7 @@ from fastblur.codecs.exif import (
     byte_order,
     first_ifd,
     number,
+    numbers,
     read_ifd,
 )
 from fastblur.codecs.further_pictures import is_reduced
@@ -60,16 +61,16 @@ def _checked(data: bytes) -> tuple[str, dict[int, Entry]]:
     tags = {entry.tag: entry for entry in entries}
     if following:
         raise CodecError("TIFF of several pages is not supported, expected one page")
-    if not all(is_reduced(data, offset) for offset in _numbers(tags.get(_SUB_IFDS), order, 0) if offset):
+    if not all(is_reduced(data, offset) for offset in numbers(tags.get(_SUB_IFDS), order, 0) if offset):
         raise CodecError("TIFF holds a further picture in a sub-directory, expected one picture, or previews of it")
     if _LAYERS in tags and b"Layr" in tags[_LAYERS].value.replace(b"ryaL", b"Layr"):
         raise CodecError("TIFF holds Photoshop layers, which are not searched, expected one picture")
     if 254 in tags and number(tags[254], order) & 1:
         raise CodecError("TIFF begins with a reduced image, expected the full one")
-    bits = _numbers(tags.get(_BITS), order, 1)
-    if (max(bits) > 8 and set(bits) != {16}) or max(_numbers(tags.get(339), order, 1)) > 1:
+    bits = numbers(tags.get(_BITS), order, 1)
+    if (max(bits) > 8 and set(bits) != {16}) or max(numbers(tags.get(339), order, 1)) > 1:
         raise CodecError(f"{max(bits)}-bit TIFF is not supported, expected 1 to 8 or 16 bits a channel, unsigned")
-    if _EXTRA in tags and 1 in _numbers(tags[_EXTRA], order, 0):
+    if _EXTRA in tags and 1 in numbers(tags[_EXTRA], order, 0):
         raise CodecError("TIFF with premultiplied alpha is not supported, expected plain alpha")
     return order, tags
 
@@ -77,7 +78,7 @@ def _checked(data: bytes) -> tuple[str, dict[int, Entry]]:
 def decode(data: bytes, max_pixels: int) -> Picture:
     """Decode a TIFF of one page with 1 to 8, or 16, bits a channel."""
     order, tags = _checked(data)
-    deep = _numbers(tags.get(_BITS), order, 1)[0] == 16
+    deep = numbers(tags.get(_BITS), order, 1)[0] == 16
     patched = _patched(data, tags, order, deep)
     image = TiffImageFile(io.BytesIO(patched))
     check_size(image.width // 2 if deep else image.width, image.height, max_pixels)
@@ -170,14 +171,6 @@ def _reordered(entry: Entry, order: str, wanted: str) -> Entry:
     """Return the entry of Pillow's layout (SHORT, LONG and RATIONAL values) in the wanted byte order."""
     unit = {3: "u2", 4: "u4", 5: "u4"}.get(entry.kind, "u1")
     return entry._replace(value=np.frombuffer(entry.value, order + unit).astype(wanted + unit).tobytes())
-
-
-def _numbers(entry: Entry | None, order: str, default: int) -> tuple[int, ...]:
-    """Return the values of an entry of BYTEs, SHORTs or LONGs; `default` where there is none."""
-    letter = {1: "B", 3: "H", 4: "I", 13: "I"}.get(entry.kind) if entry else None
-    if entry is None or letter is None:
-        return (default,)
-    return struct.unpack(f"{order}{entry.length}{letter}", entry.value)
 
 
 def _tags(data: bytes) -> tuple[str, dict[int, Entry]]:

@@ -14,6 +14,7 @@ from fastblur.codecs.further_pictures import check_rest
 from fastblur.codecs.picture import CodecError, Picture, Pixels
 from fastblur.codecs.pillow_io import check_size, let_decode, save, to_image, to_pixels
 
+_KNOWN = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ICCP", b"EXIF", b"XMP ")
 _ANIMATION = 0x02  # among the flags of the chunk VP8X
 
 
@@ -21,7 +22,19 @@ def check(data: bytes) -> None:
     """Raise CodecError for an animation, and for data after the picture that may show another."""
     if data[12:16] == b"VP8X" and len(data) > 20 and data[20] & _ANIMATION:
         raise CodecError("animated WebP is not supported, expected one frame")
-    check_rest("WebP", data[8 + int.from_bytes(data[4:8], "little") :])
+    end = 8 + int.from_bytes(data[4:8], "little")
+    pictures, at = 0, 12
+    while at + 8 <= min(end, len(data)):
+        name, start = data[at : at + 4], at + 8
+        if name in (b"ANIM", b"ANMF"):  # without the flag a reader shows one frame or none, but the others are there
+            raise CodecError("animated WebP is not supported, expected one frame")
+        pictures += name in (b"VP8 ", b"VP8L")
+        at = start + (size := int.from_bytes(data[at + 4 : start], "little")) + size % 2
+        if name not in _KNOWN:
+            check_rest("WebP", data[start:at])
+    if pictures > 1:
+        raise CodecError(f"WebP holds {pictures} pictures, expected one")
+    check_rest("WebP", data[end:])
 
 
 def decode(data: bytes, max_pixels: int) -> Picture:

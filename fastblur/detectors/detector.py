@@ -28,6 +28,7 @@ from fastblur.detectors.runtimes.torch import on_device
 from fastblur.detectors.settings import DetectorSettings
 from fastblur.detectors.weights import find
 from fastblur.files import sha256
+from fastblur.forked import use_one_thread_if_forked
 from fastblur.regions import Regions
 
 
@@ -133,6 +134,8 @@ class Detector:
 
         Raises TypeError or ValueError for anything else.
         """
+        if not torch.compiler.is_compiling():
+            use_one_thread_if_forked()
         stacks = as_stacks(images)
         counts = [len(stack) for stack in stacks]
         if sum(counts) == 0:
@@ -173,7 +176,7 @@ class Detector:
             model = network.graph(path)
         else:
             model = exported(self.name, network.load(path), self.weights_sha256)
-        return Session(model, self._threads), Session(model, 1) if self._threads > 1 else None
+        return Session(model, self._threads), Session(model, later=True) if self._threads > 1 else None
 
     @torch.no_grad()
     def _candidates(

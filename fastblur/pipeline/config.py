@@ -38,7 +38,7 @@ class RunConfig:
     """The arguments of `run`, checked.
 
     Attributes:
-        source, destination: paths as the user gave them, or URLs.
+        sources, destination: paths as the user gave them, or URLs; at least one source.
         detector, threshold, detect_size: of the detector; None for its own.
         boxes: path of the boxes file, or None.
         box_categories: of `boxes`, if that is COCO, the categories whose boxes are hidden; none for all.
@@ -51,6 +51,7 @@ class RunConfig:
         format: which files of the source; None for all.
         image_columns: which columns of tables; none for all that look like images.
         members, others: which members of tars are searched, and what happens to what is not, as `Source` takes them.
+        strip_metadata: whether images are written without their metadata.
         max_pixels: the largest width times height that is decoded.
         on_error: "continue" or "stop".
         device: "cpu" or "cuda"; "auto" is resolved by `from_options`.
@@ -62,7 +63,7 @@ class RunConfig:
     Raises UsageError for values that do not fit, alone or together. What takes a look at files is not checked here.
     """
 
-    source: str
+    sources: tuple[str, ...]
     destination: str
     detector: str | None = None
     threshold: float | None = None
@@ -79,6 +80,7 @@ class RunConfig:
     image_columns: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
     others: str = "fail"
+    strip_metadata: bool = False
     max_pixels: int = MAX_PIXELS
     on_error: str = "continue"
     device: str = "cpu"
@@ -97,8 +99,10 @@ class RunConfig:
         Raises UsageError as the class does, and where the device asked for is not there.
         """
         values = {name: value for name, value in options.items() if name not in OPTION_NAMES}
-        for name in ("source", "destination"):
-            values[name] = strip_file_scheme(values[name])
+        given = values.pop("source")
+        several = [given] if isinstance(given, (str, os.PathLike)) else given
+        values["sources"] = tuple(strip_file_scheme(path) for path in several)
+        values["destination"] = strip_file_scheme(values["destination"])
         for name in ("boxes", "report"):
             values[name] = None if values.get(name) is None else os.fspath(values[name])
         values["box_categories"] = _several(values.pop("box_category", None))
@@ -106,8 +110,8 @@ class RunConfig:
         members = values.get("members")
         values["members"] = _several(members.split(",") if isinstance(members, str) else members)
         values["device"] = resolve_device(values.get("device", "cpu"))
-        given = {name: options[name] for name in OPTION_NAMES if options.get(name) is not None}
-        return cls(**values, method_options=given)
+        method_options = {name: options[name] for name in OPTION_NAMES if options.get(name) is not None}
+        return cls(**values, method_options=method_options)
 
     def __post_init__(self) -> None:
         check_choice("engine", self.engine, EngineName)
@@ -155,7 +159,7 @@ class RunConfig:
     def open_source(self) -> Source:
         """Return the source; raises UsageError and FileError as `Source`."""
         return Source(
-            self.source, self.format, self.image_columns, self.box_column, others=self.others, members=self.members
+            self.sources, self.format, self.image_columns, self.box_column, others=self.others, members=self.members
         )
 
     @property
@@ -166,7 +170,7 @@ class RunConfig:
     @property
     def in_memory(self) -> bool:
         """Whether source or destination are in this process's memory."""
-        return "memory://" in f"{self.source} {self.destination}"
+        return any("memory://" in path for path in (*self.sources, self.destination))
 
     @property
     def output(self) -> str:
@@ -191,6 +195,7 @@ class RunConfig:
             detect, detecting = make_detect(self.detector, self.threshold, self.detect_size, self.device)
             parameters, size = {**parameters, **detecting}, detecting["detect_size"]
         parameters |= {"device": self.device, "max_pixels": self.max_pixels, "jpeg": self.jpeg}
+        parameters["strip_metadata"] = self.strip_metadata
         rewriter = None
         if self.jpeg == "blocks":
             rewriter = Rewriter(self.method, self.max_pixels, **self.method_options)
@@ -200,7 +205,8 @@ class RunConfig:
         if self.boxes is not None or self.box_column is not None:
             parameters["box_coordinates"] = self.box_coordinates
         detection = DetectionStages(detect, size, self.max_pixels)
-        return HidingStages(detection, hide, rewriter, self.box_coordinates), parameters
+        stages = HidingStages(detection, hide, rewriter, self.box_coordinates, strip_metadata=self.strip_metadata)
+        return stages, parameters
 
 
 def _several(given: str | Sequence[str] | None) -> tuple[str, ...]:

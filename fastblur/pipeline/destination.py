@@ -49,13 +49,16 @@ def check_remote_destination(sink: Sink, source: Source, *, overwrite: bool) -> 
     """
     if not isinstance(sink, RemoteSink):
         return
-    if is_url(source.path):
-        (ours, here), (theirs, there) = filesystem(sink.path("")), filesystem(source.path)
+    for tree in source.inputs:
+        if not is_url(tree.location):
+            continue
+        (ours, here), (theirs, there) = filesystem(sink.path("")), filesystem(tree.location)
         folder, _, name = there.rpartition("/")
         if ours == theirs and source.is_image and f"{here}/{name}" == there:
             raise UsageError(f"DST {sink.path('')!r} would replace SRC itself, expected another place")
         if ours == theirs and not source.is_image:
-            _check_apart(sink.path(""), here, folder if source.is_file else there, source.is_file)
+            is_file = tree.file is not None
+            _check_apart(sink.path(""), here, folder if is_file else there, is_file)
     if not overwrite:
         try:
             names = sink.names("")
@@ -70,11 +73,14 @@ def check_remote_destination(sink: Sink, source: Source, *, overwrite: bool) -> 
 
 def _check_local(path: Path, source: Source, overwrite: bool) -> Destination:
     if source.is_image:
-        return _for_image(path, source.path, overwrite)
+        return _for_image(path, source.inputs[0].location, overwrite)
     if path.exists() and not path.is_dir():
         raise UsageError(f"DST {str(path)!r} is a file, expected a folder")
-    if not is_url(source.path):
-        _check_apart(str(path), os.path.realpath(path), os.path.realpath(source.root), source.is_file)
+    if len(source.inputs) > 1 and is_image_name(path.name) and not path.exists():
+        raise UsageError(f"DST {str(path)!r} is named as an image, expected a folder for {len(source.inputs)} inputs")
+    for tree in source.inputs:
+        if not is_url(tree.location):
+            _check_apart(str(path), os.path.realpath(path), os.path.realpath(tree.root), tree.file is not None)
     return _for_folder(path, overwrite)
 
 

@@ -73,7 +73,7 @@ class DetectionWriter:
 
 
 def detect(
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     detector: DetectorName | None = None,
@@ -95,7 +95,7 @@ def detect(
     `path` and `error`; `run` given the file as `boxes` then refuses that image. The file appears whole at the end.
 
     Args:
-        source: a folder tree, or one image file.
+        source: a folder tree, or one image file; or several, of which paths begin with their names.
         out: the file; its name ends in .jsonl.
         others: what becomes of what is not searched: "fail" for a line that says so, "copy" or "skip" for none.
         overwrite: replace a file that is there.
@@ -115,7 +115,8 @@ def detect(
         (1, 0)
     """
     given = {"source": source, "destination": out, "image_column": image_column, "members": members, "others": others}
-    opened = RunConfig.from_options(given).open_source()
+    config = RunConfig.from_options(given)
+    opened = config.open_source()
     resolved = resolve_device(device)
     check_workers(workers)
     check_detector_options(threshold, detect_size)
@@ -133,7 +134,7 @@ def detect(
         searched = DetectionStages(find, parameters["detect_size"], MAX_PIXELS)
         writer = DetectionWriter(JsonLines(text), tally, parameters)
         stages: list[Stage[Images]] = [
-            Stage("read", searched.read, readers(opened.path)),
+            Stage("read", searched.read, readers(config.sources)),
             Stage("decode", lambda images: searched.decode(images, then=[searched.search, writer.write])),
             Stage("detect", searched.search),
             Stage("write", writer.write),

@@ -26,7 +26,7 @@ def ticking(progress: Show | None, tally: Tally, source: Source) -> Callable[[],
     if progress is None:
         return None
     total: list[int | None] = []
-    if not is_url(source.path):
+    if not any(is_url(tree.location) for tree in source.inputs):
         threading.Thread(target=lambda: total.append(source.images()), name="fastblur-count", daemon=True).start()
     return lambda: progress(tally, total[0] if total else None)
 

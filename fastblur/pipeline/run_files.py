@@ -38,7 +38,7 @@ from fastblur.recipes import Scope, Shape
 
 
 def run(
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     destination: str | Path,
     *,
     detector: DetectorName | None = None,
@@ -63,6 +63,7 @@ def run(
     box_column: str | None = None,
     members: str | Sequence[str] | None = None,
     others: Others = "fail",
+    strip_metadata: bool = False,
     max_pixels: int = MAX_PIXELS,
     on_error: OnError = "continue",
     device: Device = "auto",
@@ -82,7 +83,8 @@ def run(
     reason, goes on when it is called again with the same arguments, and the result is that of a run that was not.
 
     Args:
-        source: a folder tree, one image file, one tar, Parquet or Arrow file; a path, or a URL that fsspec knows.
+        source: a folder tree, one image file, one tar, Parquet or Arrow file; a path, or a URL that fsspec knows. Or
+            several of them: then the destination gets each under its own name, as `cp -r` does it.
         destination: a folder or URL, new, empty, or of a run to go on with; for one image file also a new file's name.
         detector: name of the detector; "centerface" by default.
         threshold: score threshold of the detector, 0..1.
@@ -110,6 +112,9 @@ def run(
         others: what happens to what holds or may hold images and is not searched, as archives, videos, arrays, columns
             and images of other formats: "fail" (default), "copy" to write it as it is, also texts in folders, or
             "skip" to leave it out.
+        strip_metadata: write images without EXIF (GPS too), XMP, IPTC, comments, previews and gain maps; colour
+            profile, orientation and coded pixels stay. Also images without a face, which are then no longer the source
+            byte for byte. What is not searched (`members`, `others`), texts and columns stay as they are.
         max_pixels: the largest width times height that is decoded; a larger image fails.
         on_error: "continue" after an image has failed, or "stop".
         device: "cpu", "cuda", or "auto" for CUDA where there is one.
@@ -172,7 +177,7 @@ def begun(config: RunConfig, source: Source, destination: Destination, engine: E
         boxes = BoxAssignment(BoxIndex.read(Path(config.boxes), config.box_categories), source.root)
     parameters = engine.parameters()
     parameters |= {
-        "source": source.path,
+        "source": source.parameter,
         "format": config.format,
         "image_columns": list(config.image_columns),
         "others": config.others,

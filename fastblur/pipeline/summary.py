@@ -113,13 +113,14 @@ class Summary:
 
     def text(self) -> str:
         """Return the summary for a reader; bytes of a path that are not UTF-8 are escaped."""
+        stripped = bool(self.parameters.get("strip_metadata"))
         failures_file = self.failures_file.encode("utf-8", "backslashreplace").decode()
         lines = [
             f"images        {self.images}"
             + (f", {self.resumed} of them by earlier runs" if self.resumed else "")
             + ("" if self.images else ": SRC holds none that is searched, which is why the exit status is 1"),
             f"with regions  {self.with_regions}, {self.regions} regions hidden",
-            f"copied        {self.copied}, byte for byte",
+            f"copied        {self.copied}, " + ("without their metadata" if stripped else "byte for byte"),
             f"failed        {self.failed}" + (f", listed in {failures_file}" if self.failed else ""),
             f"other files   {self.other_files}, of kinds that are not worked on, not copied",
             f"time          {self.seconds:.1f} s, {self.images_a_second:.1f} images a second",
@@ -129,6 +130,7 @@ class Summary:
         if self.unsearched:
             lines.append(
                 f"unsearched    {self.unsearched} files and members written as they are, with any face in them"
+                + (" and their metadata" if stripped else "")
             )
         if self.degenerate_regions:
             lines.insert(2, f"degenerate    {self.degenerate_regions} regions without an area")

@@ -27,10 +27,10 @@ def test_every_argument_of_run_has_its_place() -> None:
     fields = RunConfig.__dataclass_fields__
     plural = {"image_column": "image_columns", "box_category": "box_categories"}
     names = {plural.get(name, name) for name in DEFAULTS.keys() - OPTION_NAMES}
-    assert names | {"source", "destination", "method_options"} == fields.keys()
+    assert names | {"destination", "sources", "method_options"} == fields.keys()
     built = config()
     for name, field in fields.items():
-        if name not in ("source", "destination", "method_options"):
+        if name not in ("sources", "destination", "method_options"):
             assert getattr(built, name) == field.default, f"{name} has two defaults"
 
 
@@ -69,12 +69,12 @@ def test_what_does_not_fit_is_wrong_usage(options: dict[str, Any], sentence: str
 
 def test_processes_are_refused_on_cuda() -> None:
     with pytest.raises(UsageError, match="engine is 'processes' on CUDA"):
-        RunConfig("src", "dst", device="cuda", engine="processes")
+        RunConfig(("src",), "dst", device="cuda", engine="processes")
 
 
 def test_it_reaches_another_process_as_it_is() -> None:
     sent = config(method="fill", color="1,2,3", margin=0.2, source="file:///src", boxes="boxes.json")
-    assert (sent.source, sent.method_options) == ("/src", {"color": "1,2,3", "margin": 0.2})
+    assert (sent.sources, sent.method_options) == (("/src",), {"color": "1,2,3", "margin": 0.2})
     assert pickle.loads(pickle.dumps(sent)) == sent
 
 

@@ -12,7 +12,7 @@ from fastblur.pipeline.shards.source import Source
 
 
 def place(path: Path, source: Source, **options: Any) -> Destination:
-    return check_destination(RunConfig(source.path, str(path), **options), source)
+    return check_destination(RunConfig(tuple(tree.location for tree in source.inputs), str(path), **options), source)
 
 
 class TestPlaces:
@@ -113,5 +113,5 @@ def test_a_report_goes_to_a_folder_that_is_there_or_into_the_output(tmp_path: Pa
 def test_a_report_of_a_run_to_a_url_lies_on_this_machine(tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     source = Source(tmp_path / "src")
-    config = RunConfig(source.path, "memory://out", report=str(tmp_path / "a.json"))
+    config = RunConfig((str(tmp_path / "src"),), "memory://out", report=str(tmp_path / "a.json"))
     assert check_destination(config, source) == Destination("memory://out")

@@ -1,6 +1,7 @@
 """How many workers, readers, images and batches at once."""
 
 import os
+from collections.abc import Sequence
 
 from fastblur.pipeline.storage.paths import is_url
 
@@ -19,9 +20,9 @@ def default_workers() -> int:
         return os.cpu_count() or 1
 
 
-def readers(source: str) -> int:
-    """Return how many threads read files of a source, a path or URL."""
-    return READERS["remote" if is_url(source) else "local"]
+def readers(sources: Sequence[str]) -> int:
+    """Return how many threads read files of sources, each a path or URL."""
+    return READERS["remote" if any(map(is_url, sources)) else "local"]
 
 
 def max_in_flight(workers: int) -> int:

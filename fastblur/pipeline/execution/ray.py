@@ -109,7 +109,7 @@ class ShardWorker:
         self._config, self._root = config, root
         self._boxes = None if index is None else BoxAssignment(index, root, log=True)
         stages, _ = config.build_stages()
-        self._stages = batch_stages(stages.stages(readers(config.source), config.device))
+        self._stages = batch_stages(stages.stages(readers(config.sources), config.device))
         self._sink = open_sink(config.output)
         self._journal = Journal(self._sink)
 

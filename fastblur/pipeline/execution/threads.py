@@ -34,7 +34,7 @@ class ThreadEngine:
     def process(self, shards: Iterator[Shard], context: RunContext) -> None:
         """Do the shards; raises as `Engine.process`."""
         config = self._config
-        stages = batch_stages(self._stages.stages(readers(config.source), config.device))
+        stages = batch_stages(self._stages.stages(readers(config.sources), config.device))
         ShardFlow(
             context,
             stages,

@@ -120,7 +120,7 @@ def work(pipe: Connection, config: RunConfig) -> None:
         config.use_one_torch_thread()
         hiding, parameters = config.build_stages()
         run.send(Ready(parameters))
-        stages = [_on_images(run, stage) for stage in hiding.stages(readers(config.source), config.device)]
+        stages = [_on_images(run, stage) for stage in hiding.stages(readers(config.sources), config.device)]
         line = Stages([*stages, _last_stage(run, config)], 1, AHEAD, config.use_one_torch_thread)
         line.run(run.batches())
         run.send(Ended(line.report()))

@@ -11,6 +11,7 @@ from fastblur.options import BoxCoordinates
 from fastblur.pipeline.boxes.checks import given_boxes, hiding_boxes
 from fastblur.pipeline.errors import Failure
 from fastblur.pipeline.images.detection import DetectionStages
+from fastblur.pipeline.images.metadata import strip_results
 from fastblur.pipeline.images.methods import Hide
 from fastblur.pipeline.images.rewriting import Rewriter
 from fastblur.pipeline.images.task import (
@@ -35,6 +36,7 @@ class HidingStages:
         hide: hides boxes in the pixels of pictures.
         rewriter: hides boxes in the bytes of JPEG files that it can rewrite; None to decode and encode all files.
         box_coordinates: whether given boxes are of the stored or the upright pictures, where their file does not say.
+        strip_metadata: whether images are written without their metadata.
     """
 
     def __init__(
@@ -43,11 +45,14 @@ class HidingStages:
         hide: Hide,
         rewriter: Rewriter | None = None,
         box_coordinates: BoxCoordinates = "auto",
+        *,
+        strip_metadata: bool = False,
     ) -> None:
         self._detection = detection
         self._hide = hide
         self._rewriter = rewriter
         self._box_coordinates = box_coordinates
+        self._strip_metadata = strip_metadata
 
     def stages(self, readers: int, device: str) -> list[ImageStage]:
         """Return the stages in their order.
@@ -65,6 +70,7 @@ class HidingStages:
             ImageStage("rewrite", self.rewrite),
             ImageStage("hide", self.hide, own),
             ImageStage("encode", self.encode),
+            *([ImageStage("strip", strip_results)] if self._strip_metadata else []),
         ]
 
     def decode(self, images: Images) -> None:

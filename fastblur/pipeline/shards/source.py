@@ -1,7 +1,7 @@
-"""Where images come from: a folder tree, listed lazily, or one file; on this machine or at a URL."""
+"""Where images come from: folder trees, listed lazily, and files; on this machine or at a URL."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from fastblur.pipeline.shards.interfaces import Item, Shard
 from fastblur.pipeline.shards.table import shard as tables
 from fastblur.pipeline.shards.tar import names as tar_names
 from fastblur.pipeline.shards.tar.shard import TarShard
-from fastblur.pipeline.shards.tree import LocalTree, RemoteTree
-from fastblur.pipeline.storage.paths import error_reason, is_url, open_file, strip_file_scheme
+from fastblur.pipeline.shards.tree import SeveralTrees, open_tree
+from fastblur.pipeline.storage.paths import error_reason, open_file
 
 KINDS = {
     "images": SUFFIXES,
@@ -41,12 +41,14 @@ IMAGE_BYTES = 50_000  # what an image takes in a tar or table file, about
 class Source:
     """The images of a folder tree or of one file: image, tar, Parquet and Arrow files, by their names.
 
+    Several folders and files are taken as one folder that holds them all under their own names, as `cp -r` takes them.
+
     Each iteration lists the files again, a folder at a time, sorted by name within each. Links to folders are not
     followed and links that lead out of the tree are not read: both become items with a problem, as does a folder that
     cannot be listed.
 
     Args:
-        path: the folder or file, or its URL.
+        path: the folder or file, or its URL; or several.
         format: "images", "webdataset" or "table" to take files of one kind only, None for all kinds.
         columns, boxes: as `TableShard` takes them.
         others: what happens to files that may hold images and are not searched: "fail", "copy" or "skip". Texts, hidden
@@ -54,17 +56,17 @@ class Source:
         members: as `MemberRules` has them.
 
     Attributes:
-        path: the folder or file, absolute, or its URL.
+        inputs: the folders and files, a tree each.
         root: the folder that names are relative to.
-        is_file: whether the source is one file.
         passed: how many files that are not taken the listing has passed so far.
 
-    Raises ValueError where there is no such folder or file, or the file's name is of no kind that is taken.
+    Raises UsageError where there is no such folder or file, one file's name is of no kind that is taken, or
+    several would have the same name.
     """
 
     def __init__(
         self,
-        path: Path | str,
+        path: Path | str | Sequence[Path | str],
         format: str | None = None,
         columns: tuple[str, ...] = (),
         boxes: str | None = None,
@@ -74,17 +76,25 @@ class Source:
     ) -> None:
         if format not in (None, *KINDS):
             raise UsageError(f"format is {format!r}, expected {', '.join(KINDS)} or none to tell it from the names")
-        path = strip_file_scheme(path)
         self.format, self.passed = format, 0
         self._columns, self._boxes, self._others, self._members = columns, boxes, others, members
-        self.path = str(path) if is_url(path) else os.path.abspath(path)
-        self._tree: LocalTree | RemoteTree = RemoteTree(str(path)) if is_url(path) else LocalTree(Path(path))
-        self.is_file, self.root = self._tree.file is not None, self._tree.root
+        paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+        if not paths:
+            raise UsageError("SRC is an empty list, expected at least one folder or file")
+        self.inputs = [open_tree(one) for one in paths]
+        self._tree = self.inputs[0] if len(paths) == 1 else SeveralTrees(self.inputs)
+        self.root = self._tree.root
         if self._tree.file is not None and not self.takes(self._tree.file):
             raise UsageError(
-                f"SRC {str(path)!r} is no {KIND_NAMES[format]}, expected a name ending in "
+                f"SRC {str(paths[0])!r} is no {KIND_NAMES[format]}, expected a name ending in "
                 + ", ".join(end for kind, ends in KINDS.items() if format in (None, kind) for end in ends)
             )
+
+    @property
+    def parameter(self) -> str | list[str]:
+        """The source as the journal records it: where it is, or, of several, where they are, in one order."""
+        locations = sorted(tree.location for tree in self.inputs)
+        return locations if len(locations) > 1 else locations[0]
 
     @property
     def is_image(self) -> bool:
@@ -106,7 +116,7 @@ class Source:
 
     def _listed(self) -> Iterator[Item | None]:
         """Yield as iterating does, and None for a file that is passed."""
-        if self._tree.file is not None:
+        if not isinstance(self._tree, SeveralTrees) and self._tree.file is not None:
             yield self._tree.regular(self._tree.file)
             return
         folders = [""]

@@ -1,14 +1,14 @@
-"""A source as a tree of files, listed a folder at a time: on this machine, or at a URL."""
+"""A source as a tree of files, listed a folder at a time: on this machine, at a URL, or several of them as one."""
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from fastblur.errors import FileError, UsageError
 from fastblur.pipeline.shards.interfaces import Item
-from fastblur.pipeline.storage.paths import error_reason, filesystem
+from fastblur.pipeline.storage.paths import error_reason, filesystem, is_url, strip_file_scheme
 
 
 class Problem(str):
@@ -27,12 +27,19 @@ Entries = Iterator[tuple[str, bool, Problem | None]]  # name below the root, whe
 
 
 class LocalTree:
-    """A folder or file of this machine."""
+    """A folder or file of this machine.
+
+    Attributes:
+        location: its absolute path.
+        file: its name if it is a file, else None.
+        root: the folder that names are relative to.
+    """
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
             raise UsageError(f"SRC {str(path)!r} does not exist, expected a folder or a file")
         absolute = Path(os.path.abspath(path))
+        self.location = str(absolute)
         self.file = None if path.is_dir() else path.name
         self.root = absolute if path.is_dir() else absolute.parent
         self._real_root = os.path.realpath(self.root)
@@ -98,7 +105,7 @@ class LocalTree:
 
 
 class RemoteTree:
-    """A folder or object at a URL."""
+    """A folder or object at a URL; attributes as `LocalTree`, its location the URL."""
 
     def __init__(self, url: str) -> None:
         self._system, path = filesystem(url)
@@ -110,6 +117,7 @@ class RemoteTree:
         except OSError as error:
             raise FileError(f"SRC {url!r} cannot be read: {error_reason(error)}") from error
         folder, _, name = path.rpartition("/")
+        self.location = url
         self.file = name if kind == "file" else None
         self._path = folder if kind == "file" else path
         self.root = Path("/" + self._path.lstrip("/"))  # whose parts box files' keys may begin with
@@ -152,3 +160,76 @@ class RemoteTree:
             itself = entry["name"].strip("/") == path.strip("/")  # as object stores keep an empty folder
             if name != ".fastblur" and not itself:
                 yield name, entry["type"] == "directory", None
+
+
+Tree = LocalTree | RemoteTree
+
+
+class SeveralTrees:
+    """Several folders and files as one tree, each under its own name, as if they were entries of one folder.
+
+    Args:
+        trees: at least two.
+
+    Attributes:
+        file: None, for it is no file.
+        root: the folder in which all of them lie; where they do not lie in one, a path that says of no folder what it
+            is called, so that names are looked up in boxes files as they are.
+
+    Raises UsageError where two have the same name, or one has none.
+    """
+
+    file = None
+
+    def __init__(self, trees: Sequence[Tree]) -> None:
+        self._trees: dict[str, Tree] = {}
+        for tree in trees:
+            name = tree.location.rstrip("/").rpartition("/")[2] if tree.file is None else tree.file
+            if name in ("", ".fastblur"):
+                raise UsageError(f"SRC {tree.location!r} has no name of its own for DST, expected it as the only one")
+            if name in self._trees:
+                raise UsageError(
+                    f"SRC {self._trees[name].location!r} and {tree.location!r} would both become {name!r} of DST, "
+                    "expected different names"
+                )
+            self._trees[name] = tree
+        folders = {tree.root if tree.file is not None else tree.root.parent for tree in trees}
+        same_kind = len({is_url(tree.location) for tree in trees}) == 1
+        self.root = folders.pop() if same_kind and len(folders) == 1 else Path()
+
+    def path(self, name: str) -> str:
+        """Return a file's path or URL."""
+        tree, rest = self._inside(name)
+        return tree.path(rest)
+
+    def size(self, name: str) -> int:
+        """Return a file's size in bytes; 0 where it cannot be had."""
+        tree, rest = self._inside(name)
+        return tree.size(rest)
+
+    def stamp(self, name: str) -> str:
+        """Return a text that differs when the file may have changed."""
+        tree, rest = self._inside(name)
+        return tree.stamp(rest)
+
+    def entries(self, folder: str) -> Entries:
+        """Yield what is in a folder, sorted by name."""
+        if not folder:
+            for name, tree in sorted(self._trees.items()):
+                problem = None if tree.file is None else tree.regular(tree.file).problem
+                yield name, tree.file is None, None if problem is None else Problem(problem)
+            return
+        first, _, rest = folder.partition("/")
+        for name, is_folder, problem in self._trees[first].entries(rest):
+            yield first if name == "." else f"{first}/{name}", is_folder, problem
+
+    def _inside(self, name: str) -> tuple[Tree, str]:
+        """Return the tree that a file is in, and its name there."""
+        first, slash, rest = name.partition("/")
+        return self._trees[first], rest if slash else first
+
+
+def open_tree(path: Path | str) -> Tree:
+    """Return the tree of a path or URL; raises UsageError and FileError where there is none."""
+    path = strip_file_scheme(path)
+    return RemoteTree(path) if is_url(path) else LocalTree(Path(path))

@@ -44,8 +44,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def started(root: Path, **options: Any) -> Any:
-    config = RunConfig(str(root), "dst", **options)
-    return engines.start_engine(config, Source(config.source))
+    config = RunConfig((str(root),), "dst", **options)
+    return engines.start_engine(config, Source(config.sources))
 
 
 def test_processes_for_many_images(many: Path) -> None:
@@ -69,8 +69,8 @@ def test_threads_for_few_images_unless_asked_otherwise(tmp_path: Path) -> None:
 
 
 def test_threads_for_what_only_this_process_sees(many: Path) -> None:
-    config = RunConfig(str(many), "memory://out")
-    assert isinstance(engines.start_engine(config, Source(config.source)), Threads)
+    config = RunConfig((str(many),), "memory://out")
+    assert isinstance(engines.start_engine(config, Source(config.sources)), Threads)
 
 
 @pytest.mark.parametrize("engine", ["processes", "ray"])

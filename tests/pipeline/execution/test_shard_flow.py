@@ -123,7 +123,7 @@ class Run:
         self.journal = Journal(self.sink)
         self.journal.begin({}, {}, overwrite=False)
         self.failed: dict[str, str] = {}
-        config = RunConfig("src", str(root), on_error=on_error)
+        config = RunConfig(("src",), str(root), on_error=on_error)
         self.context = RunContext(config, Path("src"), self.sink, self.journal, self.fail)
         if assign_boxes is not None:
             self.context.assign_boxes = assign_boxes

@@ -1,0 +1,1 @@
+"""Image files without their metadata, their coded pixels as they are."""
