@@ -154,7 +154,7 @@ def test_a_line_with_other_coordinates_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_option_needs_boxes(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--box-coordinates has no effect without --boxes"):
+    with pytest.raises(UsageError, match="box_coordinates has no effect without boxes"):
         run(tmp_path, tmp_path / "out", box_coordinates="upright")
 
 
