@@ -66,14 +66,14 @@ function drawBoxes(svg, boxes, activeKey) {
   }
 }
 
-/** The part of an image around a box, of the given shape (width over height): [x, y, width, height] in upright px. */
-function around(image, box, shape) {
+/** The part of an image around a box, `times` as long as it, of the given shape (width over height): [x, y, width, height] in upright px. */
+function around(image, box, shape, times = 2.5) {
   if (!box) {
     const width = Math.max(image.width, image.height * shape);
     return [(image.width - width) / 2, (image.height - width / shape) / 2, width, width / shape];
   }
   const longer = Math.max(box[2] - box[0], box[3] - box[1], 12);
-  const width = Math.min(2.5 * longer * Math.max(1, shape), Math.max(image.width, image.height * shape));
+  const width = Math.min(times * longer * Math.max(1, shape), Math.max(image.width, image.height * shape));
   const height = width / shape;
   const start = (middle, length, whole) => (length > whole ? (whole - length) / 2 : Math.max(0, Math.min(whole - length, middle - length / 2)));
   return [start((box[0] + box[2]) / 2, width, image.width), start((box[1] + box[3]) / 2, height, image.height), width, height];

@@ -96,7 +96,7 @@ function save() {
   link.download = "judgements.jsonl";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  say("judgements.jsonl was saved.");
+  say("judgements.jsonl was saved: “fastblur correct SRC OUT judgements.jsonl” applies it.");
 }
 
 async function load(event) {

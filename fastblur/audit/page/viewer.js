@@ -5,6 +5,7 @@ class Viewer {
     Object.assign(this, { dialog, judgements, judge, closed });
     this.part = (name) => dialog.querySelector(`.${name}`);
     this.svg = this.part("stage").querySelector("svg");
+    this.hasShards = judgements.images.some((image) => image.shard !== judgements.images[0].shard);
     this.drawing = false; // whether a finger draws instead of scrolling
     this.sketch = null; // the box that is being drawn
     const press = (name, act) => this.part(name).addEventListener("click", act);
@@ -28,15 +29,15 @@ class Viewer {
   open(items, index) {
     this.items = items;
     this.setDrawing(false);
-    this.show(index);
     this.dialog.showModal();
+    this.show(index);
     this.part("name").focus();
   }
 
   show(index) {
     this.index = index;
     this.item = this.items[index];
-    this.view = null;
+    this.view = this.firstView();
     this.sketch = null;
     this.refresh();
     this.part("announced").textContent = `${index + 1} of ${this.items.length}, ${this.item.image.image}. ${this.part("state").textContent}`;
@@ -67,6 +68,7 @@ class Viewer {
     if (!this.item) return;
     const { image, key, kind } = this.item;
     const boxes = boxesOf(image, this.judgements);
+    boxes.sort((one, other) => (other.key === key) - (one.key === key));
     this.part("name").textContent = image.image;
     this.part("place").textContent = `${this.index + 1} of ${this.items.length}`;
     const verdict = kind === "image" ? this.judgements.verdict(image) : this.judgements.get(key);
@@ -79,7 +81,7 @@ class Viewer {
       image.fate,
       `${image.width} × ${image.height} px`,
       ...(image.picture_width < image.width ? [`shown at ${image.picture_width} × ${image.picture_height}`] : []),
-      ...(image.shard ? [`shard ${image.shard}`] : []),
+      ...(this.hasShards ? [`shard ${image.shard}`] : []),
     ].join(", ");
     this.drawPicture(boxes);
     this.listBoxes(boxes);
@@ -110,7 +112,7 @@ class Viewer {
   listBoxes(boxes) {
     const focused = document.activeElement?.dataset.key;
     const rows = boxes.map(({ key, kind, text, verdict }) => {
-      const row = element("li", kind.replace(" ", "-"), element("span", "swatch"), element("span", "text", text));
+      const row = element("li", `${kind.replace(" ", "-")}${key === this.item.key ? " current" : ""}`, element("span", "swatch"), element("span", "text", text));
       const button = (label, value) => {
         const made = element("button", "", label);
         made.type = "button";
@@ -131,6 +133,13 @@ class Viewer {
     });
     this.part("boxes").replaceChildren(...rows);
     if (focused) this.part("boxes").querySelector(`[data-key="${focused}"]`)?.focus();
+  }
+
+  /** A box that would be hard to find is shown with what is around it, anything else in the whole picture (null). */
+  firstView() {
+    const { image, box } = this.item;
+    if (!box || Math.max(box[2] - box[0], box[3] - box[1]) >= Math.max(image.width, image.height) / 10) return null;
+    return around(image, box, image.width / image.height, 8);
   }
 
   closeUp() {
