@@ -16,6 +16,7 @@ from fastblur.codecs import (
     Picture,
     decode,
     encode,
+    file_to_copy,
     is_image,
     stored_boxes,
     upright_views,
@@ -178,7 +179,7 @@ class HideFaces(nn.Module):
             return self._tensor(image, given)
         if isinstance(image, bytes):
             picture = decode(image)
-            return encode(picture, picture.pixels) if self._picture(picture, given) else image
+            return encode(picture, picture.pixels) if self._picture(picture, given) else file_to_copy(image, picture)
         if isinstance(image, np.ndarray):
             return self._array(image, given)
         if hasattr(image, "mode") and hasattr(image, "getbands"):

@@ -44,7 +44,7 @@ def check_jpeg(data: bytes, header: Header) -> None:
     if further >= 0:
         end = min(end, further)
     rest = bytearray(data[end:])
-    for start, stop in _previews(data, header):
+    for start, stop in preview_places(data, header):
         rest[max(0, start - end) : max(0, stop - end)] = bytes(max(0, stop - end) - max(0, start - end))
     check_rest("JPEG", rest)
 
@@ -78,7 +78,7 @@ def check_items(
         raise CodecError(f"{name} holds {len(further)} further pictures, which are not searched, expected one")
 
 
-def _previews(data: bytes, header: Header) -> list[tuple[int, int]]:
+def preview_places(data: bytes, header: Header) -> list[tuple[int, int]]:
     """Return where previews and gain maps lie that the Multi-Picture index lists, (start, stop) offsets."""
     index = next((p[4:] for marker, p in header.segments if marker == APP2 and p.startswith(b"MPF\0")), None)
     if index is None:
