@@ -11,7 +11,8 @@ hide + encode over rewriting.
 - large: photographs of 12 megapixels with faces of 200 px, made from the same files, 4:4:4 and 4:2:0.
 - error: mean error in the support of the decoded file against float64 (tests/formula.py), pixels outside the support
   that change, and bytes over the source's.
-- blocks: coefficients by jpeglib: blocks that must not change, and those of them that do.
+- detector: what comes after the search: hide + encode of pixels that are decoded already, and rewriting.
+- blocks: blocks that must not change and pixels outside changed MCUs, and those of them that do.
 - threads: files a second on 1, 2, ... threads.
 - start: what the first call takes in a fresh process, compiled code from the disk cache, for both routes.
 
@@ -19,6 +20,7 @@ With --picture only a picture is made: a photograph, and what either route chang
 """
 
 import argparse
+import collections
 import io
 import statistics
 import subprocess
@@ -43,6 +45,7 @@ from fastblur.kernels.parameters import KernelParameters
 from fastblur.pipeline.execution.concurrency import default_workers
 from fastblur.recipes import RECIPES
 from tests import formula
+from tests.codecs.jpeg_blocks.oracle import kept
 
 MAX_PIXELS = 1 << 28
 LEVELS = {"L": [0.0], "RGB": [0.0] * 3, "CMYK": [255.0, 255.0, 255.0, 0.0]}
@@ -61,7 +64,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--json", type=Path)
-    names = ["faces", "large", "error", "blocks", "threads", "start"]
+    names = ["faces", "large", "error", "detector", "blocks", "threads", "start"]
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME")
     parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
@@ -75,6 +78,7 @@ def main() -> None:
         "faces": lambda: {name: ratio(faces, name, arguments.repeat) for name in METHODS},
         "large": lambda: {name: ratio(large(faces, name), "default", arguments.repeat) for name in ("444", "420")},
         "error": lambda: {name: error(faces, name) for name in formula.RECIPES},
+        "detector": lambda: {name: detector(faces, name, arguments.repeat) for name in ("default", "ilsvrc")},
         "blocks": lambda: {name: blocks(faces, name) for name in METHODS},
         "threads": lambda: threads(faces),
         "start": lambda: start(faces[0]),
@@ -173,28 +177,38 @@ def error(faces: list[Photograph], recipe: str) -> dict[str, Any]:
 
 
 def blocks(faces: list[Photograph], method: str) -> dict[str, Any]:
-    """Count blocks by an independent reader of coefficients."""
-    import jpeglib
-
-    counts = dict.fromkeys(("blocks", "touched", "differ", "differ_untouched", "new_codes", "splits", "left_out"), 0)
+    """Count what must not change, by the formula's own support, jpeglib's coefficients and libjpeg-turbo's pixels."""
+    counts: collections.Counter[str] = collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "one.jpg")
         for one in faces:
             result = rewritten(one, method)
-            read = []
-            for data in (one.jpeg, result.data):
-                path.write_bytes(data)
-                read.append(jpeglib.read_dct(str(path)))
-            for name in ("Y", "Cb", "Cr", "K"):
-                old, new = getattr(read[0], name), getattr(read[1], name)
-                if old is not None:
-                    counts["blocks"] += old.shape[0] * old.shape[1]
-                    counts["differ"] += int((np.asarray(old) != np.asarray(new)).any((2, 3)).sum())
-            counts["touched"] += result.blocks_changed
-            for name in ("new_codes", "splits", "left_out"):
-                counts[name] += getattr(result, name)
-    counts["differ_untouched"] = max(0, counts["differ"] - counts["touched"])
-    return counts
+            height, width = decode(one.jpeg, max_pixels=MAX_PIXELS).pixels.shape[:2]
+            found = kept(one.jpeg, result.data, (height, width), one.boxes, method, Path(folder))
+            counts.update(found._asdict())
+            counts.update({name: getattr(result, name) for name in ("new_codes", "splits", "left_out")})
+    return dict(counts)
+
+
+def detector(faces: list[Photograph], method: str, repeat: int) -> dict[str, Any]:
+    """Time what follows a detector: hide and encode pixels that are decoded, or rewrite the file; a pass each."""
+    seconds = np.empty((repeat + 1, len(faces), 2))
+    for turn in range(repeat + 1):
+        pictures = [decode(one.jpeg, max_pixels=MAX_PIXELS) for one in faces]
+        for i, (one, picture) in enumerate(zip(faces, pictures, strict=True)):
+            begin = time.thread_time()
+            hide_in_arrays([picture.pixels], [one.boxes.astype(np.float32)], METHODS[method], np.empty(0, np.float32))
+            encode(picture, picture.pixels)
+            seconds[turn, i, 0] = time.thread_time() - begin
+        for i, one in enumerate(faces):
+            begin = time.thread_time()
+            rewritten(one, method)
+            seconds[turn, i, 1] = time.thread_time() - begin
+    before, after = np.median(seconds[1:], axis=0).mean(0)
+    return {
+        "hide_encode_ms": round(1000 * float(before), 3),
+        "rewrite_ms": round(1000 * float(after), 3),
+        "after_over_before": round(float(after / before), 3),
+    }
 
 
 def threads(faces: list[Photograph]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ first used, so that `import fastblur` loads nothing else.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fastblur import forked as forked  # before the program can fork
 from fastblur._version import __version__ as __version__
 
 if TYPE_CHECKING:

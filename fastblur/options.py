@@ -28,6 +28,16 @@ Others = Literal["fail", "copy", "skip"]
 BoxCoordinates = Literal["auto", "stored", "upright"]
 """Whether given boxes are of the picture as it is stored, or upright (turned as its EXIF orientation says)."""
 
+BoxFormat = Literal["xyxy", "xywh", "cxcywh", "xyxyn", "xywhn", "cxcywhn"]
+"""What the four numbers of a box are, as torchvision calls it.
+
+Two corners; the upper left corner, width and height; or the centre, width and height; in pixels, or with an n relative
+to the image's sides, 0..1. COCO has "xywh"; what Ultralytics calls xywh and xywhn are "cxcywh" and "cxcywhn".
+"""
+
+Channels = Literal["rgb", "bgr"]
+"""The order of an image's colour channels; OpenCV reads files as BGR."""
+
 JpegWay = Literal["blocks", "encode"]
 """How JPEG files are changed: block by block where that is possible, or decoded and encoded whole."""
 

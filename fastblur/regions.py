@@ -1,14 +1,16 @@
 """Regions: the boxes to hide in every image of a batch, padded into one tensor on one device."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import Any, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fastblur.boxes import Boxes, check_boxes
+from fastblur.box_formats import as_scores, image_boxes
+from fastblur.boxes import check_boxes, check_pixels
+from fastblur.options import BoxFormat
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +22,13 @@ class Regions:
         counts: (B,) int64, how many regions each image has, 0 <= counts <= N.
         scores: (B, N) float32 in 0..1, or None where no detector gave any.
         landmarks: (B, N, 5, 2) float32, xy in pixels (eyes, nose, corners of the mouth), or None.
+        validate: check the values too: coordinates that are finite, corners that are not reversed, boxes that are not
+            relative to the image's sides, counts. `from_boxes` always does, and so do the operators on the CPU. On
+            other devices they do not, since that would wait for the device: there boxes of another kind hide nothing
+            or the wrong place, without a word.
 
-    Raises TypeError for something that is not a tensor, ValueError for a wrong shape or mixed devices. Coordinates are
-    checked by the operators and by `from_boxes`, not here, so that making Regions on a GPU never waits for it.
+    Raises TypeError for something that is not a tensor, ValueError for a wrong shape, mixed devices, or what `validate`
+    finds.
 
     >>> import torch
     >>> from fastblur import Regions
@@ -36,8 +42,9 @@ class Regions:
     counts: Tensor
     scores: Tensor | None = None
     landmarks: Tensor | None = None
+    validate: InitVar[bool] = False
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, validate: bool) -> None:
         for name in ("boxes", "counts", "scores", "landmarks"):
             value = getattr(self, name)
             if not isinstance(value, Tensor) and not (value is None and name in ("scores", "landmarks")):
@@ -59,6 +66,23 @@ class Regions:
             object.__setattr__(self, "boxes", boxes.to(torch.float32))
         if counts.dtype != torch.int64:
             object.__setattr__(self, "counts", counts.to(torch.int64))
+        if validate:
+            self.check()
+
+    def check(
+        self,
+        sides: np.ndarray | None = None,  # (B,) px
+    ) -> None:
+        """Raise ValueError for a region that is not a box in pixels, or a wrong count; waits for the device.
+
+        Args:
+            sides: (B,) the shorter side of each image in pixels, where it is known.
+        """
+        boxes, counts = self.boxes.detach().cpu().numpy(), self.counts.cpu().numpy()
+        if ((counts < 0) | (counts > boxes.shape[1])).any():
+            raise ValueError(f"Regions counts are {counts.tolist()}, expected 0 to {boxes.shape[1]} as the boxes")
+        check_boxes(boxes, counts)
+        check_pixels(boxes, counts, sides)
 
     @classmethod
     def from_boxes(
@@ -66,43 +90,99 @@ class Regions:
         boxes: Sequence[Any],
         scores: Sequence[Any] | None = None,
         *,
+        format: BoxFormat | None = None,
+        size: Any = None,
         device: torch.device | str = "cpu",
     ) -> "Regions":
-        """Return Regions made of one array of boxes for each image.
+        """Return Regions made of the boxes of each image.
 
         Args:
-            boxes: a list with, for each image, (n_i, 4) xyxy pixels as an array, tensor or list of lists; may be empty.
-            scores: a list with (n_i,) scores for each image, or None.
+            boxes: a list with, for each image, (n_i, 4) numbers as an array, tensor or list of lists, which may be
+                empty; or what a library gives for it: torchvision's BoundingBoxes, in any of its formats without an
+                angle, or the dict of its detectors; supervision's Detections; an Ultralytics result; an image's list
+                of COCO annotations; the faces of InsightFace or retinaface-pytorch; Regions of one image.
+            scores: a list with (n_i,) scores for each image; None for those that came with the boxes, if any did.
+            format: what the numbers are: "xyxy", the corners (the default for plain numbers); "xywh", the upper left
+                corner, width and height; "cxcywh", the centre, width and height; with an n, "xyxyn", relative to the
+                image's sides. The names are torchvision's; what Ultralytics calls xywh is "cxcywh".
+            size: (H, W) in pixels of all images, or a list with that of each; for formats relative to it.
             device: where the Regions go.
 
-        Raises ValueError for rows that are not four finite numbers up to 2^24, or scores that do not match.
+        Raises ValueError for rows that are not four finite numbers up to 2^24, reversed corners, boxes that all lie in
+        0..1 without a relative format, a format that contradicts what the boxes say of theirs, or scores that do not
+        match.
 
         >>> from fastblur import Regions
         >>> regions = Regions.from_boxes([[[10, 20, 30, 40], [5, 5, 9, 9]], []])
         >>> regions, regions.counts.tolist()
         (Regions(2 in 2 images, device='cpu'), [2, 0])
+        >>> Regions.from_boxes([[[0.1, 0.2, 0.5, 0.4]]], format="xyxyn", size=(100, 200)).tolist()
+        [[[20.0, 20.0, 100.0, 40.0]]]
         """
-        rows = [_as_rows(b, i) for i, b in enumerate(boxes)]
-        most = max((len(r) for r in rows), default=0)
-        padded = np.zeros((len(rows), most, 4), np.float32)
-        for i, r in enumerate(rows):
-            if len(r):
-                padded[i, : len(r)] = r
+        if hasattr(boxes, "counts") or not hasattr(boxes, "__len__"):
+            raise TypeError(f"boxes are a {type(boxes).__name__}, expected a list with the boxes of each image")
+        sizes = _as_sizes(size, len(boxes))
+        rows, found = [], []
+        for i, one in enumerate(boxes):
+            hw = None if sizes is None else sizes[i]
+            own = None if not isinstance(one, Regions) else one._only(i)
+            some, its_scores = image_boxes(one if own is None else own.boxes[0, : int(own.counts[0])], i, format, hw)
+            if own is not None and own.scores is not None:
+                its_scores = as_scores(own.scores[0, : len(some)], len(some), i)
+            rows.append(some)
+            found.append(its_scores)
         lengths = np.array([len(r) for r in rows], np.int64)
+        padded = np.zeros((len(rows), int(lengths.max(initial=0)), 4), np.float32)
+        for i, r in enumerate(rows):
+            padded[i, : len(r)] = r
         check_boxes(padded, lengths)
-        counts = torch.from_numpy(lengths).to(device)
-        padded_scores = None
+        check_pixels(padded, lengths, None if sizes is None else np.array(sizes).reshape(-1, 2).min(1, initial=1 << 30))
         if scores is not None:
             if len(scores) != len(rows):
                 raise ValueError(f"scores are for {len(scores)} images, expected {len(rows)} as the boxes")
-            table = np.zeros((len(rows), most), np.float32)
-            for i, (s, r) in enumerate(zip(scores, rows, strict=True)):
-                values = np.asarray(s, np.float32).reshape(-1)
-                if len(values) != len(r):
-                    raise ValueError(f"image {i} has {len(values)} scores, expected {len(r)} as its boxes")
-                table[i, : len(r)] = values
-            padded_scores = torch.from_numpy(table).to(device)
-        return cls(torch.from_numpy(padded).to(device), counts, padded_scores)
+            found = [as_scores(one, len(r), i) for i, (one, r) in enumerate(zip(scores, rows, strict=True))]
+        table = None
+        if scores is not None or any(one is not None for one in found):
+            table = np.zeros(padded.shape[:2], np.float32)
+            for i, one in enumerate(found):
+                if one is None and len(rows[i]):  # some have scores, others none
+                    table = None
+                    break
+                table[i, : len(rows[i])] = [] if one is None else one
+        padded_scores = None if table is None else torch.from_numpy(table).to(device)
+        return cls(torch.from_numpy(padded).to(device), torch.from_numpy(lengths).to(device), padded_scores)
+
+    @staticmethod
+    def cat(parts: "Sequence[Regions]") -> "Regions":
+        """Return the Regions of all images of several, in their order, padded to the most regions of one.
+
+        Scores and landmarks are kept where all parts have them. Raises ValueError where there are no parts, or they are
+        on several devices.
+
+        >>> from fastblur import Regions
+        >>> Regions.cat([Regions.from_boxes([[[1, 2, 3, 4]]]), Regions.from_boxes([[], []])])
+        Regions(1 in 3 images, device='cpu')
+        """
+        if not parts or not all(isinstance(part, Regions) for part in parts):
+            raise ValueError(f"Regions.cat was given {parts!r}, expected at least one Regions, and nothing else")
+        if len({part.device for part in parts}) > 1:
+            devices = ", ".join(sorted({str(part.device) for part in parts}))
+            raise ValueError(f"Regions are on several devices ({devices}), expected one")
+        most = max(part.boxes.shape[1] for part in parts)
+
+        def joined(name: str) -> Tensor | None:
+            tensors = [getattr(part, name) for part in parts]
+            if any(tensor is None for tensor in tensors):
+                return None
+            padded = []
+            for tensor in tensors:
+                missing = (tensor.shape[0], most - tensor.shape[1], *tensor.shape[2:])
+                padded.append(torch.cat((tensor, tensor.new_zeros(missing)), dim=1))
+            return torch.cat(padded)
+
+        boxes = joined("boxes")
+        assert boxes is not None
+        return Regions(boxes, torch.cat([part.counts for part in parts]), joined("scores"), joined("landmarks"))
 
     @property
     def device(self) -> torch.device:
@@ -117,6 +197,10 @@ class Regions:
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Regions":
         """Return the Regions on `device`."""
         return self._map(lambda t: t.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Regions":
+        """Return the Regions in pinned memory, from which copies to CUDA overlap with work; data loaders call it."""
+        return self._map(Tensor.pin_memory)
 
     def above(self, score: float) -> "Regions":
         """Return the regions whose score is at least `score`, in their order, without a host synchronisation.
@@ -167,12 +251,19 @@ class Regions:
             yield boxes[:count]
 
     def __repr__(self) -> str:
-        return f"Regions({int(self.counts.sum())} in {len(self)} images, device={str(self.device)!r})"
+        known = self.device.type != "meta" and not torch._C._functorch.is_functorch_wrapped_tensor(self.counts)
+        count = int(self.counts.sum()) if known else "unknown"
+        return f"Regions({count} in {len(self)} images, device={str(self.device)!r})"
+
+    def _only(self, index: int) -> "Regions":
+        if len(self) != 1:
+            raise ValueError(f"boxes of image {index} are Regions of {len(self)} images, expected those of one")
+        return self
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> "Regions":
         """Return the Regions whose every tensor is `function` of its own."""
-        optional = (None if t is None else function(t) for t in (self.scores, self.landmarks))
-        return Regions(function(self.boxes), function(self.counts), *optional)
+        scores, landmarks = (None if t is None else function(t) for t in (self.scores, self.landmarks))
+        return Regions(function(self.boxes), function(self.counts), scores, landmarks)
 
     def _select(
         self,
@@ -190,17 +281,14 @@ class Regions:
         return Regions(boxes, keep.sum(1), scores, landmarks)
 
 
-def _as_rows(boxes: Any, index: int) -> Boxes:
-    """Return image `index`'s boxes, of whatever type, as an array; raises ValueError where they are not (n, 4)."""
-    array = boxes.detach().cpu().numpy() if isinstance(boxes, Tensor) else boxes
+def _as_sizes(size: Any, count: int) -> list[tuple[int, int]] | None:
+    """Return (H, W) of each image; raises ValueError where that is not what was given."""
+    if size is None:
+        return None
     try:
-        rows = np.asarray(array, dtype=np.float32)
+        sizes = np.asarray(size, np.float64)
     except (TypeError, ValueError):
-        raise ValueError(
-            f"boxes of image {index} are {boxes!r}, expected rows of four numbers (x0, y0, x1, y1)"
-        ) from None
-    if rows.size == 0:
-        return rows.reshape(0, 4)
-    if rows.ndim != 2 or rows.shape[1] != 4:
-        raise ValueError(f"boxes of image {index} have shape {rows.shape}, expected (n, 4)")
-    return rows
+        sizes = np.zeros(0)
+    if sizes.shape not in ((2,), (count, 2)) or not (sizes >= 1).all():
+        raise ValueError(f"size is {size!r}, expected (H, W) in pixels, or one for each of {count} images")
+    return [(int(h), int(w)) for h, w in np.broadcast_to(sizes, (count, 2))]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastblur import ops
+from fastblur.box_formats import relative_boxes
 from fastblur.boxes import Boxes
 from fastblur.codecs import (
     OTHER_SUFFIXES,
@@ -28,7 +29,7 @@ from fastblur.errors import UsageError
 from fastblur.method_options import operator_arguments
 from fastblur.module import check_detector, split_options
 from fastblur.options import BoxCoordinates, Method, check_choice
-from fastblur.pipeline.boxes.checks import given_boxes, hiding_boxes, relative_boxes
+from fastblur.pipeline.boxes.checks import given_boxes, hiding_boxes
 from fastblur.pipeline.images.methods import make_hide
 from fastblur.regions import Regions
 

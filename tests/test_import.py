@@ -31,13 +31,13 @@ def loaded_after(code):
 
 
 def test_import_loads_nothing_else():
-    assert loaded_after("import fastblur") == [[], ["fastblur", "fastblur._version"], 1]
+    assert loaded_after("import fastblur") == [[], ["fastblur", "fastblur._version", "fastblur.forked"], 1]
 
 
 def test_regions_and_recipes_need_no_kernel():
     extras, ours, threads = loaded_after("from fastblur import Regions, Recipe, RECIPES")
     assert extras == []
-    names = {"_version", "boxes", "errors", "options", "recipes", "regions"}
+    names = {"_version", "boxes", "forked", "errors", "options", "recipes", "regions"}
     assert set(ours) == {"fastblur", *(f"fastblur.{name}" for name in names)}
     assert threads == 1
 

@@ -9,15 +9,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import fastblur
 from fastblur import Regions
+from fastblur.options import BoxFormat, choices
 from tests.kernels.cases import STABLE
 
 ROWS = [[[1.5, 2, 3, 4], [5, 6, 7.25, 8]], [], [[0, 0, 9, 9]]]
 SCORES = [[0.9, 0.2], [], [0.5]]
 
-rows_of_images = st.lists(
-    st.lists(st.lists(st.floats(-1e4, 1e4, width=32), min_size=4, max_size=4), max_size=5), max_size=5
-)
+corner = st.tuples(st.floats(-1e4, 1e4, width=32), st.floats(-1e4, 1e4, width=32))
+box = st.builds(lambda a, b: [min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1])], corner, corner)
+rows_of_images = st.lists(st.lists(box.filter(lambda row: max(map(abs, row)) > 2), max_size=5), max_size=5)
 
 
 def landmarks_like(regions):
@@ -183,7 +185,96 @@ def test_wrong_boxes(rows, sentence):
         Regions.from_boxes(rows)
 
 
+def test_reversed_corners_and_boxes_in_parts_of_the_image_are_refused():
+    for row in ([9, 2, 3, 4], [1, 9, 3, 4]):
+        with pytest.raises(ValueError, match=r"image 1 has a region .*, expected x0 <= x1 and y0 <= y1; .*'xywh'"):
+            Regions.from_boxes([[], [[1, 2, 3, 4], row]])
+    with pytest.raises(ValueError, match=r"image 1 has a region .*, as if in parts of the image.*'xyxyn'"):
+        Regions.from_boxes([[[1, 2, 30, 40]], [[0.1, 0.2, 0.5, 0.9], [0, 0, 1, 1]]])
+    Regions.from_boxes([[[0.1, 0.2, 0.5, 0.9], [1, 2, 30, 40]], [[0, 0, 0, 0]], [[-5, -5, 0.5, 0.5]]])
+    Regions.from_boxes([[[0, 0, 1, 1]]], size=(7, 9))  # too small for a face
+
+
+def test_validate_looks_at_the_values_and_the_constructor_alone_does_not():
+    one = torch.tensor([1])
+    for row in ([9.0, 2, 3, 4], [float("nan"), 2, 3, 4], [0.1, 0.2, 0.3, 0.4]):
+        boxes = torch.tensor([[row]])
+        Regions(boxes, one)
+        with pytest.raises(ValueError, match="image 0 has a region"):
+            Regions(boxes, one, validate=True)
+    with pytest.raises(ValueError, match=r"Regions counts are \[2\], expected 0 to 1"):
+        Regions(torch.ones(1, 1, 4), torch.tensor([2]), validate=True)
+
+
+XYXY = [[10.0, 20, 40, 60], [0, 0, 8, 30]]
+IN_FORMATS = {
+    "xyxy": XYXY,
+    "xywh": [[10, 20, 30, 40], [0, 0, 8, 30]],
+    "cxcywh": [[25, 40, 30, 40], [4, 15, 8, 30]],
+    "xyxyn": [[0.125, 0.4, 0.5, 1.2], [0, 0, 0.1, 0.6]],
+    "xywhn": [[0.125, 0.4, 0.375, 0.8], [0, 0, 0.1, 0.6]],
+    "cxcywhn": [[0.3125, 0.8, 0.375, 0.8], [0.05, 0.3, 0.1, 0.6]],
+}
+
+
+@pytest.mark.parametrize("format", choices(BoxFormat))
+def test_every_format_becomes_corners_in_pixels(format):
+    size = (50, 80) if format.endswith("n") else None
+    regions = Regions.from_boxes([IN_FORMATS[format], []], format=format, size=size)
+    np.testing.assert_allclose(regions[0].numpy(), XYXY, rtol=1e-6)
+    assert regions.counts.tolist() == [2, 0]
+    each = Regions.from_boxes([IN_FORMATS[format], IN_FORMATS[format]], format=format, size=[(50, 80), (100, 160)])
+    factor = 2 if format.endswith("n") else 1
+    np.testing.assert_allclose(each[1].numpy(), np.array(XYXY) * factor, rtol=1e-6)
+
+
+def test_wrong_formats_and_sizes():
+    with pytest.raises(ValueError, match="format is 'yolo', expected 'xyxy'"):
+        Regions.from_boxes([[]], format="yolo")
+    with pytest.raises(ValueError, match=r"format is 'xyxyn', expected size=\(height, width\)"):
+        Regions.from_boxes([[[0, 0, 1, 1]]], format="xyxyn")
+    with pytest.raises(ValueError, match="expected parts of the image"):
+        Regions.from_boxes([XYXY], format="xyxyn", size=(50, 80))
+    with pytest.raises(ValueError, match="in the format 'xywh', expected a width and height of 0 or more"):
+        Regions.from_boxes([[[40, 60, -30, -40]]], format="xywh")
+    for size in ((0, 5), (5,), "large", [(5, 5)] * 3):
+        with pytest.raises(ValueError, match=r"size is .*, expected"):
+            Regions.from_boxes([[]], size=size)
+    with pytest.raises(TypeError, match="expected a list with the boxes of each image"):
+        Regions.from_boxes(Regions.from_boxes([[]]))
+
+
+def test_cat_pads_and_keeps_what_all_have():
+    first, second = Regions.from_boxes(ROWS, SCORES), Regions.from_boxes([[[1, 2, 3, 4]] * 4], [[0.1] * 4])
+    whole = Regions.cat([first, second])
+    assert whole.tolist() == first.tolist() + second.tolist()
+    assert whole.scores.shape == (4, 4)
+    assert whole[:3].above(0.4).tolist() == first.above(0.4).tolist()
+    assert Regions.cat([first, Regions.from_boxes([[]])]).scores is None
+    with pytest.raises(ValueError, match="expected at least one Regions"):
+        Regions.cat([])
+    with pytest.raises(ValueError, match="on several devices"):
+        Regions.cat([first, second.to("meta")])
+
+
+def test_meta_and_gradients():
+    regions = Regions.from_boxes(ROWS, SCORES)
+    assert repr(regions.to("meta")) == "Regions(unknown in 3 images, device='meta')"
+    boxes = torch.tensor([[10.0, 10, 20, 20]], requires_grad=True)
+    scores = torch.tensor([0.7], requires_grad=True)
+    for given_boxes, given_scores in ((boxes, scores), (list(boxes), list(scores)), (boxes.double(), scores.half())):
+        made = Regions.from_boxes([given_boxes], [given_scores])
+        assert made.tolist() == [[[10, 10, 20, 20]]]
+        assert made.scores[0, 0].item() == pytest.approx(0.7, abs=1e-3)
+    with_gradient = Regions(boxes[None], torch.tensor([1]), scores[None])
+    assert with_gradient.above(0.5).scaled(2, 2).clipped((30, 30)).tolist() == [[[20, 20, 30, 30]]]
+    hidden = fastblur.blur(torch.rand(1, 3, 40, 40), with_gradient)
+    assert hidden.shape == (1, 3, 40, 40)
+
+
 def test_wrong_scores():
+    with pytest.raises(ValueError, match=r"image 0 has the scores \[nan, .*, expected finite numbers"):
+        Regions.from_boxes(ROWS, [[float("nan"), 1], [], [1]])
     with pytest.raises(ValueError, match="scores are for 2 images, expected 3 as the boxes"):
         Regions.from_boxes(ROWS, SCORES[:2])
     with pytest.raises(ValueError, match="image 0 has 1 scores, expected 2 as its boxes"):

@@ -3,11 +3,11 @@
 import struct
 import zlib
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from fastblur.codecs.picture import CodecError, DeepPixels
+from fastblur.compile_cache import compile_cached
 
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 # The first column and row of each pass of an interlaced image, and the steps to the next.
@@ -76,7 +76,7 @@ def _pixel_data(data: bytes) -> bytes:
     raise CodecError(f"PNG ends after {len(data)} bytes, before its end chunk, expected a whole file")
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compile_cached
 def _unfilter(
     lines: NDArray[np.uint8],  # (H, 1 + n), each with its filter first
     values: NDArray[np.uint8],  # (1 + H, n), whose first row is zero

@@ -11,6 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from fastblur.forked import use_one_thread_if_forked
 from fastblur.kernels.cpu import refusal as cpu
 from fastblur.kernels.cuda import refusal as cuda
 from fastblur.kernels.kernel import Batch, Kernel
@@ -35,6 +36,8 @@ def pick_kernel(
 
     Raises ValueError for an unknown name or a kernel that refuses the batch.
     """
+    if not torch.compiler.is_compiling():
+        use_one_thread_if_forked()
     reasons = []
     if backend is None:
         backend = "reference"

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastblur.boxes import check_boxes
+from fastblur.box_formats import is_batch_of_one
 from fastblur.kernels.kernel import Batch, Images, device_of
 from fastblur.ops.overlap import check_memory
 from fastblur.regions import Regions
@@ -65,13 +65,14 @@ def as_regions(
     """
     device = device_of(batch)
     if not isinstance(regions, Regions):
-        if single and not (isinstance(regions, Sequence) and len(regions) == 1 and np.ndim(regions[0]) == 2):
+        if single and not is_batch_of_one(regions):
             regions = [regions]
         if not isinstance(regions, Sequence):
             raise TypeError(
                 f"regions are a {type(regions).__name__}, expected Regions or a list of (n, 4) boxes an image"
             )
-        regions = Regions.from_boxes(regions, device=device or "cpu")
+        sizes = [tuple(image.shape[-2:]) for image in batch] if len(regions) == len(batch) else None
+        regions = Regions.from_boxes(regions, size=sizes or None, device=device or "cpu")
     count = batch.shape[0] if isinstance(batch, Tensor) else len(batch)  # Tensor's own len is slow
     if regions.boxes.shape[0] != count:
         raise ValueError(f"regions are for {len(regions)} images, expected {count} as the images")
@@ -79,10 +80,8 @@ def as_regions(
         raise ValueError(f"regions are on {regions.device}, expected {device} as the images")
     # On other devices the check would wait for the device, and a graph cannot branch on what it finds.
     if regions.device.type == "cpu" and not torch.compiler.is_compiling():
-        boxes, counts = regions.boxes.detach().numpy(), regions.counts.numpy()
-        check_boxes(boxes, counts)
-        if ((counts < 0) | (counts > boxes.shape[1])).any():
-            raise ValueError(f"Regions counts are {counts.tolist()}, expected 0 to {boxes.shape[1]} as the boxes")
+        shapes = [batch.shape] * len(batch) if isinstance(batch, Tensor) else [image.shape for image in batch]
+        regions.check(np.array([min(shape[-2:]) for shape in shapes]))
     return cast(Regions, regions)
 
 

@@ -28,7 +28,8 @@ def masked_blur2d(
         images: as for `blur`.
         mask: (B, 1, H, W), or a list of (1, H, W) for a list of images, or (1, H, W) for a single image; bool, or
             floating in 0..1. Pixels where it is 0 are left as they are, bit for bit.
-        sigma: standard deviation in pixels, > 0: a number, (B,) or (B, 2) as (y, x), the order of kornia.
+        sigma: standard deviation in pixels, > 0: a number; a tuple (y, x), as kornia takes it; a list or tensor (B,) of
+            one for each image; or (B, 2) or (1, 2), (y, x) for each image or for all.
         border_type: "replicate", "reflect", "constant" (zeros) or "circular", as kornia names them.
         out: images to write into; `out=images` works in place.
         backend: as for `blur`.
@@ -140,15 +141,20 @@ def _as_sigma(
     batch: Batch,  # (B, C, H, W), or a list of (C, H, W)
 ) -> Tensor:  # (B, 2) float32, (y, x) px
     """Return a deviation for each image and axis; raises ValueError for another form, or one that is not > 0."""
+    count = len(batch)
     try:
         values = torch.as_tensor(sigma, dtype=torch.float32, device=device_of(batch))
     except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"sigma is {sigma!r}, expected a number, (B,) or (B, 2) numbers") from None
-    if values.ndim == 0:
-        values = values.expand(len(batch))
-    if tuple(values.shape) not in ((len(batch),), (len(batch), 2)):
+        raise ValueError(f"sigma is {sigma!r}, expected a number, (y, x), (B,) or (B, 2) numbers") from None
+    if isinstance(sigma, tuple) and values.ndim == 1:  # as kornia takes it, whatever the batch
+        if len(values) != 2:
+            raise ValueError(f"sigma is {sigma!r}, expected (y, x), or a list of {count} numbers, one for each image")
+        values = values[None]
+    if values.ndim == 0 or tuple(values.shape) == (1, 2):
+        values = values.expand(count, 2)
+    if tuple(values.shape) not in ((count,), (count, 2)):
         raise ValueError(
-            f"sigma has shape {tuple(values.shape)}, expected one number, ({len(batch)},) or ({len(batch)}, 2)"
+            f"sigma has shape {tuple(values.shape)}, expected one number, a tuple (y, x), ({count},) or ({count}, 2)"
         )
     if values.device.type == "cpu" and not bool((values.isfinite() & (values > 0)).all()):
         raise ValueError(f"sigma is {sigma!r}, expected finite numbers > 0")

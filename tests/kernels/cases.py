@@ -32,7 +32,7 @@ def box(draw, height, width):
     if kind == "tiny":
         return [x0, y0, x0 + draw(sixteenths(0.0625, 1.5)), y0 + draw(sixteenths(0.0625, 1.5))]
     if kind == "empty":
-        return [x0, y0, x0 - draw(sixteenths(0, 3)), y0 + draw(sixteenths(-3, 3))]
+        return [x0, y0, x0, y0 + draw(sixteenths(0, 3))]
     return [x0, y0, x0 + draw(sixteenths(1, 1.5 * width + 1)), y0 + draw(sixteenths(1, 1.5 * height + 1))]
 
 

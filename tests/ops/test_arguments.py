@@ -13,6 +13,7 @@ from tests.kernels.cases import noise
 
 IMAGES = torch.zeros(2, 3, 8, 9, dtype=torch.uint8)
 ROWS = [[[1, 1, 5, 5]], []]
+ONES = torch.tensor([1, 1])
 NAN, INF = float("nan"), float("inf")
 
 on_regions = pytest.mark.parametrize("operator", [fastblur.blur, fastblur.pixelate, fastblur.fill])
@@ -113,6 +114,18 @@ def test_regions(operator):
         operator(IMAGES, [[[1, 2, 3, 4, 0.9]], []])
     with raises(ValueError, "boxes of image 1 are"):
         operator(IMAGES, [[], [["a", "b", "c", "d"]]])
+    for reversed_corners in ([5, 1, 1, 5], [1, 5, 5, 1]):
+        for given in (
+            [[], [reversed_corners]],
+            fastblur.Regions(torch.tensor([[[1.0] * 4], [reversed_corners]]), ONES),
+        ):
+            with raises(ValueError, "image 1 has a region"):
+                operator(IMAGES, given)
+    relative = [[], [[0.1, 0.2, 0.4, 0.9], [0, 0, 1, 1]]]
+    with raises(ValueError, "as if in parts of the image, expected pixels; Regions.from_boxes(boxes, format='xyxyn'"):
+        operator(IMAGES, relative)
+    with raises(ValueError, "as if in parts of the image"):
+        operator(IMAGES, fastblur.Regions(torch.tensor([[[0.1, 0.2, 0.4, 0.9]]] * 2), ONES))
 
 
 @on_regions
@@ -215,10 +228,15 @@ def test_sigmas_and_borders():
     for sigma in (0, -1.0, NAN, INF, [1.0, 0.0]):
         with raises(ValueError, f"sigma is {sigma!r}, expected finite numbers > 0"):
             fastblur.masked_blur2d(IMAGES, mask, sigma)
-    for sigma in ([1.0, 2.0, 3.0], [[1.0, 2.0]], [[1.0, 2.0, 3.0]] * 2):
-        with raises(ValueError, f"sigma has shape {np.shape(sigma)}, expected one number, (2,) or (2, 2)"):
+    for sigma in ([1.0, 2.0, 3.0], [[1.0, 2.0]] * 3, [[1.0, 2.0, 3.0]] * 2):
+        with raises(
+            ValueError, f"sigma has shape {np.shape(sigma)}, expected one number, a tuple (y, x), (2,) or (2, 2)"
+        ):
             fastblur.masked_blur2d(IMAGES, mask, sigma)
-    with raises(ValueError, "sigma is 'wide', expected a number, (B,) or (B, 2) numbers"):
+    for sigma in ((1.0,), (1.0, 2.0, 3.0)):
+        with raises(ValueError, f"sigma is {sigma!r}, expected (y, x), or a list of 2 numbers, one for each image"):
+            fastblur.masked_blur2d(IMAGES, mask, sigma)
+    with raises(ValueError, "sigma is 'wide', expected a number, (y, x), (B,) or (B, 2) numbers"):
         fastblur.masked_blur2d(IMAGES, mask, "wide")
     with raises(ValueError, "border_type is 'mirror', expected 'replicate', 'reflect', 'constant' or 'circular'"):
         fastblur.masked_blur2d(IMAGES, mask, 1.0, border_type="mirror")

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from kornia.filters import gaussian_blur2d
 
 import fastblur
 from tests import formula
@@ -102,3 +103,23 @@ def test_module_twin(backend, astronaut):
     assert repr(module) == "MaskedGaussianBlur2d(sigma=2.5, border_type='reflect')"
     assert not list(module.parameters())
     assert torch.equal(fastblur.MaskedGaussianBlur2d(2.5)(images, masks), fastblur.masked_blur2d(images, masks, 2.5))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("as_list", [False, True])
+def test_sigma_in_kornias_forms_agrees_with_kornia(count, as_list, backend):
+    """A tuple is (y, x) for all images at every batch size, a tensor (1, 2) too."""
+    images = torch.rand(count, 3, 40, 44, generator=torch.Generator().manual_seed(1))
+    mask = torch.ones(count, 1, 40, 44)
+    mask[..., 20:] = 0
+    for sigma in ((0.8, 3.0), torch.tensor([[0.8, 3.0]]), torch.tensor([[0.8, 3.0]] * count)):
+        blurred = gaussian_blur2d(images, 31, sigma, border_type="replicate")
+        expected = images + mask * (blurred - images)
+        given = (list(images), list(mask)) if as_list else (images, mask)
+        result = fastblur.masked_blur2d(*given, sigma, backend=backend)
+        by_module = fastblur.MaskedGaussianBlur2d(sigma, backend=backend)(*given)
+        for one, other, right in zip(result, by_module, expected, strict=True):
+            torch.testing.assert_close(one, right, atol=2 / 255, rtol=0)
+            assert torch.equal(one, other)
+    single = fastblur.masked_blur2d(images[0], mask[0], (0.8, 3.0), backend=backend)
+    torch.testing.assert_close(single, expected[0], atol=2 / 255, rtol=0)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from fastblur.compile_cache import compile_cached
 from fastblur.kernels.cpu.compiled import SOURCES as KERNEL_SOURCES
 
 FILES = sorted(Path(__file__).parent.glob("*.py"))
@@ -19,11 +20,7 @@ SOURCES = KERNEL_SOURCES + tuple((stat.st_mtime, stat.st_size) for stat in map(P
 
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile a function without the GIL, and keep the machine code on disk while no file of this package changes."""
-    dispatcher = njit(nogil=True, cache=True, error_model="numpy")(function)
-    file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if file is not None:
-        file._source_stamp = SOURCES  # Numba itself looks at the function's own file alone
-    return dispatcher
+    return compile_cached(function, SOURCES, error_model="numpy")
 
 
 def _pointer(builder: Any, address: Any, kind: Any) -> Any:

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import carray, njit, types
+from numba import carray, types
 from numba.extending import intrinsic, overload
+
+from fastblur.compile_cache import compile_cached
 
 HERE = Path(__file__).parent
 FILES = [*sorted(HERE.glob("*.py")), HERE.parent / "constants.py", HERE.parent / "parameters.py"]
@@ -16,12 +18,8 @@ SOURCES = tuple((stat.st_mtime, stat.st_size) for stat in map(Path.stat, FILES))
 def compiled(function: Callable[..., Any], inline: str = "never") -> Any:
     """Compile a function without the GIL, and keep the machine code on disk."""
     # No fast-math: it would let the same loop give other bits where it is compiled into another function.
-    dispatcher = njit(nogil=True, cache=True, error_model="numpy", inline=inline)(function)
     # Numba's disk cache looks at the function's own file alone; what it calls may stand in another that has changed.
-    file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if file is not None:
-        file._source_stamp = SOURCES
-    return dispatcher
+    return compile_cached(function, SOURCES, error_model="numpy", inline=inline)
 
 
 def inlined(function: Callable[..., Any]) -> Any:

@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 
-from fastblur.boxes import Boxes, Size
+from fastblur.box_formats import relative_boxes
+from fastblur.boxes import WITHIN_A_PIXEL, Boxes, Size
 from fastblur.codecs.orientation import boxes_as_stored
 from fastblur.options import BoxCoordinates
-
-WITHIN_A_PIXEL = 1.5  # px; boxes relative to the image's sides, 0..1, end before it
 
 
 def hiding_boxes(
@@ -35,21 +34,6 @@ def hiding_boxes(
     if hiding and not any(hiding):
         raise ValueError(f"no box has an area, the first is {boxes[0].tolist()}")
     return boxes if all(hiding) else boxes[np.array(hiding)]
-
-
-def relative_boxes(
-    boxes: Boxes,  # (n, 4) xyxy, 0..1
-    height: int,
-    width: int,
-) -> Boxes:
-    """Return boxes relative to an image's sides, as img2dataset keeps them, in its pixels, (n, 4) xyxy.
-
-    Raises ValueError for coordinates that are far outside 0..1: then they are pixels, or nothing that is known.
-    """
-    apart = ~(np.abs(boxes) <= 2).all(1)  # NaN too
-    if apart.any():
-        raise ValueError(f"a box is {boxes[apart][0].tolist()}, expected parts of the image, 0..1")
-    return boxes * np.array([width, height, width, height], np.float32)
 
 
 def given_boxes(

@@ -31,7 +31,7 @@ def run(*arguments, interpret, first_path=None):
     if first_path is not None:
         environment["PYTHONPATH"] = os.pathsep.join((first_path, environment.get("PYTHONPATH", "")))
     return subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=420
+        [sys.executable, "-m", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200
     )
 
 

@@ -1,0 +1,120 @@
+"""Boxes as other libraries give them, by their own classes where they load, and by look-alikes where they do not."""
+
+import sys
+import types
+from importlib import import_module
+from importlib.util import find_spec
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import fastblur
+from fastblur import Regions
+
+BOX = [10.0, 20.0, 40.0, 60.0]
+XYWH, CXCYWH = [10.0, 20.0, 30.0, 40.0], [25.0, 40.0, 30.0, 40.0]
+IMAGE = torch.randint(0, 256, (3, 80, 90), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def tv_tensors(monkeypatch):
+    """The tv_tensors of torchvision, without the compiled operators, which need a torchvision made for this torch."""
+    spec = find_spec("torchvision")
+    if spec is None:
+        pytest.skip("the package torchvision is absent")
+    package = types.ModuleType("torchvision")
+    package.__path__ = list(spec.submodule_search_locations)
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "torchvision"}
+    for name in before:
+        del sys.modules[name]
+    monkeypatch.setitem(sys.modules, "torchvision", package)
+    yield import_module("torchvision.tv_tensors")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+@pytest.mark.parametrize(("format", "row"), [("XYXY", BOX), ("XYWH", XYWH), ("CXCYWH", CXCYWH)])
+def test_the_format_of_bounding_boxes_is_honoured(tv_tensors, format, row) -> None:
+    boxes = tv_tensors.BoundingBoxes([row], format=format, canvas_size=(80, 90))
+    assert Regions.from_boxes([boxes]).tolist() == [[BOX]]
+    assert torch.equal(fastblur.blur(IMAGE, boxes), fastblur.blur(IMAGE, [BOX]))
+    assert Regions.from_boxes([boxes], format=format.lower()).tolist() == [[BOX]]
+    other = "xywh" if format == "XYXY" else "xyxy"
+    with pytest.raises(ValueError, match=f"are in the format '{format.lower()}', and format is '{other}'"):
+        Regions.from_boxes([boxes], format=other)
+
+
+def test_bounding_boxes_with_an_angle_are_refused(tv_tensors) -> None:
+    boxes = tv_tensors.BoundingBoxes([[10.0, 20, 30, 40, 45]], format="XYWHR", canvas_size=(80, 90))
+    with pytest.raises(ValueError, match="in the format 'xywhr', expected 'xyxy'"):
+        Regions.from_boxes([boxes])
+
+
+def ultralytics_result(rows, scores):
+    """What a model of Ultralytics gives for an image, as far as it is looked at."""
+    return SimpleNamespace(boxes=SimpleNamespace(xyxy=torch.tensor(rows).reshape(-1, 4), conf=torch.tensor(scores)))
+
+
+def test_ultralytics_results() -> None:
+    regions = Regions.from_boxes([ultralytics_result([BOX], [0.9]), ultralytics_result([], [])])
+    assert (regions.tolist(), regions.above(0.95).tolist()) == ([[BOX], []], [[], []])
+    hidden = fastblur.blur([IMAGE, IMAGE], [ultralytics_result([BOX], [0.9]), ultralytics_result([], [])])
+    assert torch.equal(hidden[0], fastblur.blur(IMAGE, [BOX]))
+    with pytest.raises(ValueError, match="whose boxes are a NoneType without xyxy"):
+        Regions.from_boxes([SimpleNamespace(boxes=None, probs=[0.3])])
+
+
+def test_supervision_detections() -> None:
+    supervision = pytest.importorskip("supervision")
+    found = supervision.Detections(xyxy=np.array([BOX]), confidence=np.array([0.8]))
+    regions = Regions.from_boxes([found, supervision.Detections.empty()])
+    assert (regions.tolist(), regions.scores[0, 0].item()) == ([[BOX], []], pytest.approx(0.8))
+    assert torch.equal(fastblur.blur(IMAGE, found), fastblur.blur(IMAGE, [BOX]))
+
+
+def test_coco_annotations_and_hugging_faces_objects() -> None:
+    annotations = [{"image_id": 7, "category_id": 1, "bbox": XYWH, "area": 1200, "iscrowd": 0}]
+    assert Regions.from_boxes([annotations, []]).tolist() == [[BOX], []]
+    assert torch.equal(fastblur.blur(IMAGE, annotations), fastblur.blur(IMAGE, [BOX]))
+    objects = {"bbox": [XYWH], "category": [0], "area": [1200]}
+    assert Regions.from_boxes([objects]).tolist() == [[BOX]]
+
+
+def test_dicts_of_detectors() -> None:
+    of_torchvision = {"boxes": torch.tensor([BOX]), "labels": torch.tensor([1]), "scores": torch.tensor([0.6])}
+    assert Regions.from_boxes([of_torchvision]).above(0.5).tolist() == [[BOX]]
+    assert torch.equal(fastblur.blur(IMAGE, [of_torchvision]), fastblur.blur(IMAGE, [BOX]))
+    of_detr = {"boxes": torch.tensor([[0.2, 0.3, 0.1, 0.2]]), "class_labels": torch.tensor([1])}
+    with pytest.raises(ValueError, match=r"expected x0 <= x1|as if in parts of the image"):
+        Regions.from_boxes([of_detr])
+
+
+def test_faces_of_face_libraries() -> None:
+    insightface = [{"bbox": np.array(BOX, np.float32), "kps": np.zeros((5, 2)), "det_score": np.float32(0.7)}]
+    assert Regions.from_boxes([insightface]).above(0.6).tolist() == [[BOX]]
+    retinaface = [{"bbox": BOX, "score": 0.99, "landmarks": [[0, 0]] * 5}]
+    assert Regions.from_boxes([retinaface]).tolist() == [[BOX]]
+    nothing = [{"bbox": [], "score": -1, "landmarks": []}]  # what it says where there is no face
+    assert Regions.from_boxes([nothing]).tolist() == [[]]
+
+
+def test_what_cannot_be_told_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not say whether its bbox has corners or a width and height"):
+        Regions.from_boxes([[{"bbox": BOX, "score": 0.9}]])
+    with pytest.raises(ValueError, match="expected 'boxes' or 'bbox' in it"):
+        Regions.from_boxes([{"faces": [BOX]}])
+    with pytest.raises(ValueError, match="dicts of several kinds"):
+        Regions.from_boxes([[{"bbox": BOX, "kps": 0}, {"bbox": XYWH, "image_id": 0}]])
+    with pytest.raises(ValueError, match="boxes of image 0 are None, expected rows of four numbers"):
+        Regions.from_boxes([None])  # facenet-pytorch, where there is no face
+
+
+def test_regions_of_single_images() -> None:
+    parts = [Regions.from_boxes([[BOX]], [[0.5]]), Regions.from_boxes([[]], [[]])]
+    joined = Regions.from_boxes(parts)
+    assert (joined.tolist(), joined.scores.tolist()) == ([[BOX], []], [[0.5], [0.0]])
+    with pytest.raises(ValueError, match="Regions of 2 images, expected those of one"):
+        Regions.from_boxes([joined])
