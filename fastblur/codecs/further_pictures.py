@@ -20,7 +20,8 @@ _MORE = re.compile(rb"ftyp|moov|\x1aE\xdf\xa3|PK\x03\x04|Rar!\x1a|IDAT|IEND|\xff
 _PREVIEWS = (0x010001, 0x010002)  # the types of large thumbnails in CIPA DC-007 (Multi-Picture Format), table 4
 _MP_ENTRIES = 0xB002
 # Kinds of items that are pictures: coded, or made of others.
-_CODED = (b"av01", b"hvc1", b"lhv1", b"jpeg", b"avc1", b"vvc1", b"grid", b"iovl", b"iden")
+_CODED = (b"av01", b"hvc1", b"lhv1", b"jpeg", b"avc1", b"vvc1", b"grid", b"iden")
+CODED_BLOCK = 64  # pixels a side: up to as many are cut off at the right and bottom, of a picture made whole blocks
 _GAIN_MAP = re.compile(rb"hdrgm:|hdrgainmap|HDRGainMap", re.IGNORECASE)  # of Adobe and Android, and of Apple
 
 
@@ -65,6 +66,11 @@ def check_items(
                 if method == isobmff.IN_FILE and box.start <= start <= box.end:
                     rest[start - box.start : start - box.start + length] = bytes(min(length, box.end - start))
             check_rest(name, rest)
+    for left, top, right, bottom in contents.crops:
+        if max(left, top) >= 1 or max(right, bottom) >= CODED_BLOCK:
+            raise CodecError(f"{name} shows a part of a picture that is whole in the file, expected all of it")
+    if any(box.kind == b"iovl" for box in contents.types.values()):
+        raise CodecError(f"{name} lays pictures over others, which are not searched, expected one picture")
     own = {contents.primary}
     for _ in contents.references:  # a picture of parts may be made of pictures of parts
         more = {to for kind, start, to in contents.references if kind == b"dimg" and start in own}
