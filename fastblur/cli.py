@@ -24,6 +24,7 @@ from fastblur.method_options import METHOD_OPTIONS
 from fastblur.options import (
     MAX_PIXELS,
     BoxCoordinates,
+    BoxFormat,
     Device,
     EngineName,
     Format,
@@ -32,6 +33,7 @@ from fastblur.options import (
     OnError,
     Others,
     Unlisted,
+    choices,
 )
 from fastblur.pipeline.execution import forkserver
 from fastblur.recipes import RECIPES, Recipe, Scope, Shape
@@ -62,7 +64,15 @@ def _option(text: str, panel: str, *names: str, **settings: Any) -> Any:
 
 
 # Options that several commands have.
-Detector = Annotated[DetectorName | None, _option(f"Finds the faces; default: {DEFAULT_DETECTOR}.", WHAT)]
+Detector = Annotated[
+    str | None,
+    _option(
+        f"Finds the faces: {', '.join(choices(DetectorName))}; or your own, as package.module:name, a callable or "
+        f"class that Python can import from here. Default: {DEFAULT_DETECTOR}.",
+        WHAT,
+        metavar="NAME",
+    ),
+]
 Threshold = Annotated[
     float | None,
     _option(
@@ -106,6 +116,12 @@ OthersOption = Annotated[
     ),
 ]
 Debug = Annotated[bool, _option("Show the traceback of every error.", WORK, "--debug")]
+
+
+def _import_from_here(detector: str | None) -> None:
+    """Let a detector of the user's own be imported from the current folder, here and in worker processes."""
+    if detector is not None and ":" in detector and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 def _print_version(wanted: bool) -> None:
@@ -156,8 +172,16 @@ def run_command(
     box_column: Annotated[
         str | None,
         _option(
-            "Of Parquet and Arrow files, hide the boxes in this column, as \\[x_min, y_min, x_max, y_max] relative to "
-            "the image's sides.",
+            "Of Parquet and Arrow files, hide the boxes in this column, lists of four numbers.",
+            WHAT,
+        ),
+    ] = None,
+    box_format: Annotated[
+        BoxFormat | None,
+        _option(
+            "With --box-column, what the numbers are: xyxy, two corners; xywh, the upper left corner, width and "
+            "height; cxcywh, the centre, width and height; in pixels, or with an n relative to the image's sides, "
+            "as xyxyn of img2dataset. Default: xyxy.",
             WHAT,
         ),
     ] = None,
@@ -301,6 +325,7 @@ def run_command(
     A detector misses faces, and a blurred face can still be recognised by its surroundings: look at the result.
     """
     with exits(debug=debug), stopping_at_sigterm():
+        _import_from_here(detector)
         if device != "cuda" and engine in ("auto", "processes") and workers != 1 and any(map(os.path.isdir, src)):
             # While this process loads its own packages.
             forkserver.start(detecting=(boxes is None and box_column is None) or unlisted == "detect")
@@ -317,6 +342,7 @@ def run_command(
                 boxes=boxes,
                 box_category=box_category,
                 box_column=box_column,
+                box_format=box_format,
                 box_coordinates=box_coordinates,
                 unlisted=unlisted,
                 method=method,
@@ -376,6 +402,7 @@ def detect_command(
     Exit status: 0, 1 when an image failed, 2 for wrong usage, 70 for a bug, 130 after Ctrl-C (nothing is written then).
     """
     with exits(debug=debug), stopping_at_sigterm():
+        _import_from_here(detector)
         from fastblur.pipeline.detect_files import detect
         from fastblur.pipeline.progress import shown
 

@@ -72,7 +72,8 @@ class Viewer {
     this.part("name").textContent = image.image;
     this.part("place").textContent = `${this.index + 1} of ${this.items.length}`;
     const verdict = kind === "image" ? this.judgements.verdict(image) : this.judgements.get(key);
-    this.part("state").textContent = `${QUESTIONS[kind]} ${verdict ? `Judged: ${verdict === "face" ? "a face" : "no face"}.` : "Not judged."}`;
+    const judged = verdict === null ? "Not judged." : `Judged: ${verdict === "face" ? "a face" : "no face"}.`;
+    this.part("state").textContent = `${QUESTIONS[kind]} ${judged}`;
     this.part("face").setAttribute("aria-pressed", verdict === "face");
     this.part("no-face").setAttribute("aria-pressed", verdict === "no face");
     setEnabled(this.part("previous"), this.index > 0);
@@ -112,7 +113,8 @@ class Viewer {
   listBoxes(boxes) {
     const focused = document.activeElement?.dataset.key;
     const rows = boxes.map(({ key, kind, text, verdict }) => {
-      const row = element("li", `${kind.replace(" ", "-")}${key === this.item.key ? " current" : ""}`, element("span", "swatch"), element("span", "text", text));
+      const row = element("li", kind.replace(" ", "-"), element("span", "swatch"), element("span", "text", text));
+      if (key === this.item.key) row.classList.add("current");
       const button = (label, value) => {
         const made = element("button", "", label);
         made.type = "button";
@@ -213,7 +215,8 @@ class Viewer {
   keepSketch() {
     const { image } = this.item;
     const [x0, y0, x1, y1] = ordered(this.sketch);
-    const box = [Math.max(0, Math.floor(x0)), Math.max(0, Math.floor(y0)), Math.min(image.width, Math.ceil(x1)), Math.min(image.height, Math.ceil(y1))];
+    const [left, top] = [Math.max(0, Math.floor(x0)), Math.max(0, Math.floor(y0))];
+    const box = [left, top, Math.min(image.width, Math.ceil(x1)), Math.min(image.height, Math.ceil(y1))];
     this.setDrawing(false);
     if (box[2] - box[0] < 2 || box[3] - box[1] < 2) {
       this.drawPicture();

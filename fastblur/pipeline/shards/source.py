@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastblur.codecs import SUFFIXES
 from fastblur.errors import UsageError
+from fastblur.options import BoxFormat
 from fastblur.pipeline.shards.content import (
     HEAD_BYTES,
     is_named_as_other_image,
@@ -50,7 +51,7 @@ class Source:
     Args:
         path: the folder or file, or its URL; or several.
         format: "images", "webdataset" or "table" to take files of one kind only, None for all kinds.
-        columns, boxes: as `TableShard` takes them.
+        columns, boxes, box_format: as `TableShard` takes them.
         others: what happens to files that may hold images and are not searched: "fail", "copy" or "skip". Texts, hidden
             files, and files of a kind that `format` leaves out, are copied with "copy" and else passed.
         members: as `MemberRules` has them.
@@ -70,6 +71,7 @@ class Source:
         format: str | None = None,
         columns: tuple[str, ...] = (),
         boxes: str | None = None,
+        box_format: BoxFormat = "xyxy",
         *,
         others: str = "fail",
         members: tuple[str, ...] = (),
@@ -78,6 +80,7 @@ class Source:
             raise UsageError(f"format is {format!r}, expected {', '.join(KINDS)} or none to tell it from the names")
         self.format, self.passed = format, 0
         self._columns, self._boxes, self._others, self._members = columns, boxes, others, members
+        self._box_format: BoxFormat = box_format
         paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
         if not paths:
             raise UsageError("SRC is an empty list, expected at least one folder or file")
@@ -153,7 +156,13 @@ class Source:
                 yield TarShard(item.name, opened, stamp, self._others, self._members)
             else:
                 yield tables.TableShard(
-                    item.name, opened, stamp, columns=self._columns, boxes=self._boxes, others=self._others
+                    item.name,
+                    opened,
+                    stamp,
+                    columns=self._columns,
+                    boxes=self._boxes,
+                    box_format=self._box_format,
+                    others=self._others,
                 )
         if images:
             yield FolderShard(tuple(images))
