@@ -16,6 +16,7 @@ except MissingPackage as error:
 import typer
 
 from fastblur._version import __version__
+from fastblur.cli_audit import audit_command, correct_command
 from fastblur.cli_weights import weights_app
 from fastblur.detectors import DEFAULT_DETECTOR, DetectorName
 from fastblur.exits import exits, stopping_at_sigterm
@@ -46,6 +47,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(weights_app, name="weights")
+app.command("audit")(audit_command)
+app.command("correct")(correct_command)
 
 WHAT, HOW, WORK = "What is hidden", "How it is hidden", "The run"
 PIXELATE, FILL = METHOD_OPTIONS["pixelate"], METHOD_OPTIONS["fill"]
@@ -160,8 +163,9 @@ def run_command(
     boxes: Annotated[
         Path | None,
         _option(
-            "Hide the boxes of this file instead of detecting faces: the ILSVRC face annotations or COCO (.json), or "
-            "the output of fastblur detect (.jsonl), with paths relative to SRC or to one of its parents.",
+            "Hide the boxes of this file instead of detecting faces: the ILSVRC face annotations or COCO (.json), the "
+            "output of fastblur detect or the judgements of fastblur audit (.jsonl), with paths relative to SRC or to "
+            "one of its parents.",
             WHAT,
         ),
     ] = None,

@@ -24,6 +24,7 @@ MODULES = [
     "fastblur.transforms",
     "fastblur.integrations.ray_data",
     "fastblur.pipeline",
+    "fastblur.audit",
 ]
 OF_CODECS = {"fastblur.codecs.CodecError"}  # the only public name of a package whose functions are not
 TYPES_ONLY = {"fastblur.detectors.DetectorName", "fastblur.detectors.DEFAULT_DETECTOR"}  # explained where they are used
@@ -52,7 +53,9 @@ def test_every_public_name_is_explained_with_an_example(path: str) -> None:
     is_result = path in {
         "fastblur.pipeline.Summary",
         "fastblur.pipeline.DetectSummary",
-    }  # in the example of run, detect
+        "fastblur.pipeline.CorrectSummary",
+        "fastblur.audit.AuditSummary",
+    }  # in the examples of the functions that return them
     assert is_error or is_result or ">>> " in explained
     if is_error:
         assert issubclass(value, FastblurError)

@@ -19,6 +19,7 @@ from fastblur.detectors.postprocess import (
     mark_overflow,
     to_image_pixels,
     to_regions,
+    to_regions_and_near_misses,
 )
 from fastblur.detectors.preprocess import as_stacks, letterbox
 from fastblur.detectors.registry import DEFAULT_DETECTOR, network_of
@@ -134,12 +135,37 @@ class Detector:
 
         Raises TypeError or ValueError for anything else.
         """
+        (regions,) = self._search(images, None)
+        return regions
+
+    def with_near_misses(self, images: Tensor | Sequence[Tensor]) -> tuple[Regions, Regions]:
+        """Return the regions of `images`, the same as a call gives, and the near misses.
+
+        Near misses are what was found with a score of at least half the threshold but under it; at most
+        `fastblur.detectors.postprocess.MAX_NEAR_MISSES` an image, sorted by score from the highest. NMS has dropped
+        those that overlap a region.
+
+        Args and errors as for a call.
+
+        Example:
+            >>> import torch
+            >>> from fastblur import load_detector
+            >>> regions, near_misses = load_detector().with_near_misses(torch.zeros(1, 3, 60, 80, dtype=torch.uint8))
+            >>> regions.counts, near_misses.counts
+            (tensor([0]), tensor([0]))
+        """
+        regions, near_misses = self._search(images, self.threshold / 2)
+        return regions, near_misses
+
+    def _search(self, images: Tensor | Sequence[Tensor], lowest: float | None) -> list[Regions]:
+        """Return the regions, and with `lowest` the near misses down to that score too."""
         if not torch.compiler.is_compiling():
             use_one_thread_if_forked()
         stacks = as_stacks(images)
         counts = [len(stack) for stack in stacks]
         if sum(counts) == 0:
-            return Regions.from_boxes([], [], device=stacks[0].device if stacks else "cpu")
+            none = Regions.from_boxes([], [], device=stacks[0].device if stacks else "cpu")
+            return [none] if lowest is None else [none, none]
         can_sync = can_sync_host(self.device)
         groups = [[Piece(i, 0, count) for i, count in enumerate(counts)]]
         if can_sync:
@@ -147,14 +173,14 @@ class Detector:
             groups = groups_of_equal_canvas(counts, sizes, self.detect_size, self._network.multiple)
         pixels = [[stacks[piece.stack][piece.start : piece.stop] for piece in group] for group in groups]
         if len(groups) == 1 or self._forward_alone is None:
-            found = [self._candidates(self._forward, can_sync, group) for group in pixels]
+            found = [self._candidates(self._forward, can_sync, lowest, group) for group in pixels]
         else:
             # A core for each group is faster than all cores for one group after the other, and by far on a busy
             # machine, where all would wait for the slowest.
             with ThreadPoolExecutor(min(self._threads, len(groups))) as pool:
-                found = list(pool.map(partial(self._candidates, self._forward_alone, can_sync), pixels))
-        regions = self._regions(join_groups(found, image_indices(groups, counts)), can_sync)
-        return regions.to(stacks[0].device)
+                found = list(pool.map(partial(self._candidates, self._forward_alone, can_sync, lowest), pixels))
+        candidates = join_groups(found, image_indices(groups, counts))
+        return [regions.to(stacks[0].device) for regions in self._regions(candidates, can_sync, lowest)]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let a copy, or another process, load the detector: sessions and CUDA graphs belong to their process."""
@@ -183,6 +209,7 @@ class Detector:
         self,
         forward: Forward,
         can_sync: bool,
+        lowest: float | None,  # score of a candidate; None: the threshold
         stacks: list[Tensor],  # (b, 3, H, W) each
     ) -> Candidates:  # (B, K, ...) in the images' pixels
         """Return the best anchors of one group of images, over all passes."""
@@ -190,7 +217,7 @@ class Detector:
         own = self._per_image(stacks, own_sizes)
         passes = []
         for sizes in pass_sizes(own_sizes, self.detect_size):
-            candidates = self._run_pass(forward, can_sync, stacks, sizes)
+            candidates = self._run_pass(forward, can_sync, lowest, stacks, sizes)
             passes.append(to_image_pixels(candidates, self._per_image(stacks, sizes), own))
         return join_passes(passes)
 
@@ -198,6 +225,7 @@ class Detector:
         self,
         forward: Forward,
         can_sync: bool,
+        lowest: float | None,  # score of a candidate; None: the threshold
         stacks: list[Tensor],  # (b, 3, H, W) each
         sizes: list[Size],  # at which the network sees them
     ) -> Candidates:  # (B, K, ...) in pixels of the network's input
@@ -210,13 +238,16 @@ class Detector:
             x.sub_(self._mean).div_(self._std)
         heads = forward(x)
         scores = self._network.scores(heads)  # (B, A)
-        best = best_anchors(scores, self.threshold, can_sync)
+        best = best_anchors(scores, self.threshold if lowest is None else lowest, can_sync)
         candidates = Candidates(*self._network.decode(heads, height, width, best))
         return candidates if can_sync else mark_overflow(candidates, scores, self.threshold)
 
     @torch.no_grad()
-    def _regions(self, candidates: Candidates, can_sync: bool) -> Regions:
-        return to_regions(candidates, self.threshold, self._network.nms_threshold, can_sync)
+    def _regions(self, candidates: Candidates, can_sync: bool, lowest: float | None) -> Sequence[Regions]:
+        threshold, overlap = self.threshold, self._network.nms_threshold
+        if lowest is None:
+            return [to_regions(candidates, threshold, overlap, can_sync)]
+        return to_regions_and_near_misses(candidates, threshold, lowest, overlap, can_sync)
 
     def _per_image(
         self,

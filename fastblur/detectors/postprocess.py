@@ -16,6 +16,7 @@ from fastblur.detectors.nms import nms
 from fastblur.regions import Regions
 
 MAX_CANDIDATES = 4096  # anchors of an image that go into NMS from each pass where the host cannot ask for more
+MAX_NEAR_MISSES = 16  # of an image
 MAX_REGIONS = 512  # rows of an image where the host may not look and so cannot ask how many are needed
 
 
@@ -117,17 +118,48 @@ def join_groups(
 
 def to_regions(candidates: Candidates, threshold: float, nms_threshold: float, can_sync: bool) -> Regions:
     """Return the candidates of at least the threshold that NMS keeps, by score from the highest."""
+    keep = _kept(candidates, threshold, nms_threshold)
+    return _sorted_regions(candidates, keep, can_sync, MAX_REGIONS, merge=True)
+
+
+def to_regions_and_near_misses(
+    candidates: Candidates, threshold: float, lowest: float, nms_threshold: float, can_sync: bool
+) -> tuple[Regions, Regions]:
+    """Return what `to_regions` does, and what NMS keeps of the scores from `lowest` up to the threshold.
+
+    NMS drops no candidate for one of a lower score, so the former are the same whatever `lowest` is.
+    """
+    keep = _kept(candidates, lowest, nms_threshold)
+    reached = candidates.scores >= threshold
+    regions = _sorted_regions(candidates, keep & reached, can_sync, MAX_REGIONS, merge=True)
+    return regions, _sorted_regions(candidates, keep & ~reached, can_sync, MAX_NEAR_MISSES, merge=False)
+
+
+def _kept(candidates: Candidates, lowest: float, nms_threshold: float) -> Tensor:  # (B, K) bool
+    boxes, scores, _ = candidates
+    valid = (scores >= lowest) & (boxes[..., :2] < boxes[..., 2:]).all(-1)
+    return nms(boxes, scores, valid, nms_threshold)
+
+
+def _sorted_regions(
+    candidates: Candidates,
+    keep: Tensor,  # (B, K) bool
+    can_sync: bool,
+    rows: int,  # of an image at most, where there is a limit
+    *,
+    merge: bool,  # the boxes of more rows into the last one; else they are left out
+) -> Regions:
+    """Return the candidates that are kept, by score from the highest."""
     boxes, scores, landmarks = candidates
-    valid = (scores >= threshold) & (boxes[..., :2] < boxes[..., 2:]).all(-1)
-    keep = nms(boxes, scores, valid, nms_threshold)
     counts = keep.sum(1)
     order = torch.where(keep, scores, -torch.inf).argsort(dim=1, descending=True, stable=True)
     if can_sync:
         order = order[:, : int(counts.max())]
-    kept = gather_rows(boxes, order)
-    if not can_sync and order.shape[1] > MAX_REGIONS:
-        kept, order = merge_beyond(kept, counts, MAX_REGIONS), order[:, :MAX_REGIONS]
-        counts = counts.clamp(max=MAX_REGIONS)
+    if (not can_sync or not merge) and order.shape[1] > rows:
+        kept = merge_beyond(gather_rows(boxes, order), counts, rows) if merge else gather_rows(boxes, order[:, :rows])
+        order, counts = order[:, :rows], counts.clamp(max=rows)
+    else:
+        kept = gather_rows(boxes, order)
     landmarks = None if landmarks is None else gather_rows(landmarks, order)
     return Regions(kept, counts, gather_rows(scores, order), landmarks)
 

@@ -4,17 +4,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastblur.pipeline.correct_files import CorrectSummary, correct
     from fastblur.pipeline.detect_files import detect
     from fastblur.pipeline.errors import RunStopped
     from fastblur.pipeline.run_files import run
     from fastblur.pipeline.summary import DetectSummary, Summary
 
-__all__ = ["DetectSummary", "RunStopped", "Summary", "detect", "run"]
+__all__ = ["CorrectSummary", "DetectSummary", "RunStopped", "Summary", "correct", "detect", "run"]
 
 _HOME = {
+    "CorrectSummary": "correct_files",
     "DetectSummary": "summary",
     "RunStopped": "errors",
     "Summary": "summary",
+    "correct": "correct_files",
     "detect": "detect_files",
     "run": "run_files",
 }

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastblur.annotations.coco import is_coco, read_coco
+from fastblur.annotations.judgements import is_judgements, read_judgements
 from fastblur.annotations.readers import is_detections, read_detections, read_ilsvrc
 from fastblur.boxes import Boxes, Size
 from fastblur.errors import FileError, UsageError
@@ -61,9 +62,10 @@ class BoxIndex:
     def read(cls, path: Path, categories: tuple[str, ...] = ()) -> "BoxIndex":
         """Read a file as a stream; a pipe is copied to a temporary file first.
 
-        It is read as what `fastblur detect` writes, as ILSVRC face annotations or COCO, by its name and how it begins;
-        of COCO, the boxes of `categories` only, if any are given. Raises UsageError for content that does not fit or a
-        key that comes twice, FileError where the system refuses to read it.
+        It is read as what `fastblur detect` writes, what the page of `fastblur audit` saves, ILSVRC face annotations or
+        COCO, by its name and how it begins; of COCO, the boxes of `categories` only, if any are given. Raises
+        UsageError for content that does not fit or a key that comes twice, FileError where the system refuses to read
+        it.
         """
         try:
             with regular_file(path) as file:
@@ -106,7 +108,7 @@ class BoxIndex:
             first_folders=frozenset(folders) if len(folders) <= MANY else None,
             has_backslashes=has_backslashes,
             sha256=sha256(path),
-            coordinates="stored" if is_detections(path) else None,
+            coordinates="stored" if is_judgements(path) or is_detections(path) else None,
         )
         index._refuse_duplicates(path)
         return index
@@ -169,6 +171,8 @@ def _read(path: Path, categories: tuple[str, ...]) -> Iterator[tuple[str, Boxes 
         raise UsageError(f"boxes file {path} is not COCO, expected --box-category left out: it has no categories")
     if coco:
         return read_coco(path, categories)
+    if is_judgements(path):
+        return ((one.image, one.boxes, one.size) for one in read_judgements(path))
     if is_detections(path):
         return read_detections(path)
     return ((key, boxes, None) for key, boxes in read_ilsvrc(path))

@@ -3,7 +3,8 @@
 - `run.json`: the parameters that decide the result, and the versions of the packages.
 - `journal/`: a file for each finished shard, named by a hash of the shard's name and fingerprint. Its first line
   has the shard and its counts, then comes a line for each image: path, fate (an `Outcome`), boxes, scores,
-  reason, and of a hidden JPEG whether it was rewritten by blocks or encoded.
+  near misses (`near`: x0, y0, x1, y1, score), reason, and of a hidden JPEG whether it was rewritten by blocks or
+  encoded.
 - `failures.jsonl`: the images that failed, for people; made again from the journal when a run goes on.
 - `lock`: held while a run writes here.
 
@@ -18,6 +19,8 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from fastblur.codecs.refused import RefusedKind
 from fastblur.errors import UsageError
@@ -167,14 +170,21 @@ def journal_line(one: ImageTask) -> bytes:
     if one.outcome is Outcome.FAILED:
         line["reason"] = one.reason
     elif one.boxes is not None:
-        line["boxes"] = one.boxes.tolist()
+        line["boxes"] = [_short(box) for box in one.boxes]
         if one.scores is not None:
-            line["scores"] = one.scores
+            line["scores"] = _short(one.scores)
+        if one.near_misses:
+            line["near"] = [[*box, score] for box, score in one.near_misses]
     if one.outcome is Outcome.HIDDEN and one.jpeg:
         line["jpeg"] = "blocks" if one.jpeg == "blocks" else "encoded"
         if one.reason:
             line["reason"] = one.reason
-    return json.dumps(line).encode("ascii") + b"\n"
+    return json.dumps(line, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _short(values: Sequence[float]) -> list[float]:
+    """Return float32 numbers with as few digits as tell each from all others: half as many as float64 would take."""
+    return [float(str(np.float32(value))) for value in values]
 
 
 def _line(name: str, reason: str) -> bytes:

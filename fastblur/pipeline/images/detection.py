@@ -13,6 +13,7 @@ from fastblur.detectors.registry import check_name, is_import_name
 from fastblur.errors import UsageError
 from fastblur.options import is_number, is_whole
 from fastblur.pipeline.errors import Failure
+from fastblur.pipeline.images.near_misses import NearMisses, near_misses
 from fastblur.pipeline.images.task import Decoded, Images, ImageTask, Outcome, all_together, each_alone, guarded
 from fastblur.pipeline.storage.paths import read_file
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 
     from fastblur.regions import Regions
 
-Detect = Callable[[list[Any]], "Regions"]
-"""Takes (3, H, W) uint8 RGB tensors and returns their Regions on the CPU. A run with given boxes loads no torch."""
+Detect = Callable[[list[Any]], "tuple[Regions, Regions]"]
+"""Takes (3, H, W) uint8 RGB tensors; returns their Regions and near misses on the CPU.
+
+A run with given boxes loads no torch.
+"""
 
 HEADER_BYTES = 64 << 20  # of a file in addition to its pixels, four bytes each, that are read at most
 MIN_DETECT_SIZE = 64  # pixels of the longer side below which no detector finds a face
@@ -99,24 +103,25 @@ class DetectionStages:
         assert self._detect is not None
         decoded = [image.decoded for image in images if image.decoded is not None]
         views = [upright_views(one.picture) for one in decoded]  # nearly always one of each
-        regions = self._detect([torch.from_numpy(view).permute(2, 0, 1) for some in views for view in some])
+        regions, near = self._detect([torch.from_numpy(view).permute(2, 0, 1) for some in views for view in some])
         if len(regions) != sum(map(len, views)):
             raise ValueError(f"the detector gave regions for {len(regions)} images, expected {sum(map(len, views))}")
         start = 0
         for image, one, some in zip(images, decoded, views, strict=True):
-            _take_found(image, one, regions, range(start, start + len(some)))
+            _take_found(image, one, (regions, near), range(start, start + len(some)))
             start += len(some)
 
 
-def _take_found(image: ImageTask, decoded: Decoded, regions: "Regions", views: range) -> None:
+def _take_found(image: ImageTask, decoded: Decoded, both: "tuple[Regions, Regions]", views: range) -> None:
     """Give the image its boxes, in stored pixels of the file, with scores from the highest, and landmarks.
 
     Args:
         image: whose they are.
         decoded: what was searched.
-        regions: of all views of all images.
+        both: the regions and the near misses of all views of all images.
         views: which of them are of this image.
     """
+    regions, near = both
     boxes, scores, landmarks = [], [], []
     for i in views:
         found = regions[i]
@@ -134,6 +139,18 @@ def _take_found(image: ImageTask, decoded: Decoded, regions: "Regions", views: r
     image.boxes = every[order]
     image.scores = np.concatenate(scores)[order].tolist() if scores else None
     image.landmarks = (np.concatenate(landmarks) * scale)[order].tolist() if landmarks else None
+    image.near_misses = near_misses(image.boxes, _stored_near_misses(decoded, near, views))
+
+
+def _stored_near_misses(decoded: Decoded, near: "Regions", views: range) -> NearMisses:
+    """Return the near misses of an image's views, in stored pixels of the file."""
+    scale = np.tile(np.array(decoded.scale or (1.0, 1.0), np.float32), 2)
+    found: NearMisses = []
+    for i in views:
+        if len(boxes := near[i]) and near.scores is not None:
+            stored = stored_boxes(boxes.numpy(), decoded.picture) * scale
+            found += zip(stored.tolist(), near.scores[i, : len(boxes)].tolist(), strict=True)
+    return found
 
 
 def _pieces(images: list[ImageTask]) -> list[list[ImageTask]]:
@@ -200,15 +217,17 @@ def make_detect(detector: Any, threshold: float | None, size: int | None, device
     from fastblur.detectors import DEFAULT_DETECTOR, load_detector
     from fastblur.detectors.custom import find_regions, name_of, resolve, version_of
     from fastblur.pipeline.images.cuda_stream import DeviceStream
+    from fastblur.regions import Regions
 
     stream = DeviceStream(device)
     if is_own(detector):
         own = resolve(detector)
         alone = threading.Lock()  # nobody has said that threads may call it together
 
-        def detect_with_own(images: "list[torch.Tensor]") -> "Regions":
+        def detect_with_own(images: "list[torch.Tensor]") -> "tuple[Regions, Regions]":
             with alone, stream.activate():
-                return find_regions(own, stream.to_device(images)).to("cpu")
+                regions = find_regions(own, stream.to_device(images)).to("cpu")
+            return regions, Regions.from_boxes([[]] * len(images))  # nobody asks it for near misses
 
         return detect_with_own, {
             "detector": name_of(detector),
@@ -221,9 +240,10 @@ def make_detect(detector: Any, threshold: float | None, size: int | None, device
         detector or DEFAULT_DETECTOR, device=device, threshold=threshold, detect_size=size, threads=1
     )
 
-    def detect(images: "list[torch.Tensor]") -> "Regions":
+    def detect(images: "list[torch.Tensor]") -> "tuple[Regions, Regions]":
         with stream.activate():
-            return loaded(stream.to_device(images)).to("cpu")
+            regions, near = loaded.with_near_misses(stream.to_device(images))
+            return regions.to("cpu"), near.to("cpu")
 
     return detect, {
         "detector": loaded.name,

@@ -1,7 +1,7 @@
 """One image on its way through the stages, and how a stage fails one image without touching the others."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
@@ -9,6 +9,7 @@ from fastblur.boxes import Boxes
 from fastblur.codecs import Picture
 from fastblur.codecs.refused import Refused, RefusedKind
 from fastblur.pipeline.errors import Failure
+from fastblur.pipeline.images.near_misses import NearMisses
 from fastblur.pipeline.shards.interfaces import Item
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Result(NamedTuple):
     degenerate: int
     reason: str
     jpeg: Literal["", "blocks"] | RefusedKind
+    near_misses: NearMisses
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ class ImageTask:
         boxes: what to hide, (n, 4) float32 in stored coordinates; None while that is not known.
         scores: of the boxes that were detected, highest first; None for boxes that were given.
         landmarks: of those boxes, [[x, y], ..] in stored coordinates for each; None where the network has none.
+        near_misses: what was found with a score of at least half the threshold but under it, as `near_misses` keeps it.
         degenerate: how many boxes without an area were given together with `boxes`.
         outcome: what became of it; None until it is finished.
         reason: why it failed, or why a JPEG was not rewritten block by block.
@@ -79,6 +82,7 @@ class ImageTask:
     boxes: Boxes | None = None
     scores: list[float] | None = None
     landmarks: list[list[list[float]]] | None = None
+    near_misses: NearMisses = field(default_factory=list)
     degenerate: int = 0
     outcome: Outcome | None = None
     reason: str = ""
@@ -100,11 +104,12 @@ class ImageTask:
         """Return what a worker process sends back; `with_data` where the result is still to be written."""
         assert self.outcome is not None, "it has gone through all stages"
         data = self.result if with_data else None
-        return Result(self.outcome, data, self.boxes, self.scores, self.degenerate, self.reason, self.jpeg)
+        found = self.boxes, self.scores, self.degenerate
+        return Result(self.outcome, data, *found, self.reason, self.jpeg, self.near_misses)
 
     def accept(self, result: Result) -> None:
         """Finish with what a worker process has sent back."""
-        self.boxes, self.scores, self.degenerate, self.reason, self.jpeg = result[2:]
+        self.boxes, self.scores, self.degenerate, self.reason, self.jpeg, self.near_misses = result[2:]
         self.finish(result.outcome, result.data)
 
 

@@ -1,0 +1,173 @@
+"""The account: every image that the journal names is there, and nothing else."""
+
+import json
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fastblur.audit.output import Output
+from fastblur.audit.problems import Problems
+from fastblur.audit.selection import Selection
+from fastblur.pipeline.execution.record import Entry, RunRecord
+from fastblur.pipeline.images.task import Outcome
+
+WRITTEN = {Outcome.HIDDEN.value, Outcome.COPIED.value, Outcome.UNSEARCHED.value}
+FATES = {outcome.value for outcome in Outcome}
+
+
+@dataclass
+class Account:
+    """What became of all images.
+
+    Attributes:
+        counts: of the images by their fate.
+        corrected: how many were done again by `fastblur correct`.
+        shards: for each its name and counts.
+        containers: of each tar and table, the names of its entries in the journal.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    corrected: int = 0
+    shards: list[dict[str, Any]] = field(default_factory=list)
+    containers: dict[str, list[str]] = field(default_factory=dict)
+
+
+def read_lines(entry: Entry, problems: Problems) -> Iterator[dict[str, Any]]:
+    """Yield what the journal says of each image of a shard; lines that make no sense are problems."""
+    for number, text in enumerate(entry.lines, 2):
+        try:
+            line = json.loads(text)
+            if line["fate"] not in FATES or not isinstance(line["path"], str):
+                raise ValueError
+            if line["fate"] == "hidden" and not all(len(box) == 4 for box in line["boxes"]):
+                raise ValueError
+        except (ValueError, KeyError, TypeError):
+            where = f"line {number} of journal/{entry.name}.jsonl"
+            problems.add("", entry.shard, "journal", f"{where} is not what a run writes, expected an image's outcome")
+            continue
+        yield line
+
+
+def count_images(record: RunRecord, output: Output, selection: Selection, problems: Problems) -> Account:
+    """Return the account of a run: one pass over the journal, one over the output's files.
+
+    Names are held as hashes of 8 bytes, so that millions take little memory; those of files that are missing, or that
+    nobody expects, are looked up in a second pass.
+    """
+    account, expected = Account(), array("q")
+    for entry in record.entries():
+        _add_entry(entry, account, expected, selection, problems)
+    present = array("q")
+    for name, problem in output.files():
+        if name in account.containers:
+            continue
+        if problem is not None:
+            problems.add(name, "", "extra", f"{name!r} {problem}, expected a file that the run wrote")
+        present.append(hash(name))
+    _compare(record, output, np.array(expected), np.array(present), problems)
+    for container, names in account.containers.items():
+        _check_container(record, output, container, names, problems)
+    return account
+
+
+def _add_entry(
+    entry: Entry, account: Account, expected: "array[int]", selection: Selection, problems: Problems
+) -> None:
+    if entry.problem:
+        problems.add(
+            "", entry.shard, "journal", f"journal/{entry.name}.jsonl {entry.problem}, expected a shard's outcome"
+        )
+    if not entry.counts:
+        return
+    counts: Counter[str] = Counter()
+    lines = list(read_lines(entry, problems))
+    container = not lines or (lines[0]["path"] != entry.shard and lines[0]["path"].startswith(f"{entry.shard}/"))
+    place = 0
+    for line in lines:
+        fate = line["fate"]
+        counts[fate] += 1
+        account.corrected += "corrected" in line
+        if fate not in WRITTEN:
+            continue
+        if not container:
+            expected.append(hash(line["path"]))
+        if fate != "unsearched":
+            selection.consider(line, entry.shard, place, container)
+        place += 1
+    if container:
+        account.containers.setdefault(entry.shard, []).append(entry.name)
+    counts["failed"] += bool(entry.broken)
+    told = {"hidden": entry.counts["with_regions"], **{name: entry.counts[name] for name in ("copied", "failed")}}
+    if not entry.problem and any(told[name] != counts[name] for name in told):
+        found = {name: counts[name] for name in told}
+        problems.add("", entry.shard, "journal", f"journal/{entry.name}.jsonl counts {told}, its lines are {found}")
+    account.counts += counts
+    images = counts["hidden"] + counts["copied"] + counts["failed"]
+    account.shards.append({"name": entry.shard, "images": images, **{name: counts[name] for name in told}})
+
+
+def _compare(
+    record: RunRecord,
+    output: Output,
+    expected: np.ndarray,  # (n,) int64 hashes of the names in the journal
+    present: np.ndarray,  # (m,) int64 hashes of the files' names
+    problems: Problems,
+) -> None:
+    """Name the images that are missing, the files that nobody expects, and what the journal names twice."""
+    once, times = np.unique(expected, return_counts=True)
+    missing, twice = np.setdiff1d(once, present), once[times > 1]
+    extra = set(np.setdiff1d(present, once).tolist())
+    if len(missing) or len(twice):
+        lost, doubled = set(missing.tolist()), set(twice.tolist())
+        for entry in record.entries():
+            for line in read_lines(entry, Problems()):
+                key, name = hash(line["path"]), line["path"]
+                if line["fate"] not in WRITTEN:
+                    continue
+                if key in lost:
+                    problems.add(
+                        name, entry.shard, "missing", f"{name!r} is not in the output, the journal says that it is"
+                    )
+                if key in doubled:
+                    problems.add(
+                        name, entry.shard, "twice", f"the journal names {name!r} in several shards, expected one"
+                    )
+    for name, problem in output.files() if extra else ():
+        if problem is None and hash(name) in extra:
+            problems.add(
+                name, "", "extra", f"{name!r} is in the output, the journal does not say that the run wrote it"
+            )
+
+
+def _check_container(record: RunRecord, output: Output, container: str, names: list[str], problems: Problems) -> None:
+    """Compare the images in a tar or table with those that the journal names."""
+    if len(names) > 1:
+        problems.add("", container, "twice", f"the journal has {len(names)} entries for {container!r}, expected one")
+        return
+    entry = record.entry(names[0])
+    written = [line["path"] for line in read_lines(entry, Problems()) if line["fate"] in WRITTEN]
+    try:
+        there = list(output.names(container))
+    except FileNotFoundError:
+        if written:
+            problems.add("", container, "missing", f"{container!r} is not in the output, the journal says that it is")
+        return
+    except (ValueError, OSError) as error:
+        problems.add("", container, "changed", f"{container!r} cannot be read to its end: {error}")
+        return
+    if output.has_own_names(container):
+        lost, more = Counter(written), Counter(there)
+        lost, more = lost - more, more - lost
+        for name in lost:
+            problems.add(name, container, "missing", f"{name!r} is not in the output, the journal says that it is")
+        for name in more:
+            problems.add(
+                name, container, "extra", f"{name!r} is in the output, the journal does not say that the run wrote it"
+            )
+    elif len(there) != len(written):
+        kind: Any = "missing" if len(there) < len(written) else "extra"
+        problems.add("", container, kind, f"{container!r} has {len(there)} images, the journal says {len(written)}")

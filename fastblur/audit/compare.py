@@ -1,0 +1,203 @@
+"""The proof: each image of the source has exactly one outcome, and its output is what that outcome says."""
+
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastblur.audit.account import WRITTEN, read_lines
+from fastblur.audit.coverage import check_hidden
+from fastblur.audit.formula import Formula
+from fastblur.audit.output import MOST_BYTES, Output
+from fastblur.audit.problems import Problems
+from fastblur.pipeline.execution.journal import entry_name
+from fastblur.pipeline.execution.record import Entry, RunRecord
+from fastblur.pipeline.images.hiding import HidingStages
+from fastblur.pipeline.images.redo import redo, with_boxes
+from fastblur.pipeline.shards.interfaces import Item, Shard
+from fastblur.pipeline.storage.paths import error_reason, read_file
+
+AHEAD = 4  # images held for each worker
+Line = dict[str, Any]
+
+
+@dataclass
+class Coverage:
+    """What was measured of all regions.
+
+    Attributes:
+        regions: how many were measured.
+        least: the least coverage of a region; None without regions.
+        not_hidden: how many images have a region that is not hidden.
+        of_image: the coverages of the images that were asked for, by name.
+    """
+
+    regions: int = 0
+    least: float | None = None
+    not_hidden: int = 0
+    of_image: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, name: str, coverages: list[float], hidden: bool, keep: bool) -> None:
+        """Add an image's regions."""
+        self.regions += len(coverages)
+        self.not_hidden += not hidden
+        if coverages:
+            self.least = min(coverages if self.least is None else (self.least, *coverages))
+        if keep:
+            self.of_image[name] = coverages
+
+
+class Proof:
+    """Compares an output with its source.
+
+    Args:
+        record, output: of the run.
+        source: where the images came from.
+        problems: takes what is wrong.
+        wanted: the images whose coverages are kept.
+        workers: threads.
+
+    Raises UsageError where the run's options do not fit this version, or there is no such source.
+    """
+
+    def __init__(
+        self, record: RunRecord, output: Output, source: str | Path, problems: Problems, wanted: set[str], workers: int
+    ) -> None:
+        self._record, self._output, self._problems, self._wanted = record, output, problems, wanted
+        self._source = record.open_source(source)
+        self._workers = workers
+        config = record.redo_config(source)
+        self._stages: HidingStages
+        self._stages, _ = config.build_stages()
+        self._formula = Formula(config.method, dict(config.method_options))
+        self._coverage, self._lock = Coverage(), threading.Lock()
+
+    def run(self) -> Coverage:
+        """Compare all images."""
+        import torch
+
+        torch.set_num_threads(1)  # the images are what is done in parallel
+        left = {entry.name: entry.shard for entry in self._record.entries()}
+        with ThreadPoolExecutor(self._workers) as pool:
+            _bounded(pool, self._compare, self._pairs(left), AHEAD * self._workers)
+        for name, shard in left.items():
+            sentence = f"journal/{name}.jsonl is of the shard {shard!r}, which the source does not have as it was"
+            self._problems.add("", shard, "journal", sentence)
+        return self._coverage
+
+    def _pairs(self, left: dict[str, str]) -> Iterator[tuple[str, Item, Line, bytes | None]]:
+        """Yield each written image: its shard, its item of the source, its journal's line, its output."""
+        for shard in self._source.shards():
+            name = entry_name(shard)
+            if left.pop(name, None) is None:
+                sentence = (
+                    f"the shard {shard.name!r} of the source is not in the journal as it is now, expected it there"
+                )
+                self._problems.add("", shard.name, "missing", sentence)
+                continue
+            entry = self._record.entry(name)
+            try:
+                yield from self._pairs_of(shard, entry)
+            except (ValueError, OSError) as error:
+                if not entry.broken:
+                    sentence = (
+                        f"the shard {shard.name!r} of the source cannot be read to its end: {error_reason(error)}"
+                    )
+                    self._problems.add("", shard.name, "changed", sentence)
+
+    def _pairs_of(self, shard: Shard, entry: Entry) -> Iterator[tuple[str, Item, Line, bytes | None]]:
+        told = list(read_lines(entry, Problems()))  # whose problems the account has
+        lines = iter(told)
+        outputs: _Outputs | None = None
+        for batch in shard.batches(64):
+            for item in batch.items:
+                line = next(lines, None)
+                if line is None or line["path"] != item.name:
+                    sentence = f"the journal has no outcome for {item.name!r} in its place, expected exactly one"
+                    self._problems.add(item.name, shard.name, "journal", sentence)
+                    return
+                if line["fate"] not in WRITTEN:
+                    continue
+                if item.path and item.data is None:
+                    yield shard.name, item, line, None
+                    continue
+                if outputs is None:
+                    expected = {line["path"] for line in told if line["fate"] in WRITTEN}
+                    outputs = _Outputs(self._output, shard.name, expected)
+                yield shard.name, item, line, outputs.next(item.name)
+        if next(lines, None) is not None:
+            sentence = f"the journal names more images of {shard.name!r} than the source has"
+            self._problems.add("", shard.name, "journal", sentence)
+
+    def _compare(self, pair: tuple[str, Item, Line, bytes | None]) -> None:
+        shard, item, line, output = pair
+        name, fate = item.name, line["fate"]
+        try:
+            if item.data is None:
+                output = self._output.read(name)
+            source = read_file(item.path, MOST_BYTES) if item.data is None else item.data
+        except FileNotFoundError as error:
+            if error.filename == item.path:
+                self._problems.add(name, shard, "missing", f"{name!r} is not in the source any more")
+            return  # that it is not in the output is in the account
+        except OSError as error:
+            self._problems.add(name, shard, "changed", f"{name!r} cannot be read: {error_reason(error)}")
+            return
+        if output is None:
+            return  # it is in the account too
+        if fate != "hidden":
+            if output != source and output.rstrip(b"\0") != source.rstrip(b"\0"):
+                self._problems.add(
+                    name, shard, "changed", f"{name!r} was copied, and its bytes differ from the source's"
+                )
+            return
+        (again,) = redo(self._stages, [with_boxes(Item(name, data=source), line["boxes"])])
+        verdict = check_hidden(source, output, again.result, line["boxes"], self._formula)
+        with self._lock:
+            self._coverage.add(name, verdict.coverages, verdict.kind != "not hidden", name in self._wanted)
+        if verdict.kind is not None:
+            self._problems.add(name, shard, verdict.kind, f"{name!r} {verdict.sentence}")
+
+
+class _Outputs:
+    """The images of a tar or table of the output, in step with those of the source.
+
+    Args:
+        output: of the run.
+        container: the tar or table.
+        expected: the names of its images that were written.
+    """
+
+    def __init__(self, output: Output, container: str, expected: set[str]) -> None:
+        self._named, self._expected = output.has_own_names(container), expected
+        self._items = self._readable(output.items(container))
+        self._next = next(self._items, None)
+
+    def next(self, name: str) -> bytes | None:
+        """Return the output of the source's next written image; None where it is missing."""
+        while self._next is not None and self._named and self._next.name not in self._expected:
+            self._next = next(self._items, None)  # nobody expects it, which the account says
+        if self._next is None or (self._named and self._next.name != name):
+            return None
+        data, self._next = self._next.data, next(self._items, None)
+        return data
+
+    @staticmethod
+    def _readable(items: Iterator[Item]) -> Iterator[Item]:
+        """Yield items as long as the file can be read: the account says where it cannot."""
+        with suppress(ValueError, OSError):
+            yield from items
+
+
+def _bounded(pool: ThreadPoolExecutor, function: Any, arguments: Iterable[Any], most: int) -> None:
+    """Call the function on each argument in the pool, with at most `most` of them taken at once."""
+    waiting: list[Future[None]] = []
+    for argument in arguments:
+        waiting.append(pool.submit(function, argument))
+        if len(waiting) >= most:
+            waiting.pop(0).result()
+    for future in waiting:
+        future.result()

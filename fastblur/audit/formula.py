@@ -1,0 +1,204 @@
+"""The formula of docs/architecture.md for one picture, region by region, sharing no code with the kernels.
+
+It is what the output of a run is held against. Other than the reference (`fastblur.kernels.reference`) it takes memory
+for one region at a time, so that a crowd of a thousand faces can be checked.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import ceil, erf, floor, inf, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastblur.boxes import Boxes
+from fastblur.codecs import Picture
+from fastblur.method_options import operator_arguments
+from fastblur.pipeline.images.methods import as_levels, parse_color
+
+TRUNCATE = 6.0  # deviations at which the Gaussian ends
+REACH = 3.0  # deviations of the feather at which alpha ends
+MIN_SIGMA, MIN_BLOCK = 0.5, 2  # px
+SLACK = 1e-3  # px by which a support is taken larger: float32 may round either way
+
+Levels = NDArray[np.float32]
+"""Pixels in 0..255, whatever their depth, (H, W, C)."""
+
+Window = tuple[slice, slice]
+"""Rows and columns of a picture."""
+
+
+class Region(NamedTuple):
+    """A region, grown by the margin: xyxy px, its longer side before that, and the side that sets deviations."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    side: float
+    scale: float
+
+
+@dataclass
+class Formula:
+    """What a run does to the pixels of regions.
+
+    Args:
+        method: "blur", "pixelate" or "fill".
+        options: of its operator, as `fastblur.pipeline.run` takes them.
+    """
+
+    method: str
+    options: dict[str, Any]
+    _values: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        arguments, _ = operator_arguments(self.method, **self.options)
+        recipe = arguments.pop("recipe", None)
+        self._values = {"feather": 0.0, "scope": "region", **arguments, **(vars(recipe) if recipe else {})}
+
+    def supports(self, boxes: Boxes, height: int, width: int) -> list[Window]:  # boxes: (n, 4) xyxy px
+        """Return the pixels that each region may change; those of an ellipse count as those of its box."""
+        return [self._support(region, height, width) for region in self._regions(boxes)]
+
+    def result(self, picture: Picture, boxes: Boxes, window: Window) -> Levels:
+        """Return a window of the picture with its boxes hidden, not rounded."""
+        height, width = picture.pixels.shape[:2]
+        rows, columns = window
+        image = levels(picture, window)
+        total, mixed = np.zeros((*image.shape[:2], 1), np.float32), np.zeros_like(image)
+        for region in self._regions(boxes):
+            support = self._support(region, height, width)
+            here = _within(support[0], rows), _within(support[1], columns)
+            alpha = self._alpha(region, support, height, width)[:, :, None]
+            total[here] += alpha
+            mixed[here] += alpha * self._hidden(picture, region, support)
+        mean = mixed / np.where(total > 0, total, 1)
+        return np.where(total > 0, image + np.minimum(total, 1) * (mean - image), image)
+
+    def _regions(self, boxes: Boxes) -> list[Region]:
+        rows = boxes.astype(np.float64).tolist()
+        sides = [max(x1 - x0, y1 - y0) for x0, y0, x1, y1 in rows]
+        scales = [max(sides)] * len(sides) if self._values["scope"] == "image" else sides
+        margin = self._values["margin"]
+        return [
+            Region(x0 - margin * d, y0 - margin * d, x1 + margin * d, y1 + margin * d, d, scale)
+            for (x0, y0, x1, y1), d, scale in zip(rows, sides, scales, strict=True)
+        ]
+
+    def _support(self, region: Region, height: int, width: int) -> Window:
+        reach = REACH * self._values["feather"] * region.scale + SLACK
+        return (
+            slice(max(0, ceil(region.y0 - reach - 0.5)), max(0, min(height, floor(region.y1 + reach - 0.5) + 1))),
+            slice(max(0, ceil(region.x0 - reach - 0.5)), max(0, min(width, floor(region.x1 + reach - 0.5) + 1))),
+        )
+
+    def _alpha(self, region: Region, support: Window, height: int, width: int) -> NDArray[np.float32]:  # (h, w)
+        deviation = self._values["feather"] * region.scale
+        y, x = (np.arange(part.start, part.stop, dtype=np.float64) + 0.5 for part in support)
+        if self._values["shape"] == "box":
+            alpha = np.outer(
+                _soft(y, region.y0, region.y1, height, deviation), _soft(x, region.x0, region.x1, width, deviation)
+            )
+            return alpha.astype(np.float32)
+        a, b = (region.x1 - region.x0) / 2, (region.y1 - region.y0) / 2
+        u, v = np.meshgrid((x - region.x0 - a) / a, (y - region.y0 - b) / b)
+        k0, k1 = np.hypot(u, v), np.hypot(u / a, v / b)
+        distance = np.where(k1 > 0, k0 * (k0 - 1) / np.where(k1 > 0, k1, 1), -min(a, b))
+        alpha = _normal(-distance / deviation) if deviation > 0 else (distance <= 0).astype(np.float64)
+        return np.where(distance <= REACH * deviation, alpha, 0).astype(np.float32)
+
+    def _hidden(self, picture: Picture, region: Region, support: Window) -> Levels:
+        """Return what a region is blended with, over its support."""
+        if self.method == "fill":
+            color = as_levels(parse_color(self._values["color"]), picture.color)
+            return np.broadcast_to(np.array(color, np.float32), (*_shape(support), len(color)))
+        if self.method == "pixelate":
+            longest = max(region.x1 - region.x0, region.y1 - region.y0)
+            side = max(MIN_BLOCK, ceil(longest / self._values["blocks"]))
+            return _mosaic(picture, region, side, support)
+        return _gaussian(picture, max(MIN_SIGMA, self._values["strength"] * region.scale), support)
+
+
+def levels(picture: Picture, window: Window) -> Levels:
+    """Return a window of a picture's pixels in 0..255."""
+    pixels: Levels = picture.pixels[window].astype(np.float32)
+    return pixels / np.float32(257) if picture.pixels.dtype == np.uint16 else pixels
+
+
+def _within(part: slice, whole: slice) -> slice:
+    return slice(part.start - whole.start, part.stop - whole.start)
+
+
+def _shape(window: Window) -> tuple[int, int]:
+    rows, columns = window
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
+def _normal(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the normal distribution function of each value."""
+    function: Callable[[Any], NDArray[np.float64]] = np.vectorize(
+        lambda z: 0.5 * (1 + erf(z / sqrt(2))), otypes=[float]
+    )
+    return function(values)
+
+
+def _soft(t: NDArray[np.float64], low: float, high: float, size: int, deviation: float) -> NDArray[np.float64]:
+    """Return an interval filtered with a Gaussian at the points t; a side that reaches the border goes on for ever."""
+    low, high = (-inf if low <= 0 else low), (inf if high >= size else high)
+    if deviation == 0:
+        return ((t >= low) & (t <= high)).astype(np.float64)
+    alpha = _normal((t - low) / deviation) - _normal((t - high) / deviation)
+    return np.where((t >= low - REACH * deviation) & (t <= high + REACH * deviation), alpha, 0)
+
+
+def _gaussian(picture: Picture, sigma: float, support: Window) -> Levels:
+    """Return the picture filtered with a Gaussian, its border repeated, over a support."""
+    import torch  # whose products take as many threads as the audit says; NumPy's take all
+
+    height, width, channels = picture.pixels.shape
+    reach = ceil(TRUNCATE * sigma)
+    rows, columns = support
+    near = (
+        slice(max(0, rows.start - reach), rows.stop + reach),
+        slice(max(0, columns.start - reach), columns.stop + reach),
+    )
+    image = torch.from_numpy(levels(picture, near))
+    down = torch.from_numpy(_matrix(rows, near[0].start, image.shape[0], height, sigma))
+    across = torch.from_numpy(_matrix(columns, near[1].start, image.shape[1], width, sigma))
+    filtered = (down @ image.flatten(1)).reshape(len(down), -1, channels)
+    result: Levels = torch.einsum("ywc,xw->yxc", filtered, across).numpy()
+    return result
+
+
+def _matrix(wanted: slice, start: int, length: int, size: int, sigma: float) -> NDArray[np.float32]:
+    """Return the matrix (wanted, length) that filters a line of `size` pixels; `length` from `start` on count."""
+    centres = np.arange(wanted.start, wanted.stop)
+    reach = ceil(TRUNCATE * sigma)
+    offsets = np.arange(-reach, reach + 1)
+    weights = np.exp(-0.5 * (offsets / sigma) ** 2)
+    weights /= weights.sum()
+    source = np.clip(centres[:, None] + offsets, 0, size - 1) - start
+    matrix = np.zeros((len(centres), length))
+    np.add.at(matrix, (np.arange(len(centres))[:, None], source), weights)
+    return matrix.astype(np.float32)
+
+
+def _mosaic(picture: Picture, region: Region, side: int, support: Window) -> Levels:
+    """Return blocks of `side` px, the first at R's upper left pixel, each the mean of its pixels, over a support."""
+    height, width = picture.pixels.shape[:2]
+    starts = floor(region.y0), floor(region.x0)
+    blocks = [
+        ((part.start - start) // side, (part.stop - 1 - start) // side + 1)
+        for part, start in zip(support, starts, strict=True)
+    ]
+    result = np.empty((*_shape(support), picture.pixels.shape[2]), np.float32)
+    for j in range(*blocks[0]):
+        y0, y1 = max(0, starts[0] + j * side), min(height, starts[0] + (j + 1) * side)
+        for i in range(*blocks[1]):
+            x0, x1 = max(0, starts[1] + i * side), min(width, starts[1] + (i + 1) * side)
+            mean = levels(picture, (slice(y0, y1), slice(x0, x1))).mean((0, 1), dtype=np.float64)
+            top, left = support[0].start, support[1].start
+            result[max(0, y0 - top) : y1 - top, max(0, x0 - left) : x1 - left] = mean
+    return result

@@ -1,0 +1,327 @@
+"""`fastblur correct`: boxes added or taken away in a finished run, and only the images that they are of done again."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fastblur.annotations.judgements import Judgement, read_judgements
+from fastblur.errors import FileError, UsageError
+from fastblur.files import regular_file, sha256
+from fastblur.pipeline.config import RunConfig, check_workers
+from fastblur.pipeline.errors import RunStopped, stopping_the_run
+from fastblur.pipeline.execution.concurrency import default_workers
+from fastblur.pipeline.execution.journal import SHARDS, Journal, count, entry_name, journal_line, locked
+from fastblur.pipeline.execution.record import Entry, RunRecord
+from fastblur.pipeline.execution.shard_run import write_results
+from fastblur.pipeline.images.hiding import HidingStages
+from fastblur.pipeline.images.redo import redo, same_boxes, with_boxes
+from fastblur.pipeline.images.task import ImageTask, Outcome
+from fastblur.pipeline.shards.folder import FolderShard
+from fastblur.pipeline.shards.interfaces import Batch, Item, Shard
+from fastblur.pipeline.storage.paths import error_reason, is_url, strip_file_scheme
+from fastblur.pipeline.storage.sink import Sink, open_sink
+from fastblur.pipeline.summary import exit_status
+
+BATCH = 8  # images done together
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CorrectSummary:
+    """The end of a correction.
+
+    Attributes:
+        judged: images that the file names.
+        changed: those whose boxes differ from what the run hid.
+        failed: those that could not be done again, and are not in the output any more.
+        shards: shards that were made again; those of an earlier call with the same file are not.
+        seconds: how long it took.
+    """
+
+    judged: int
+    changed: int
+    failed: int
+    shards: int
+    seconds: float
+
+    @property
+    def exit_status(self) -> int:
+        """0, or 1 where an image could not be done again."""
+        return exit_status(0, self.failed, self.judged)
+
+    def text(self) -> str:
+        """Return the counts for a reader."""
+        lines = [
+            f"judged        {self.judged} images",
+            f"done again    {self.changed}, whose boxes have changed, in {self.shards} shards",
+            f"failed        {self.failed}"
+            + (", listed in .fastblur/failures.jsonl: they left OUT" if self.failed else ""),
+            f"time          {self.seconds:.1f} s",
+        ]
+        return "\n".join(lines if self.shards else [*lines, "nothing to do  OUT is as these judgements say"])
+
+
+def correct(
+    source: str | Path, destination: str | Path, judgements: str | Path, *, workers: int | None = None
+) -> CorrectSummary:
+    """Hide in the output of a run what people said, and only that: the images judged are done again from the source.
+
+    Of a folder these images are written again; of a tar or table its file. Each shard is one durable step, and the
+    journal gets the file's sha256: a call that was killed goes on when it is made again, and one with a file that was
+    applied does nothing. The output is that of a fresh run with these boxes, byte for byte. An image that cannot be
+    done again is removed from the output and listed as failed.
+
+    Args:
+        source: of the run.
+        destination: the run's output.
+        judgements: a file that the page of `fastblur audit` has saved.
+        workers: threads; by default one for each CPU that this process may use.
+
+    Raises UsageError (a ValueError) before anything is written where the file does not fit the run or the source is
+    not what it was, FileError (an OSError) where a file cannot be read, RunStopped where the output cannot be written.
+
+    Example:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from fastblur.pipeline import correct, run
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "photos").mkdir()
+        >>> Image.effect_noise((80, 60), 64).save(folder / "photos" / "wall.png")
+        >>> _ = (folder / "boxes.json").write_text('[{"url": "wall.png", "bboxes": []}]')
+        >>> _ = run(folder / "photos", folder / "hidden", boxes=folder / "boxes.json")
+        >>> line = {"image": "wall.png", "shard": "wall.png", "coordinates": "stored", "boxes": [[10, 10, 40, 50]]}
+        >>> _ = (folder / "judgements.jsonl").write_text(json.dumps(line))
+        >>> correct(folder / "photos", folder / "hidden", folder / "judgements.jsonl").changed
+        1
+    """
+    start = time.perf_counter()
+    check_workers(workers)
+    record = RunRecord(destination)
+    config = record.redo_config(strip_file_scheme(source))
+    judged, digest = _read(Path(judgements))
+    local = not is_url(config.destination)
+    with locked(Path(config.destination)) if local else nullcontext():
+        todo = list(_todo(record, source, judged, digest))
+        if todo:
+            sink = open_sink(config.destination)
+            with stopping_the_run():
+                sink.clean()
+                done = _Correction(config, sink, digest).run(todo, workers or default_workers())
+                sink.close()
+        else:
+            done = []
+    seconds = time.perf_counter() - start
+    return CorrectSummary(len(judged), sum(map(len, done)), _failed(done), len(done), seconds)
+
+
+@dataclass(frozen=True)
+class _Todo:
+    """A shard with judgements.
+
+    Attributes:
+        shard: of the source.
+        entry: of the journal.
+        lines: what the journal says of its images.
+        judged: its images whose boxes change, by their names.
+    """
+
+    shard: Shard
+    entry: Entry
+    lines: list[Line]
+    judged: dict[str, Judgement]
+
+
+def _read(path: Path) -> tuple[dict[str, Judgement], str]:
+    """Return the judgements by their images' names, and the file's sha256."""
+    judged: dict[str, Judgement] = {}
+    try:
+        with regular_file(path) as file:
+            for one in read_judgements(file):
+                if one.image in judged:
+                    raise UsageError(f"judgements file {path} names {one.image!r} twice, expected one line an image")
+                judged[one.image] = one
+            return judged, sha256(file)
+    except OSError as error:
+        raise FileError(f"judgements file {path} cannot be read: {error_reason(error)}") from error
+
+
+def _todo(record: RunRecord, source: str | Path, judged: dict[str, Judgement], digest: str) -> Iterator[_Todo]:
+    """Yield the shards to which the judgements were not applied yet; raises UsageError where they do not fit."""
+    by_shard: dict[str, dict[str, Judgement]] = {}
+    for one in judged.values():
+        by_shard.setdefault(one.shard, {})[one.image] = one
+    for shard in record.open_source(source).shards() if judged else ():
+        here = by_shard.pop(shard.name, None)
+        if here is None:
+            continue
+        entry = record.entry(entry_name(shard))
+        if entry.problem:
+            raise UsageError(
+                f"the shard {shard.name!r} of SRC is not in the journal as it is now, expected the source of the run"
+            )
+        if digest in entry.corrected:
+            continue
+        lines: list[Line] = [json.loads(line) for line in entry.lines]
+        yield _Todo(shard, entry, lines, _changed(lines, here))
+        if not by_shard:
+            return
+    for name in by_shard:
+        raise UsageError(
+            f"the judgements are of the shard {name!r}, which SRC does not have, expected the run's source"
+        )
+
+
+def _changed(lines: list[Line], judged: dict[str, Judgement]) -> dict[str, Judgement]:
+    """Return the judgements of images whose boxes differ from those in the journal; raises UsageError."""
+    fates = {line["path"]: line for line in lines}
+    changed = {}
+    for name, one in judged.items():
+        line = fates.get(name)
+        if line is None or line["fate"] not in (Outcome.HIDDEN, Outcome.COPIED):
+            fate = "is not in its shard" if line is None else f"was {line['fate']}"
+            raise UsageError(f"the judgements are of {name!r}, which {fate}, expected an image of OUT")
+        if not same_boxes(line["boxes"], one.boxes.tolist()):
+            changed[name] = one
+    return changed
+
+
+class _Correction:
+    """Does shards again with other boxes.
+
+    Args:
+        config: of the run.
+        sink: its output.
+        digest: sha256 of the judgements.
+    """
+
+    def __init__(self, config: RunConfig, sink: Sink, digest: str) -> None:
+        self._sink, self._digest = sink, digest
+        self._journal = Journal(sink)
+        self._stages: HidingStages
+        self._stages, _ = config.build_stages()
+
+    def run(self, todo: Sequence[_Todo], workers: int) -> list[list[ImageTask]]:
+        """Do the shards; return the changed images of each."""
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                return list(pool.map(self._shard, todo))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _shard(self, todo: _Todo) -> list[ImageTask]:
+        """Do one shard: its images become durable, then its entry in the journal takes the place of the old one."""
+        done: list[ImageTask] = []
+        if todo.judged:
+            done = self._folder(todo) if isinstance(todo.shard, FolderShard) else self._container(todo)
+        lines, counts = self._lines(todo, done), self._counts(todo, done)
+        head: Line = {"shard": todo.entry.shard, **counts, "broken": todo.entry.broken}
+        head["corrected"] = [*todo.entry.corrected, self._digest]
+        content = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in (head, *lines))
+        self._sink.write(f"{SHARDS}/{todo.entry.name}.jsonl", content.encode("ascii"), durable=True)
+        for one in done:
+            if one.outcome is Outcome.FAILED:
+                self._journal.fail(one.item.name, one.reason)
+        return done
+
+    def _folder(self, todo: _Todo) -> list[ImageTask]:
+        done: list[ImageTask] = []
+        output = todo.shard.output(self._sink)
+        for batch in todo.shard.batches(BATCH):
+            items = [self._judged(item, todo) for item in batch.items if item.name in todo.judged]
+            if items:
+                images = redo(self._stages, items)
+                write_results(output, Batch(items), images)
+                done += images
+        output.commit()
+        return done
+
+    def _container(self, todo: _Todo) -> list[ImageTask]:
+        """Do a tar or table again: what the journal says of its other images is done to them as before."""
+        done: list[ImageTask] = []
+        output = todo.shard.output(self._sink)
+        lines, fates = iter(todo.lines), {line["path"]: line["fate"] for line in todo.lines}
+        try:
+            for batch in self._batches(todo):
+                items = [self._as_before(item, next(lines, None), todo) for item in batch.items]
+                images = redo(self._stages, items)
+                write_results(output, Batch(items, batch.info), images)
+                done += [image for image in images if self._is_new(image, fates[image.item.name], todo)]
+            output.commit()
+        except BaseException:
+            output.abort()
+            raise
+        return done
+
+    @staticmethod
+    def _batches(todo: _Todo) -> Iterator[Batch]:
+        try:
+            yield from todo.shard.batches(BATCH)
+        except (ValueError, OSError) as error:
+            if not todo.entry.broken:
+                raise RunStopped(
+                    f"the shard {todo.shard.name!r} of SRC cannot be read to its end: {error_reason(error)}"
+                ) from error
+
+    def _judged(self, item: Item, todo: _Todo) -> Item:
+        one = todo.judged[item.name]
+        return with_boxes(item, one.boxes.tolist(), one.size)
+
+    def _as_before(self, item: Item, line: Line | None, todo: _Todo) -> Item:
+        if line is None or line["path"] != item.name:
+            raise RunStopped(
+                f"{item.name!r} of SRC is not what the journal has in its place, expected the run's source"
+            )
+        if item.name in todo.judged:
+            return self._judged(item, todo)
+        if line["fate"] == Outcome.FAILED and item.problem is None:
+            return replace(item, problem=line["reason"])
+        return with_boxes(item, line.get("boxes", ()))
+
+    @staticmethod
+    def _is_new(image: ImageTask, fate: str, todo: _Todo) -> bool:
+        """Return whether the journal's line of an image changes; raises RunStopped where what was failed is not."""
+        if image.item.name in todo.judged or image.outcome == fate:
+            return image.item.name in todo.judged
+        if image.outcome is not Outcome.FAILED:  # which it may have become with another image of its sample or row
+            raise RunStopped(f"{image.item.name!r} is {image.outcome} now, the journal says {fate}")
+        return True
+
+    def _lines(self, todo: _Todo, done: list[ImageTask]) -> list[Line]:
+        changed = {one.item.name: one for one in done}
+        lines = []
+        for line in todo.lines:
+            one = changed.get(line["path"])
+            if one is None:
+                lines.append(line)
+                continue
+            known = dict(zip(map(_key, line.get("boxes", ())), line.get("scores") or (), strict=False))
+            new: Line = json.loads(journal_line(one))
+            if new.get("boxes"):
+                new["scores"] = [known.get(_key(box)) for box in new["boxes"]]
+            if "near" in line:
+                new["near"] = line["near"]
+            lines.append({**new, "corrected": self._digest})
+        return lines
+
+    def _counts(self, todo: _Todo, done: list[ImageTask]) -> dict[str, int]:
+        """Return the shard's counts: those of the changed images as they were out, as they are in."""
+        boxes = {line["path"]: line.get("boxes", ()) for line in todo.lines}
+        again = [one.item for one in done]
+        before = count(redo(self._stages, [with_boxes(item, boxes[item.name]) for item in again]))
+        after = count(done)
+        return {name: number - before[name] + after[name] for name, number in todo.entry.counts.items()}
+
+
+def _key(box: Sequence[float]) -> tuple[float, ...]:
+    return tuple(box)
+
+
+def _failed(done: list[list[ImageTask]]) -> int:
+    return sum(one.outcome is Outcome.FAILED for images in done for one in images)

@@ -1,0 +1,132 @@
+"""What a run left in its journal, read again by whoever comes after the run; nothing is written here."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastblur.errors import FileError, UsageError
+from fastblur.pipeline.config import RunConfig
+from fastblur.pipeline.execution.journal import RUN, SHARDS
+from fastblur.pipeline.shards.source import Source
+from fastblur.pipeline.shards.tree import LocalTree, RemoteTree
+from fastblur.pipeline.storage.paths import error_reason, is_url, read_file, strip_file_scheme
+from fastblur.pipeline.summary import COUNTS
+
+ENTRY_BYTES = 1 << 32  # of a shard's file in the journal at most
+OPTIONS = (
+    "method",
+    "others",
+    "format",
+    "max_pixels",
+    "device",
+    "box_column",
+    "jpeg",
+)  # that are recorded by their names
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished shard, as the journal has it.
+
+    Attributes:
+        name: of its file, without the suffix.
+        shard: the shard's name.
+        counts: of its images.
+        broken: why the shard ended too early, or "".
+        corrected: sha256 of the files of judgements that were applied to it.
+        lines: of its images, undecoded JSON.
+        problem: what is wrong with the file, or "".
+    """
+
+    name: str
+    shard: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    broken: str = ""
+    corrected: tuple[str, ...] = ()
+    lines: list[str] = field(default_factory=list)
+    problem: str = ""
+
+
+class RunRecord:
+    """The record of a run in its output.
+
+    Args:
+        destination: the output of the run, a folder or URL.
+
+    Attributes:
+        tree: the output's files.
+        parameters: what decided the result, as `run.json` has it.
+
+    Raises UsageError where there is no folder, or no run's record in it.
+    """
+
+    def __init__(self, destination: str | Path) -> None:
+        path = strip_file_scheme(destination)
+        self.tree: LocalTree | RemoteTree = RemoteTree(path) if is_url(path) else LocalTree(Path(path))
+        if self.tree.file is not None:
+            raise UsageError(f"OUT {path!r} is a file, expected the folder or URL of a run")
+        try:
+            record = json.loads(read_file(self.tree.path(RUN), ENTRY_BYTES))
+            self.parameters: dict[str, Any] = dict(record["parameters"])
+            self.source = str(self.parameters["source"])
+        except FileNotFoundError:
+            raise UsageError(
+                f"OUT {path!r} holds no run: {RUN} is not there, expected the output of fastblur run"
+            ) from None
+        except OSError as error:
+            raise FileError(f"{self.tree.path(RUN)} cannot be read: {error_reason(error)}") from error
+        except (ValueError, KeyError, TypeError):
+            raise UsageError(f"{self.tree.path(RUN)} is not a run's record, expected what fastblur run wrote") from None
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the finished shards; one whose file makes no sense has a problem."""
+        for path, is_folder, _ in self.tree.entries(SHARDS):
+            name = path.rpartition("/")[2]
+            if not is_folder and name.endswith(".jsonl"):
+                yield self.entry(name.removesuffix(".jsonl"))
+
+    def entry(self, name: str) -> Entry:
+        """Return a finished shard by the name of its file."""
+        try:
+            head, *lines = read_file(self.tree.path(f"{SHARDS}/{name}.jsonl"), ENTRY_BYTES).decode("ascii").split("\n")
+            told = json.loads(head)
+            counts = {count: int(told[count]) for count in COUNTS}
+            entry = Entry(
+                name, str(told["shard"]), counts, str(told["broken"]), tuple(told.get("corrected", ())), lines
+            )
+        except OSError as error:
+            return Entry(name, problem=f"cannot be read: {error_reason(error)}")
+        except (ValueError, KeyError, TypeError):
+            return Entry(name, problem="is not what a run writes")
+        if lines.pop() != "":
+            return Entry(name, entry.shard, counts, entry.broken, problem="is cut short: its last line has no end")
+        return entry
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of the run that decide what becomes of an image whose boxes are known."""
+        recorded = self.parameters
+        options = {name: recorded[name] for name in OPTIONS if name in recorded}
+        names = ("recipe", "strength", "margin", "feather", "shape", "scope", "blocks", "color")
+        options |= {name: recorded[name] for name in names if name in recorded}
+        options["image_column"] = list(recorded.get("image_columns", ())) or None
+        options["members"] = list(recorded.get("members", ())) or None
+        return options
+
+    def open_source(self, path: str | Path) -> Source:
+        """Return a source that is read as that of the run; raises UsageError and FileError as `Source`."""
+        recorded: Mapping[str, Any] = self.parameters
+        return Source(
+            path,
+            recorded.get("format"),
+            tuple(recorded.get("image_columns", ())),
+            recorded.get("box_column"),
+            others=recorded.get("others", "fail"),
+            members=tuple(recorded.get("members", ())),
+        )
+
+    def redo_config(self, source: str | Path) -> RunConfig:
+        """Return the run's options for images whose boxes are known: nothing is detected; raises UsageError."""
+        options = {**self.options(), "source": source, "destination": self.tree.root, "box_column": None}
+        return RunConfig.from_options({**options, "boxes": "the journal"})

@@ -1,0 +1,139 @@
+"""The account of an audit: what the journal names is there, and nothing else."""
+
+import json
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fastblur.audit import audit
+from fastblur.errors import UsageError
+from tests.audit.run_cases import make_run
+
+Change = Callable[[Path], None]
+
+
+def problems(out: Path) -> set[tuple[str, str]]:
+    summary = audit(out, sample=0)
+    found = summary.content["account"]["problems"]
+    assert summary.exit_status == int(bool(found))
+    return {(one["kind"], one["image"]) for one in found}
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "table"])
+def test_a_whole_output_has_no_problem(tmp_path: Path, kind: str) -> None:
+    _, out = make_run(tmp_path, kind)
+    summary = audit(out, sample=0)
+    account = summary.content["account"]
+    assert account["problems"] == []
+    assert (account["images"], account["hidden"], account["copied"], account["failed"]) == (6, 4, 2, 0)
+    assert sum(shard["images"] for shard in account["shards"]) == 6
+    assert summary.exit_status == 0
+    assert "images        6: 4 hidden, 2 copied, 0 failed" in summary.text()
+
+
+def test_a_missing_image_and_files_that_nobody_expects(tmp_path: Path) -> None:
+    _, out = make_run(tmp_path)
+    (out / "a/2.jpg").unlink()
+    (out / "b/new.jpg").write_bytes(b"x")
+    (out / "b/linked.jpg").symlink_to(out / "b/4.jpg")
+    assert problems(out) == {("missing", "a/2.jpg"), ("extra", "b/new.jpg"), ("extra", "b/linked.jpg")}
+
+
+def test_an_image_that_failed_must_not_be_there(tmp_path: Path) -> None:
+    source, _ = make_run(tmp_path)
+    (source / "b/7.png").write_bytes(b"no image")
+    from fastblur.pipeline import run
+
+    run(source, tmp_path / "new", boxes=tmp_path / "boxes.jsonl", engine="threads", unlisted="copy")
+    assert problems(tmp_path / "new") == set()
+    shutil.copy(source / "b/7.png", tmp_path / "new/b/7.png")
+    assert problems(tmp_path / "new") == {("extra", "b/7.png")}
+
+
+def edit(out: Path, change: Callable[[list[str]], list[str]]) -> None:
+    (entry,) = (out / ".fastblur/journal").iterdir()
+    entry.write_text("".join(change(entry.read_text().splitlines(keepends=True))))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda lines: [*lines[:-1], lines[-1][:-9]], {("journal", "")}),
+        (lambda lines: lines[:-1], {("journal", ""), ("extra", "b/6.webp")}),
+        (lambda lines: [*lines, lines[-1]], {("journal", ""), ("twice", "b/6.webp")}),
+        (lambda lines: [*lines[:-1], lines[-1].replace("hidden", "copied")], {("journal", "")}),
+        (lambda lines: [*lines[:-1], "no JSON\n"], {("journal", ""), ("extra", "b/6.webp")}),
+        (lambda lines: [*lines[:-1], lines[-1].replace("hidden", "gone")], {("journal", ""), ("extra", "b/6.webp")}),
+    ],
+)  # fmt: skip
+def test_a_journal_that_was_cut_or_edited(
+    tmp_path: Path, change: Callable[[list[str]], list[str]], expected: set[tuple[str, str]]
+) -> None:
+    _, out = make_run(tmp_path)
+    edit(out, change)
+    assert problems(out) >= expected
+    assert {kind for kind, _ in problems(out)} >= {kind for kind, _ in expected}
+
+
+def test_a_journal_without_its_only_entry(tmp_path: Path) -> None:
+    _, out = make_run(tmp_path)
+    shutil.rmtree(out / ".fastblur/journal")
+    (out / ".fastblur/journal").mkdir()
+    assert {kind for kind, _ in problems(out)} == {"extra"}
+
+
+def test_a_tar_without_a_member_and_with_another(tmp_path: Path) -> None:
+    _, out = make_run(tmp_path, "tar")
+    with tarfile.open(out / "a.tar") as old:
+        members = [(one, old.extractfile(one)) for one in old]
+        with tarfile.open(out / "new.tar", "w") as new:
+            for member, file in members:
+                if member.name == "2.jpg":
+                    member.name = "9.jpg"
+                new.addfile(member, file)
+    (out / "new.tar").rename(out / "a.tar")
+    assert problems(out) == {("missing", "a.tar/2.jpg"), ("extra", "a.tar/9.jpg")}
+
+
+def test_a_tar_that_is_cut_short_or_missing(tmp_path: Path) -> None:
+    _, out = make_run(tmp_path, "tar")
+    data = (out / "a.tar").read_bytes()
+    (out / "a.tar").write_bytes(data[: len(data) // 3])
+    (out / "b.tar").unlink()
+    assert {kind for kind, _ in problems(out)} == {"changed", "missing"}
+
+
+def test_a_table_with_fewer_rows(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    _, out = make_run(tmp_path, "table")
+    pq.write_table(pq.read_table(out / "t.parquet").slice(0, 4), out / "t.parquet")
+    assert problems(out) == {("missing", "")}
+
+
+def test_an_output_at_a_url(tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
+    from fastblur.pipeline import run
+
+    source, _ = make_run(tmp_path)
+    url = f"memory://{tmp_path.name}-audit"
+    run(source, url, boxes=tmp_path / "boxes.jsonl", engine="threads")
+    assert audit(url, source=source, sample=0).exit_status == 0
+    system, path = fsspec.core.url_to_fs(url)
+    system.rm_file(f"{path}/a/2.jpg")
+    found = audit(url, source=source, sample=0).content["account"]["problems"]
+    assert [(one["kind"], one["image"]) for one in found] == [("missing", "a/2.jpg")]
+
+
+def test_what_holds_no_run(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no run"):
+        audit(tmp_path, sample=0)
+    with pytest.raises(UsageError, match="does not exist"):
+        audit(tmp_path / "nowhere", sample=0)
+    (tmp_path / ".fastblur").mkdir()
+    (tmp_path / ".fastblur/run.json").write_text(json.dumps([1]))
+    with pytest.raises(UsageError, match="not a run's record"):
+        audit(tmp_path, sample=0)

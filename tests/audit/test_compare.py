@@ -1,0 +1,144 @@
+"""The proof against the source: every way to leave a face in an output is found."""
+
+import io
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastblur.audit import audit
+from fastblur.codecs import decode, encode
+from tests.audit.run_cases import BOXES, FILES, journal_names, make_run
+
+
+def proof(out: Path, source: Path) -> tuple[set[tuple[str, str]], dict[str, Any]]:
+    summary = audit(out, source=source, sample=0)
+    found = summary.content["account"]["problems"]
+    assert summary.exit_status == int(bool(found))
+    return {(one["kind"], one["image"]) for one in found}, summary.content["coverage"]
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"jpeg": "encode"},
+    {"recipe": "ilsvrc"},
+    {"shape": "ellipse", "feather": 0.1},
+    {"method": "pixelate"},
+    {"method": "pixelate", "shape": "ellipse", "blocks": 5},
+    {"method": "fill", "color": "200,10,10"},
+    {"method": "fill", "feather": 0.05},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_true_output_is_proved(tmp_path: Path, options: dict[str, Any]) -> None:
+    source, out = make_run(tmp_path, **options)
+    found, coverage = proof(out, source)
+    assert found == set()
+    assert coverage["regions"] == 5
+    assert coverage["least"] > 0.9
+    assert coverage["not_hidden"] == 0
+
+
+@pytest.mark.parametrize("kind", ["tar", "table"])
+def test_a_true_tar_or_table_is_proved(tmp_path: Path, kind: str) -> None:
+    source, out = make_run(tmp_path, kind)
+    found, coverage = proof(out, source)
+    assert (found, coverage["regions"]) == (set(), 5)
+
+
+@pytest.mark.parametrize("name", [name for name, boxes in BOXES.items() if boxes])
+def test_an_original_in_place_of_its_output_is_found(tmp_path: Path, name: str) -> None:
+    source, out = make_run(tmp_path)
+    shutil.copy(source / name, out / name)
+    found, coverage = proof(out, source)
+    assert found == {("not hidden", name)}
+    assert (coverage["least"], coverage["not_hidden"]) == (0.0, 1)
+
+
+def put(out: Path, source: Path, name: str, rows: slice, columns: slice, value: int | None = None) -> None:
+    """Put the source's pixels, or a level, into an output, which is encoded as its source is."""
+    picture = decode((source / name).read_bytes())
+    pixels = decode((out / name).read_bytes()).pixels
+    pixels[rows, columns] = picture.pixels[rows, columns] if value is None else value
+    (out / name).write_bytes(encode(picture, pixels))
+
+
+@pytest.mark.parametrize("name", [name for name, boxes in BOXES.items() if boxes])
+def test_a_region_that_is_half_hidden_is_found(tmp_path: Path, name: str) -> None:
+    source, out = make_run(tmp_path)
+    x0, y0, x1, y1 = map(round, BOXES[name][0])
+    put(out, source, name, slice(y0, y1), slice(x0, (x0 + x1) // 2))
+    found, _ = proof(out, source)
+    assert found == {("not hidden", name)}
+
+
+@pytest.mark.parametrize("jpeg", ["blocks", "encode"])
+@pytest.mark.parametrize("name", ["a/1.png", "a/2.jpg", "b/6.webp"])
+def test_a_pixel_outside_the_regions_is_found(tmp_path: Path, name: str, jpeg: str) -> None:
+    source, out = make_run(tmp_path, jpeg=jpeg)
+    before = decode((out / name).read_bytes()).pixels[5, 5]
+    put(out, source, name, slice(5, 6), slice(5, 6), 0 if before.mean() > 127 else 255)
+    found, coverage = proof(out, source)
+    assert found == {("changed outside", name)}
+    assert coverage["not_hidden"] == 0
+
+
+def test_a_pixel_off_by_one_level_outside_is_found_where_nothing_is_lost(tmp_path: Path) -> None:
+    source, out = make_run(tmp_path)
+    level = int(decode((out / "a/1.png").read_bytes()).pixels[100, 140].min())
+    put(out, source, "a/1.png", slice(100, 101), slice(140, 141), level)
+    picture = decode((source / "a/1.png").read_bytes()).pixels[100, 140]
+    found, _ = proof(out, source)
+    assert found == ({("changed outside", "a/1.png")} if (picture != level).any() else set())
+
+
+def test_a_region_with_something_else_in_it_is_found(tmp_path: Path) -> None:
+    source, out = make_run(tmp_path)
+    put(out, source, "a/1.png", slice(25, 50), slice(30, 50), 77)
+    found, _ = proof(out, source)
+    assert found == {("changed", "a/1.png")}
+
+
+def test_a_copy_with_another_byte_is_found(tmp_path: Path) -> None:
+    source, out = make_run(tmp_path)
+    (out / "a/3.jpg").write_bytes((source / "a/3.jpg").read_bytes()[:-2] + b"\xff\xd8")
+    assert proof(out, source)[0] == {("changed", "a/3.jpg")}
+
+
+def test_another_picture_of_another_size_or_none_is_found(tmp_path: Path) -> None:
+    source, out = make_run(tmp_path)
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(file, "PNG")
+    (out / "a/1.png").write_bytes(file.getvalue())
+    (out / "a/2.jpg").write_bytes(b"nothing")
+    assert proof(out, source)[0] == {("changed", "a/1.png"), ("changed", "a/2.jpg")}
+
+
+@pytest.mark.parametrize("kind", ["tar", "table"])
+def test_an_original_in_a_tar_or_table_is_found(tmp_path: Path, kind: str) -> None:
+    source, out = make_run(tmp_path, kind)
+    for path in source.iterdir():
+        shutil.copy(path, out / path.name)
+    names = journal_names(kind)
+    assert proof(out, source)[0] == {("not hidden", names[name]) for name, boxes in BOXES.items() if boxes}
+
+
+def test_a_source_that_has_changed_since(tmp_path: Path) -> None:
+    source, out = make_run(tmp_path)
+    (source / "b/7.png").write_bytes(FILES["b/5.png"])
+    found, _ = proof(out, source)
+    assert {kind for kind, _ in found} == {"missing", "journal"}
+
+
+def test_no_region_hides_behind_a_journal_that_does_not_name_it(tmp_path: Path) -> None:
+    """An edited journal that calls a hidden image copied: its bytes are not the source's."""
+    source, out = make_run(tmp_path)
+    (entry,) = (out / ".fastblur/journal").iterdir()
+    text = entry.read_text().splitlines(keepends=True)
+    text[1] = text[1].replace("hidden", "copied")
+    entry.write_text("".join(text))
+    assert proof(out, source)[0] == {("journal", ""), ("changed", "a/1.png")}
