@@ -21,9 +21,11 @@ def audit_command(
         ),
     ] = None,
     source: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            metavar="SRC", help="Where the images came from: every image is compared with the one it was made from."
+            metavar="SRC",
+            help="Where the images came from: every image is compared with the one it was made from. Of a run with "
+            "several, all of them in their order.",
         ),
     ] = None,
     sample: Annotated[
@@ -59,7 +61,7 @@ def audit_command(
         summary = audit(
             out,
             report,
-            source=source,
+            source=source or None,
             sample=sample,
             seed=seed,
             gallery=gallery,
@@ -72,7 +74,9 @@ def audit_command(
 
 
 def correct_command(
-    src: Annotated[str, typer.Argument(metavar="SRC", help="The source of the run, a folder or a URL.")],
+    src: Annotated[
+        list[str], typer.Argument(metavar="SRC...", help="The source of the run, or several, as the run had them.")
+    ],
     out: Annotated[str, typer.Argument(metavar="OUT", help="The output of the run, a folder or a URL.")],
     judgements: Annotated[
         Path, typer.Argument(metavar="JUDGEMENTS.jsonl", help="What the page of fastblur audit has saved.")

@@ -12,7 +12,7 @@ from torch import Tensor
 from fastblur import ops
 from fastblur.box_formats import as_rows, found_in, relative_boxes, to_corners
 from fastblur.boxes import Boxes
-from fastblur.codecs import Picture, check, decode, encode, size_of, stored_boxes, upright_views
+from fastblur.codecs import Picture, check, decode, encode, file_to_copy, size_of, stored_boxes, upright_views
 from fastblur.codecs.exif import ORIENTATION, orientation
 from fastblur.codecs.formats import format_of
 from fastblur.codecs.jpeg_segments import exif, read_header
@@ -149,12 +149,12 @@ class ImageHider:
             boxes = self._as_stored(given, height, width, orientation(exif(read_header(data))))
             if not len(boxes):
                 check(data)
-                return data
+                return file_to_copy(data)
             return hide_jpeg(data, boxes, self.method, **self.options)
         picture = decode(data)
         boxes = self._boxes_in(picture, given)
         if not len(boxes):
-            return data
+            return file_to_copy(data, picture)
         if picture.format == "JPEG":
             return hide_jpeg(data, boxes, self.method, **self.options)
         self._hide(picture, boxes)

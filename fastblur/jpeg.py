@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastblur.codecs import CodecError, check, decode, encode
+from fastblur.codecs import CodecError, check, decode, encode, file_to_copy
 from fastblur.codecs.formats import format_of
 from fastblur.codecs.refused import Refused
 from fastblur.options import MAX_PIXELS, Method
@@ -71,7 +71,7 @@ def hide_jpeg(
     rewriter = Rewriter(method, max_pixels, **options)
     if not len(rows):
         check(data)
-        return data
+        return file_to_copy(data)
     try:
         layout = rewriter.layout(data)
         assert layout is not None, "it is a JPEG file"

@@ -20,7 +20,8 @@ _MORE = re.compile(rb"ftyp|moov|\x1aE\xdf\xa3|PK\x03\x04|Rar!\x1a|IDAT|IEND|\xff
 _PREVIEWS = (0x010001, 0x010002)  # the types of large thumbnails in CIPA DC-007 (Multi-Picture Format), table 4
 _MP_ENTRIES = 0xB002
 # Kinds of items that are pictures: coded, or made of others.
-_CODED = (b"av01", b"hvc1", b"lhv1", b"jpeg", b"avc1", b"vvc1", b"grid", b"iovl", b"iden")
+_CODED = (b"av01", b"hvc1", b"lhv1", b"jpeg", b"avc1", b"vvc1", b"grid", b"iden")
+CODED_BLOCK = 64  # pixels a side: up to as many are cut off at the right and bottom, of a picture made whole blocks
 _GAIN_MAP = re.compile(rb"hdrgm:|hdrgainmap|HDRGainMap", re.IGNORECASE)  # of Adobe and Android, and of Apple
 
 
@@ -44,7 +45,7 @@ def check_jpeg(data: bytes, header: Header) -> None:
     if further >= 0:
         end = min(end, further)
     rest = bytearray(data[end:])
-    for start, stop in _previews(data, header):
+    for start, stop in preview_places(data, header):
         rest[max(0, start - end) : max(0, stop - end)] = bytes(max(0, stop - end) - max(0, start - end))
     check_rest("JPEG", rest)
 
@@ -65,6 +66,11 @@ def check_items(
                 if method == isobmff.IN_FILE and box.start <= start <= box.end:
                     rest[start - box.start : start - box.start + length] = bytes(min(length, box.end - start))
             check_rest(name, rest)
+    for left, top, right, bottom in contents.crops:
+        if max(left, top) >= 1 or max(right, bottom) >= CODED_BLOCK:
+            raise CodecError(f"{name} shows a part of a picture that is whole in the file, expected all of it")
+    if any(box.kind == b"iovl" for box in contents.types.values()):
+        raise CodecError(f"{name} lays pictures over others, which are not searched, expected one picture")
     own = {contents.primary}
     for _ in contents.references:  # a picture of parts may be made of pictures of parts
         more = {to for kind, start, to in contents.references if kind == b"dimg" and start in own}
@@ -78,7 +84,7 @@ def check_items(
         raise CodecError(f"{name} holds {len(further)} further pictures, which are not searched, expected one")
 
 
-def _previews(data: bytes, header: Header) -> list[tuple[int, int]]:
+def preview_places(data: bytes, header: Header) -> list[tuple[int, int]]:
     """Return where previews and gain maps lie that the Multi-Picture index lists, (start, stop) offsets."""
     index = next((p[4:] for marker, p in header.segments if marker == APP2 and p.startswith(b"MPF\0")), None)
     if index is None:

@@ -1,5 +1,6 @@
 """The boxes of AVIF and HEIC files, and the items that they list (ISO/IEC 14496-12, sections 4 and 8.11)."""
 
+import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -36,6 +37,7 @@ class Contents(NamedTuple):
         extents: where the parts of items lie.
         primary: the item that is the picture.
         references: (kind, from, to) of each reference between items.
+        crops: of items of which only a part is shown, the pixels cut off at the left, top, right and bottom.
     """
 
     top: list[Box]
@@ -44,6 +46,7 @@ class Contents(NamedTuple):
     extents: list[Extent]
     primary: int
     references: list[tuple[bytes, int, int]]
+    crops: list[tuple[float, float, float, float]]
 
 
 def read_contents(data: bytes) -> Contents:
@@ -61,6 +64,7 @@ def read_contents(data: bytes) -> Contents:
         list(_extents(data, inside[b"iloc"])),
         int.from_bytes(data[pitm.start + 4 : pitm.end], "big"),
         list(_references(data, inside[b"iref"])) if b"iref" in inside else [],
+        list(_crops(data, inside[b"iprp"])) if b"iprp" in inside else [],
     )
 
 
@@ -124,3 +128,32 @@ def _references(data: bytes, iref: Box) -> Iterator[tuple[bytes, int, int]]:
         first = box.start + size + 2
         for at in range(first, box.end, size):
             yield box.kind, numbers[0], int.from_bytes(data[at : at + size], "big")
+
+
+def _crops(data: bytes, iprp: Box) -> Iterator[tuple[float, float, float, float]]:
+    """Yield what the clean apertures of items cut off (ISO/IEC 14496-12, section 12.1.4)."""
+    inside = {box.kind: box for box in boxes(data, iprp.start, iprp.end)}
+    properties = list(boxes(data, inside[b"ipco"].start, inside[b"ipco"].end))
+    for numbers in _associations(data, inside[b"ipma"]):
+        listed = [properties[number - 1] for number in numbers if 0 < number <= len(properties)]
+        own = {box.kind: box for box in listed}
+        if b"clap" not in own or b"ispe" not in own:
+            continue
+        size = struct.unpack_from(">II", data, own[b"ispe"].start + 4)
+        shown_and_offsets = struct.unpack_from(">IIIIiIiI", data, own[b"clap"].start)
+        width, height, x, y = (shown_and_offsets[i] / (shown_and_offsets[i + 1] or 1) for i in range(0, 8, 2))
+        left, top = (size[0] - width) / 2 + x, (size[1] - height) / 2 + y
+        yield left, top, size[0] - width - left, size[1] - height - top
+
+
+def _associations(data: bytes, ipma: Box) -> Iterator[list[int]]:
+    """Yield the numbers, from 1, of each item's properties."""
+    version, is_wide = data[ipma.start], data[ipma.start + 3] & 1
+    at = ipma.start + 8
+    for _ in range(int.from_bytes(data[ipma.start + 4 : at], "big")):
+        at += 4 if version else 2
+        count, size = data[at], 2 if is_wide else 1
+        at += 1
+        numbers = [int.from_bytes(data[i : i + size], "big") for i in range(at, at + count * size, size)]
+        yield [number & (0x7FFF if is_wide else 0x7F) for number in numbers]
+        at += count * size

@@ -42,10 +42,11 @@ def size(data: bytes) -> tuple[int, int]:
 
 def check(data: bytes) -> None:
     """Raise CodecError for a kind of JPEG that is not decoded, and for further pictures that are no previews."""
-    _checked(data)
+    checked(data)
 
 
-def _checked(data: bytes) -> Header:
+def checked(data: bytes) -> Header:
+    """Return what stands before the scans; raises as `check`."""
     header = read_header(data)
     if header.bits != 8:
         raise CodecError(f"{header.bits}-bit JPEG is not supported, expected 8 bits a channel")
@@ -58,7 +59,7 @@ def _checked(data: bytes) -> Header:
 
 def decode(data: bytes, max_pixels: int) -> Picture:
     """Decode a JPEG of 8 bits a sample and 1, 3 or 4 components; of a picture and its previews, the picture."""
-    header = _checked(data)
+    header = checked(data)
     check_size(header.width, header.height, max_pixels)
     color = _COLORS[len(header.components)]
     pixels = _decode_fast(data, color)

@@ -141,6 +141,14 @@ def read_orientation(data: bytes) -> int:
     return orientation(_exif(_chunks(data)))
 
 
+def metadata_of(data: bytes) -> list[bytes]:
+    """Return the EXIF, the texts and the contents of chunks that are not known."""
+    chunks = _chunks(data)
+    texts = [_text(name, payload) or b"" for name, payload in chunks if name in _TEXTS]
+    others = [payload for name, payload in chunks if name[0] & 0x20 and name not in (*_KEPT_AS_THEY_ARE, *_TEXTS)]
+    return [_exif(chunks), *texts, *others]
+
+
 def make_chunk(name: bytes, payload: bytes) -> bytes:
     """Return a whole chunk."""
     return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(payload, zlib.crc32(name)))

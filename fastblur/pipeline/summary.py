@@ -12,8 +12,9 @@ from fastblur._version import __version__
 
 COUNTS = (
     "images", "with_regions", "regions", "degenerate_regions", "copied", "failed", "unsearched", "skipped",
-    "jpeg_blocks", "jpeg_progressive", "jpeg_unsupported", "jpeg_irregular",
+    "without_previews", "jpeg_blocks", "jpeg_progressive", "jpeg_unsupported", "jpeg_irregular",
 )  # fmt: skip
+_STALE = "which lost previews that show something else than the picture"
 PACKAGES = ("torch", "kornia", "numba", "numpy", "onnxruntime", "pillow", "simplejpeg")
 
 
@@ -40,6 +41,7 @@ class Tally:
         failed: images that were not written, files that are not searched, and shards that ended too early.
         unsearched: files and members that are or may hold images, and were written as they are.
         skipped: those that were left out.
+        without_previews: of the copied images, those written without previews that did not show the picture.
         jpeg_blocks: JPEG files rewritten block by block.
         jpeg_progressive, jpeg_unsupported, jpeg_irregular: those that were to be and had to be decoded and encoded:
             because of their progressive coding, another kind that is not taken, or as not whole and exact.
@@ -49,7 +51,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.images = self.with_regions = self.regions = self.degenerate_regions = self.copied = self.failed = 0
-        self.unsearched = self.skipped = 0
+        self.unsearched = self.skipped = self.without_previews = 0
         self.jpeg_blocks = self.jpeg_progressive = self.jpeg_unsupported = self.jpeg_irregular = 0
         self.resumed = self.shards = 0
         self._lock = threading.Lock()
@@ -66,8 +68,8 @@ class Summary:
     """The end of a run.
 
     Attributes:
-        images, with_regions, regions, degenerate_regions, copied, failed, unsearched, skipped, jpeg_blocks,
-            jpeg_progressive, jpeg_unsupported, jpeg_irregular, resumed, shards: as in `Tally`.
+        images, with_regions, regions, degenerate_regions, copied, failed, unsearched, skipped, without_previews,
+            jpeg_blocks, jpeg_progressive, jpeg_unsupported, jpeg_irregular, resumed, shards: as in `Tally`.
         other_files: files of the source that are of no kind that is worked on, and were not copied.
         unused_boxes: how many entries of the boxes file named no image of the source; None without such a file.
         seconds: from the first image listed to the last one on the disk; loading the detector is not in it.
@@ -86,6 +88,7 @@ class Summary:
     failed: int
     unsearched: int
     skipped: int
+    without_previews: int
     jpeg_blocks: int
     jpeg_progressive: int
     jpeg_unsupported: int
@@ -120,7 +123,9 @@ class Summary:
             + (f", {self.resumed} of them by earlier runs" if self.resumed else "")
             + ("" if self.images else ": SRC holds none that is searched, which is why the exit status is 1"),
             f"with regions  {self.with_regions}, {self.regions} regions hidden",
-            f"copied        {self.copied}, " + ("without their metadata" if stripped else "byte for byte"),
+            f"copied        {self.copied}, "
+            + ("without their metadata" if stripped else "byte for byte")
+            + (f" but {self.without_previews}, {_STALE}" if self.without_previews else ""),
             f"failed        {self.failed}" + (f", listed in {failures_file}" if self.failed else ""),
             f"other files   {self.other_files}, of kinds that are not worked on, not copied",
             f"time          {self.seconds:.1f} s, {self.images_a_second:.1f} images a second",

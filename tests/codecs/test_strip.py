@@ -234,6 +234,11 @@ def test_what_cannot_be_read_is_refused() -> None:
     for data in (b"GIF89a", b"\xff\xd8\xff\xd9", jpeg()[:100], two, b""):
         with pytest.raises(CodecError):
             strip_metadata(data)
+    for form in ("PNG", "WebP", "TIFF", "AVIF"):
+        whole = MAKERS[form]()
+        for part in (0.3, 0.7):  # nothing that might be recovered is thrown away, nothing is called done
+            with pytest.raises(CodecError):
+                strip_metadata(whole[: int(part * len(whole))])
     lengthless = bytearray(tiff())
     at = lengthless.index(struct.pack("<HH", 279, 4))
     struct.pack_into("<H", lengthless, at, 280)  # the strips' lengths become another tag

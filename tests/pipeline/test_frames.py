@@ -76,6 +76,15 @@ def heic_of_two() -> bytes:
     return buffer.getvalue()
 
 
+def cropped_heic(width: int) -> bytes:
+    """A HEIC of 64 x 48 pixels, coded as 64 x 64, that shows `width` of its columns."""
+    data = bytearray(heic(plain().resize((64, 48))))
+    at = data.index(b"clap") + 4
+    assert struct.unpack_from(">II", data, at) == (64, 1)
+    struct.pack_into(">I", data, at, width)
+    return bytes(data)
+
+
 CASES: dict[str, tuple[Callable[[], bytes], str]] = {
     "one.gif": (lambda: encoded(plain(), "GIF"), "is an image of a format that is not worked on"),
     "many.gif": (lambda: frames("GIF"), "is an image of a format that is not worked on"),
@@ -96,6 +105,7 @@ CASES: dict[str, tuple[Callable[[], bytes], str]] = {
     "behind.avif": (lambda: avif() + box(b"mdat", FILM), "AVIF is followed by 1048 bytes that may show more"),
     "two.heic": (heic_of_two, "a HEIC of 2 pictures is not supported, expected one"),
     "film.heic": (lambda: heic(plain()) + box(b"mpvd", FILM), "HEIC is followed by 1048 bytes that may show more"),
+    "cropped.heic": (lambda: cropped_heic(40), "HEIC shows a part of a picture that is whole in the file"),
     "many.mpo": (lambda: frames("MPO"), "is an image of a format that is not worked on"),
     "mpo.jpg": (lambda: frames("MPO"), "JPEG is followed by"),
 }
@@ -130,6 +140,7 @@ def test_what_belongs_to_one_picture_passes(tmp_path: Path, write_boxes: Callabl
         "d.webp": encoded(clear, "WEBP", exif=exif, quality=80),
         "e.webp": encoded(plain(), "WEBP", save_all=True),
         "f.heic": heic(clear, exif=exif.tobytes()),
+        "g.heic": heic(plain().resize((64, 48))),  # of which the coded picture is larger
     }
     (tmp_path / "src").mkdir()
     for name, data in made.items():

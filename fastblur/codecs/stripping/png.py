@@ -3,6 +3,7 @@
 import struct
 
 from fastblur.codecs.exif import only_orientation
+from fastblur.codecs.picture import CodecError
 from fastblur.codecs.png import make_chunk, read_orientation
 
 # Ancillary chunks (W3C PNG, third edition, section 11.3) that change how the picture looks. Critical ones all stay.
@@ -20,6 +21,8 @@ def strip(data: bytes) -> bytes:
     while at + 12 <= len(data):
         (size,) = struct.unpack_from(">I", data, at)
         name, end = data[at + 4 : at + 8], at + 12 + size
+        if end > len(data):
+            break
         if name == b"IDAT" and turned != 1:
             parts.append(make_chunk(b"eXIf", only_orientation(turned)))
             turned = 1
@@ -27,6 +30,6 @@ def strip(data: bytes) -> bytes:
         if is_critical or name in _NEEDED:
             parts.append(data[at:end])
         if name == b"IEND":
-            break
+            return b"".join(parts)
         at = end
-    return b"".join(parts)
+    raise CodecError(f"PNG is cut short after {at} bytes, expected a whole file")

@@ -49,8 +49,10 @@ def _keep_pixels(data: bytes, out: bytearray, places: list[tuple[Entry | None, E
         if len(starts) != len(sizes) or 0 in (*starts, *sizes):  # 0 also where a tag is missing or of another type
             raise CodecError("TIFF does not say how long its strips are, expected that to tell them from its metadata")
         for start, size in zip(starts, sizes, strict=True):
+            if start + size > len(data):
+                raise CodecError(f"TIFF is cut short after {len(data)} bytes, expected pixels up to {start + size}")
             out[start : start + size] = data[start : start + size]
             end = max(end, start + size)
     if not end:
         raise CodecError("TIFF does not say where its pixels are, expected strips or tiles")
-    return min(end, len(data))
+    return end

@@ -3,6 +3,7 @@
 import struct
 
 from fastblur.codecs.exif import only_orientation, orientation
+from fastblur.codecs.picture import CodecError
 
 _PICTURE = (b"VP8X", b"ICCP", b"ALPH", b"VP8 ", b"VP8L")
 _EXIF_FLAG, _XMP_FLAG = 0x08, 0x04  # of the chunk VP8X
@@ -14,6 +15,8 @@ def strip(data: bytes) -> bytes:
     at = 12
     while at + 8 <= len(data):
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if at + 8 + size > len(data):
+            raise CodecError(f"WebP is cut short in a chunk of {size} bytes, expected a whole file")
         chunks.setdefault(name, data[at + 8 : at + 8 + size])
         at += 8 + size + size % 2
     turned = orientation(chunks.get(b"EXIF", b""))

@@ -159,6 +159,7 @@ def count(images: Sequence[ImageTask]) -> dict[str, int]:
         failed,
         unsearched,
         skipped,
+        sum(one.outcome is Outcome.COPIED and one.reason != "" for one in images),
         *(sum(one.jpeg == way for one in hidden) for way in ("blocks", *choices(RefusedKind))),
     )
     return dict(zip(COUNTS, values, strict=True))
@@ -179,6 +180,8 @@ def journal_line(one: ImageTask) -> bytes:
         line["jpeg"] = "blocks" if one.jpeg == "blocks" else "encoded"
         if one.reason:
             line["reason"] = one.reason
+    if one.outcome is Outcome.COPIED and one.reason:
+        line["reason"] = one.reason
     return json.dumps(line, separators=(",", ":")).encode("ascii") + b"\n"
 
 

@@ -226,8 +226,8 @@ def make_detect(detector: Any, threshold: float | None, size: int | None, device
 
         def detect_with_own(images: "list[torch.Tensor]") -> "tuple[Regions, Regions]":
             with alone, stream.activate():
-                regions = find_regions(own, stream.to_device(images)).to("cpu")
-            return regions, Regions.from_boxes([[]] * len(images))  # nobody asks it for near misses
+                found = find_regions(own, stream.to_device(images)).to("cpu")
+            return found, Regions.from_boxes([[] for _ in images])  # what it left out nobody knows
 
         return detect_with_own, {
             "detector": name_of(detector),

@@ -11,7 +11,7 @@ from fastblur.options import BoxCoordinates
 from fastblur.pipeline.boxes.checks import given_boxes, hiding_boxes
 from fastblur.pipeline.errors import Failure
 from fastblur.pipeline.images.detection import DetectionStages
-from fastblur.pipeline.images.metadata import strip_results
+from fastblur.pipeline.images.metadata import finish_copied, strip_results
 from fastblur.pipeline.images.methods import Hide
 from fastblur.pipeline.images.rewriting import Rewriter
 from fastblur.pipeline.images.task import (
@@ -104,10 +104,17 @@ class HidingStages:
             given = " x ".join(map(str, item.size))
             raise Failure(f"boxes: they are of an image of {given} pixels, this one has {size[0]} x {size[1]}")
         if image.boxes is not None and len(image.boxes) == 0:
-            guarded("decode", check, image.data)
-            image.finish(Outcome.COPIED, image.data)
+            self._copy(image)
         elif image.boxes is not None:
             self._take_layout(image)
+
+    def _copy(self, image: ImageTask) -> None:
+        """Finish an image that has no boxes."""
+        if self._strip_metadata:  # its previews too
+            guarded("decode", check, image.data)
+            image.finish(Outcome.COPIED, image.data)
+        else:
+            finish_copied(image)
 
     def _take_layout(self, image: ImageTask) -> None:
         """Take the layout of a JPEG that can be rewritten, or note why it cannot."""
@@ -121,7 +128,7 @@ class HidingStages:
     def _rewrite(self, image: ImageTask) -> None:
         assert image.boxes is not None
         if len(image.boxes) == 0:
-            image.finish(Outcome.COPIED, image.data)
+            self._copy(image)
             return
         if image.layout is None:
             self._take_layout(image)

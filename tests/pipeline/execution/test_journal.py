@@ -76,7 +76,8 @@ def test_an_entry_says_what_became_of_every_image(tmp_path: Path) -> None:
     head, *lines = map(json.loads, path.read_text("ascii").splitlines())
     assert head == {
         "shard": "a/0.jpg", "images": 4, "with_regions": 2, "regions": 3, "degenerate_regions": 2, "copied": 1,
-        "failed": 1, "unsearched": 0, "skipped": 0, "jpeg_blocks": 0, "jpeg_progressive": 0, "jpeg_unsupported": 0,
+        "failed": 1, "unsearched": 0, "skipped": 0, "without_previews": 0,
+        "jpeg_blocks": 0, "jpeg_progressive": 0, "jpeg_unsupported": 0,
             "jpeg_irregular": 0, "broken": "",
     }  # fmt: skip
     assert lines == [
