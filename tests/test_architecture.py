@@ -29,7 +29,7 @@ FLOORS: list[list[str]] = [
     ["fastblur.pipeline.destination", "fastblur.pipeline.progress"],
     ["fastblur.pipeline"],
     ["fastblur.audit"],
-    ["fastblur.module", "fastblur.jpeg", "fastblur.demo", "fastblur.samples"],
+    ["fastblur.module", "fastblur.jpeg", "fastblur.demo", "fastblur.samples", "fastblur.collating"],
     ["fastblur.image_hider"],
     ["fastblur.transforms"],
     ["fastblur.integrations"],

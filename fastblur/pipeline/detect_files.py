@@ -98,25 +98,25 @@ def detect(
     three). An image that could not be searched has a line with `path` and `error`; `run` given the file as `boxes` then
     refuses that image. The file appears whole at the end.
 
-        Args:
-            source: a folder tree, or one image file; or several, of which paths begin with their names.
-            out: the file; its name ends in .jsonl.
-            others: what becomes of what is not searched: "fail" for a line that says so, "copy" or "skip" for none.
-            overwrite: replace a file that is there.
+    Args:
+        source: a folder tree, or one image file; or several, of which paths begin with their names.
+        out: the file; its name ends in .jsonl.
+        others: what becomes of what is not searched: "fail" for a line that says so, "copy" or "skip" for none.
+        overwrite: replace a file that is there.
 
-        The other arguments are those of `run`. Raises UsageError, FileError, MissingPackage or WeightsError where an
-        argument does not fit, the file cannot be written, or the detector cannot be loaded.
+    The other arguments are those of `run`. Raises UsageError, FileError, MissingPackage or WeightsError where an
+    argument does not fit, the file cannot be written, or the detector cannot be loaded.
 
-        Example:
-            >>> import tempfile
-            >>> from pathlib import Path
-            >>> from PIL import Image
-            >>> from fastblur.pipeline import detect
-            >>> folder = Path(tempfile.mkdtemp())
-            >>> Image.new("RGB", (80, 60), "white").save(folder / "wall.png")
-            >>> summary = detect(folder, folder / "faces.jsonl", device="cpu")
-            >>> summary.images, summary.regions
-            (1, 0)
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from fastblur.pipeline import detect
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> Image.new("RGB", (80, 60), "white").save(folder / "wall.png")
+        >>> summary = detect(folder, folder / "faces.jsonl", device="cpu")
+        >>> summary.images, summary.regions
+        (1, 0)
     """
     given = {"source": source, "destination": out, "image_column": image_column, "members": members, "others": others}
     config = RunConfig.from_options(given)
