@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import torch
 
-from fastblur.detectors import DetectorName, FaceDetector
+from fastblur.detectors import DetectorName
 from fastblur.errors import FileError, UsageError
 from fastblur.files import AtomicFile
 from fastblur.options import MAX_PIXELS, Device, Others
@@ -78,7 +78,7 @@ def detect(
     source: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
-    detector: DetectorName | str | FaceDetector | Callable[..., Any] | None = None,
+    detector: DetectorName | str | Callable[..., Any] | None = None,
     threshold: float | None = None,
     detect_size: int | None = None,
     image_column: str | Sequence[str] | None = None,
@@ -94,9 +94,9 @@ def detect(
     A line has the image's `path` below the source (for one file, its name), `width` and `height`, `boxes` (n, 4), xyxy
     in pixels, and `landmarks` (n, 5, 2), or null, both in `coordinates` "stored" (before any EXIF rotation), `scores`,
     `near_misses` (n, 5), boxes and scores of at least half the threshold but under it, at most 16, `detector`,
-    `threshold`, `detect_size` and `weights_sha256` (for a detector of your own `detector_version`, and null for the
-    others). An image that could not be searched has a line with
-    `path` and `error`; `run` given the file as `boxes` then refuses that image. The file appears whole at the end.
+    `threshold`, `detect_size` and `weights_sha256` (for a detector of your own `detector_version`, and null for these
+    three). An image that could not be searched has a line with `path` and `error`; `run` given the file as `boxes` then
+    refuses that image. The file appears whole at the end.
 
     Args:
         source: a folder tree, or one image file; or several, of which paths begin with their names.
