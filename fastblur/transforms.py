@@ -13,7 +13,7 @@ from fastblur.errors import UsageError
 from fastblur.image_hider import ImageHider
 from fastblur.module import check_detector, split_options
 from fastblur.options import BoxCoordinates, BoxFormat, Channels, Method, check_choice
-from fastblur.samples import image_keys, image_places, is_cell, map_list
+from fastblur.samples import checked_places, image_keys, image_places, is_cell, map_list
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -100,17 +100,19 @@ class HideFaces(nn.Module):
         check_choice("channels", channels, Channels)
         if box_format is not None:
             check_choice("box_format", box_format, BoxFormat)
+        if boxes is not None and not isinstance(boxes, str):
+            raise TypeError(f"boxes is a {type(boxes).__name__}, expected the key under which samples have them")
         self.boxes = boxes
-        self.images: Any = (images,) if isinstance(images, (str, int)) else None if images is None else tuple(images)
+        self.images: Any = checked_places(images)
         chosen = DEFAULT_DETECTOR if detector is None else detector
         check_detector(chosen, settings)
         if isinstance(chosen, str) and not is_import_name(chosen):
             network_of(chosen)
             if settings.get("weights") is not None:
                 find(chosen, settings["weights"])
-        self._settings = settings
-        DetectorSettings(**settings)
-        self._hider = ImageHider(chosen, {"threads": 1, **settings}, method, own, boxes, box_format, channels)
+        checked = DetectorSettings(**settings)
+        self._settings = {name: getattr(checked, name) for name in settings}
+        self._hider = ImageHider(chosen, {"threads": 1, **self._settings}, method, own, boxes, box_format, channels)
         self._hider.coordinates = box_coordinates
 
     def forward(self, *sample: Any, out: Tensor | None = None) -> Any:

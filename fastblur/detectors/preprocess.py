@@ -39,6 +39,8 @@ def as_stacks(
                 f"images have shape {tuple(stack.shape[1:])} with {stack.shape[1]} channels, expected 3 (RGB) or 1 "
                 "(grey): detectors see nothing else"
             )
+        if stack.device.type == "meta":
+            raise ValueError("images are on the device 'meta', which holds no pixels, expected another")
         if 0 in stack.shape[2:]:
             raise ValueError(f"images have shape {tuple(stack.shape[1:])}, expected at least one pixel")
         if stack.dtype not in DTYPES:

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from fastblur.forked import use_one_thread_if_forked
+from fastblur.kernels import meta
 from fastblur.kernels.cpu import refusal as cpu
 from fastblur.kernels.cuda import refusal as cuda
-from fastblur.kernels.kernel import Batch, Kernel
+from fastblur.kernels.kernel import Batch, Kernel, device_of
 from fastblur.options import check_choice
 from fastblur.recipes import Backend
 
@@ -39,6 +40,9 @@ def pick_kernel(
     if not torch.compiler.is_compiling():
         use_one_thread_if_forked()
     reasons = []
+    device = device_of(batch)
+    if device is not None and device.type == "meta" and backend is None:
+        return cast(Kernel, meta)
     if backend is None:
         backend = "reference"
         for name, refuses in REFUSES.items():
