@@ -34,7 +34,9 @@ FLOORS: list[list[str]] = [
     ["fastblur.transforms"],
     ["fastblur.integrations"],
     ["fastblur.exits"],
+    ["fastblur.cli_options"],
     ["fastblur.cli_weights", "fastblur.cli_audit"],
+    ["fastblur.cli_run", "fastblur.cli_detect"],
     ["fastblur.cli"],
     ["fastblur.__main__"],
 ]

@@ -16,7 +16,9 @@ import pytest
 from typer.testing import CliRunner
 
 import fastblur
-from fastblur.cli import app, detect_command, run_command
+from fastblur.cli import app
+from fastblur.cli_detect import detect_command
+from fastblur.cli_run import run_command
 from fastblur.errors import UsageError
 from fastblur.need import MissingPackage
 from fastblur.pipeline.detect_files import detect
