@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from fastblur.detectors import DEFAULT_DETECTOR, DetectorSettings
 from fastblur.detectors.custom import FaceDetector, name_of
 from fastblur.detectors.registry import is_import_name, network_of
-from fastblur.detectors.weights import find
+from fastblur.detectors.weights import can_be_had, find
 from fastblur.errors import UsageError
 from fastblur.image_hider import ImageHider
 from fastblur.module import check_detector, split_options
@@ -61,8 +61,9 @@ class HideFaces(nn.Module):
             the detector `threads` is 1 by default. For tensors `color` is in the images' own scale, for all others a
             level or RGB in 0..255.
 
-    All are checked here, the weights too where a file of them is given. Raises ValueError (UsageError) or TypeError for
-    arguments that do not fit; when it is first used, what `load_detector` raises.
+    All are checked here, and that there are weights, or that they can be downloaded. Raises ValueError (UsageError) or
+    TypeError for arguments that do not fit, WeightsNotFound or WrongWeights for weights; when it is first used, what
+    `load_detector` raises.
 
     Example:
         >>> import numpy as np
@@ -108,8 +109,8 @@ class HideFaces(nn.Module):
         check_detector(chosen, settings)
         if isinstance(chosen, str) and not is_import_name(chosen):
             network_of(chosen)
-            if settings.get("weights") is not None:
-                find(chosen, settings["weights"])
+            if settings.get("weights") is not None or not can_be_had(chosen):
+                find(chosen, settings.get("weights"))  # says what is missing
         checked = DetectorSettings(**settings)
         self._settings = {name: getattr(checked, name) for name in settings}
         self._hider = ImageHider(chosen, {"threads": 1, **self._settings}, method, own, boxes, box_format, channels)

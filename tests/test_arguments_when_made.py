@@ -9,7 +9,7 @@ import torch
 
 import fastblur
 from fastblur import FaceBlur, Recipe, UsageError
-from fastblur.detectors import DetectorSettings, WeightsNotFound
+from fastblur.detectors import DetectorSettings, WeightsNotFound, weights
 from fastblur.integrations.ray_data import HideFaces as RayHideFaces
 from fastblur.transforms import HideFaces
 
@@ -66,6 +66,15 @@ def test_weights_that_are_absent(tmp_path) -> None:
     for make in (FaceBlur, HideFaces):
         with pytest.raises(WeightsNotFound, match="which is no file"):
             make("yunet", weights=tmp_path / "no.pth")
+
+
+def test_weights_that_cannot_be_had(monkeypatch, tmp_path) -> None:
+    """CenterFace's come inside a package and from nowhere else."""
+    monkeypatch.setattr(weights, "places", lambda name: [tmp_path / "centerface.onnx"])
+    for make in (FaceBlur, HideFaces):
+        with pytest.raises(WeightsNotFound, match="centerface"):
+            make()
+    HideFaces("yunet")  # which is downloaded when it is first used
 
 
 @pytest.mark.parametrize("images", [3.5, (0, "a"), [], True])
