@@ -62,7 +62,7 @@ def check_range(
     """
     if not stack.numel():
         return
-    lowest, highest = map(float, stack.aminmax())
+    lowest, highest = map(float, stack.detach().aminmax())
     if lowest < 0:
         raise ValueError(f"floating images go down to {lowest:.4g}, expected 0..1: not normalised, and not in -1..1")
     if highest > MAX_FLOATING:
