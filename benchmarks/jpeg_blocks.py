@@ -13,6 +13,7 @@ hide + encode over rewriting.
   that change, and bytes over the source's.
 - detector: what comes after the search: hide + encode of pixels that are decoded already, and rewriting.
 - blocks: blocks that must not change and pixels outside changed MCUs, and those of them that do.
+- synthetic: the same for files of every kind that is taken, sampling, tables and restart intervals, all methods.
 - threads: files a second on 1, 2, ... threads.
 - start: what the first call takes in a fresh process, compiled code from the disk cache, for both routes.
 
@@ -29,6 +30,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,7 @@ from fastblur.kernels.parameters import KernelParameters
 from fastblur.pipeline.execution.concurrency import default_workers
 from fastblur.recipes import RECIPES
 from tests import formula
+from tests.codecs.jpeg_blocks import files
 from tests.codecs.jpeg_blocks.oracle import kept
 
 MAX_PIXELS = 1 << 28
@@ -64,7 +67,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--json", type=Path)
-    names = ["faces", "large", "error", "detector", "blocks", "threads", "start"]
+    names = ["faces", "large", "error", "detector", "blocks", "synthetic", "threads", "start"]
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME")
     parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
@@ -80,6 +83,7 @@ def main() -> None:
         "error": lambda: {name: error(faces, name) for name in formula.RECIPES},
         "detector": lambda: {name: detector(faces, name, arguments.repeat) for name in ("default", "ilsvrc")},
         "blocks": lambda: {name: blocks(faces, name) for name in METHODS},
+        "synthetic": lambda: {"all": synthetic()},
         "threads": lambda: threads(faces),
         "start": lambda: start(faces[0]),
     }
@@ -106,11 +110,11 @@ def encoded(one: Photograph, method: str) -> bytes:
     return encode(picture, picture.pixels)
 
 
-def ratio(files: list[Photograph], method: str, repeat: int) -> dict[str, Any]:
+def ratio(photographs: list[Photograph], method: str, repeat: int) -> dict[str, Any]:
     """Time both routes."""
     taken = []
     refused: dict[str, int] = {}
-    for one in files:
+    for one in photographs:
         try:
             rewritten(one, method)
             taken.append(one)
@@ -186,6 +190,21 @@ def blocks(faces: list[Photograph], method: str) -> dict[str, Any]:
             found = kept(one.jpeg, result.data, (height, width), one.boxes, method, Path(folder))
             counts.update(found._asdict())
             counts.update({name: getattr(result, name) for name in ("new_codes", "splits", "left_out")})
+    return dict(counts)
+
+
+def synthetic() -> dict[str, Any]:
+    """Count as `blocks` does in files made for it, at three qualities, with boxes inside and over borders."""
+    counts: collections.Counter[str] = collections.Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for seed, (quality, (_, arguments)) in enumerate(product((35, 80, 97), files.kinds())):
+            data = files.jpeg(**arguments, quality=quality, seed=seed)
+            rng = np.random.default_rng(seed)
+            low = rng.uniform(-15, (70, 50), (2, 2))
+            boxes = np.concatenate((low, low + rng.uniform(8, 40, (2, 2))), axis=1)
+            for method in files.METHODS:
+                found = kept(data, files.rewritten(data, boxes, method).data, (61, 83), boxes, method, Path(folder))
+                counts.update({"files": 1, **found._asdict()})
     return dict(counts)
 
 

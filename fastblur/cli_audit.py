@@ -1,5 +1,6 @@
 """`fastblur audit` and `fastblur correct`: declarations of their options."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,13 @@ DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback o
 WorkersOption = Annotated[int | None, typer.Option(help="Threads; default: one for each CPU.")]
 
 
+def print_next(dst: str, sources: list[str]) -> None:
+    """Say after a run what to do next, where its output can be audited: that of a single image has no journal."""
+    if "://" in dst or Path(dst, ".fastblur", "run.json").is_file():
+        words = ["fastblur", "audit", dst, "REPORT", *(word for path in sources for word in ("--source", path))]
+        typer.echo(f"next          {shlex.join(words)}  to check it and look for faces that were missed")
+
+
 def audit_command(
     out: Annotated[str, typer.Argument(metavar="OUT", help="The output of fastblur run, a folder or a URL.")],
     report: Annotated[
@@ -21,9 +29,11 @@ def audit_command(
         ),
     ] = None,
     source: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            metavar="SRC", help="Where the images came from: every image is compared with the one it was made from."
+            metavar="SRC",
+            help="Where the images came from: every image is compared with the one it was made from. Of a run with "
+            "several, all of them in their order.",
         ),
     ] = None,
     sample: Annotated[
@@ -59,7 +69,7 @@ def audit_command(
         summary = audit(
             out,
             report,
-            source=source,
+            source=source or None,
             sample=sample,
             seed=seed,
             gallery=gallery,
@@ -72,7 +82,9 @@ def audit_command(
 
 
 def correct_command(
-    src: Annotated[str, typer.Argument(metavar="SRC", help="The source of the run, a folder or a URL.")],
+    src: Annotated[
+        list[str], typer.Argument(metavar="SRC...", help="The source of the run, or several, as the run had them.")
+    ],
     out: Annotated[str, typer.Argument(metavar="OUT", help="The output of the run, a folder or a URL.")],
     judgements: Annotated[
         Path, typer.Argument(metavar="JUDGEMENTS.jsonl", help="What the page of fastblur audit has saved.")

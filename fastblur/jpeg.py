@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastblur.codecs import CodecError, check, decode, encode
+from fastblur.codecs import CodecError, check, decode, encode, file_to_copy
 from fastblur.codecs.formats import format_of
 from fastblur.codecs.refused import Refused
 from fastblur.options import MAX_PIXELS, Method
@@ -44,7 +44,8 @@ def hide_jpeg(
         options: those of the operator: recipe, strength, margin, feather, shape; blocks; color, a level or three of
             RGB in 0..255.
 
-    Returns: the file with the boxes hidden; `data` itself where there is no box.
+    Returns: the file with the boxes hidden; where there is no box `data` itself, without previews that show something
+    else.
 
     Raises CodecError for bytes that are no JPEG, broken, or too large; ValueError for boxes that do not fit the
     picture and options that do not fit the method.
@@ -71,7 +72,7 @@ def hide_jpeg(
     rewriter = Rewriter(method, max_pixels, **options)
     if not len(rows):
         check(data)
-        return data
+        return file_to_copy(data)
     try:
         layout = rewriter.layout(data)
         assert layout is not None, "it is a JPEG file"

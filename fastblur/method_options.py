@@ -2,10 +2,13 @@
 
 from dataclasses import fields
 from math import erf, sqrt
-from typing import Any
+from os import PathLike
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
 
 from fastblur.errors import UsageError
-from fastblur.options import Method, check_choice
+from fastblur.options import DetectorEngine, Method, check_choice
 from fastblur.recipes import (
     DEFAULT_BLOCKS,
     DEFAULT_COLOR,
@@ -13,11 +16,46 @@ from fastblur.recipes import (
     DEFAULT_MARGIN,
     DEFAULT_SHAPE,
     Recipe,
+    Scope,
     Shape,
     check_blocks,
     check_fraction,
     resolve_recipe,
 )
+
+if TYPE_CHECKING:
+    import torch
+
+
+class DetectorOptions(TypedDict, total=False):
+    """The settings of a detector that is given by name; `DetectorSettings` explains them."""
+
+    threshold: float | None
+    detect_size: int | None
+    weights: str | PathLike[str] | None
+    device: "torch.device | str | None"
+    engine: DetectorEngine | None
+    threads: int | None
+    half: bool | None
+    graph: bool | None
+
+
+class MethodOptions(TypedDict, total=False):
+    """The options of the methods; `fastblur.blur`, `pixelate` and `fill` explain them."""
+
+    recipe: str | Recipe | None
+    strength: float | None
+    margin: float | None
+    feather: float | None
+    shape: Shape | None
+    scope: Scope | None
+    blocks: int | None
+    color: Any
+
+
+class HidingOptions(DetectorOptions, MethodOptions, total=False):
+    """All that `FaceBlur` and `HideFaces` take besides their own arguments."""
+
 
 METHOD_OPTIONS: dict[str, dict[str, Any]] = {
     "blur": dict.fromkeys(("recipe", *(field.name for field in fields(Recipe)))),
@@ -56,12 +94,12 @@ def operator_arguments(method: str, **options: Any) -> tuple[dict[str, Any], dic
         {'blocks': 6, 'margin': 0.1, 'shape': 'box'}
     """
     check_choice("method", method, Method)
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: _plain(value) for name, value in options.items() if value is not None}
     for name in given:
         if not any(name in known for known in METHOD_OPTIONS.values()):
             raise UsageError(f"{name!r} is no option, expected some of {', '.join(METHOD_OPTIONS[method])}")
         if name not in METHOD_OPTIONS[method]:
-            raise UsageError(f"--{name} has no effect with --method {method}, expected it left out")
+            raise UsageError(f"{name} has no effect with method {method!r}, expected it left out")
     if method == "blur":
         name = given.pop("recipe", "default")
         recipe = resolve_recipe(name, **given)
@@ -73,8 +111,26 @@ def operator_arguments(method: str, **options: Any) -> tuple[dict[str, Any], dic
     check_choice("shape", arguments["shape"], Shape)
     if method == "pixelate":
         check_blocks(arguments["blocks"])
+    if method == "fill":
+        check_color(arguments["color"])
     check_hides(arguments["margin"], arguments.get("feather", 0), blocks=arguments.get("blocks"))
     return arguments, dict(arguments)
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy's as Python's, which journals can hold."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def check_color(color: Any) -> None:
+    """Raise UsageError for what is no colour in any scale: a number of 0 or more, or several, also as "255,0,0"."""
+    parts = color.split(",") if isinstance(color, str) else color
+    try:
+        values = np.asarray(parts, np.float64).reshape(-1)
+    except (TypeError, ValueError, RuntimeError):
+        values = np.zeros(0)
+    if not len(values) or isinstance(color, bool) or not ((values >= 0) & (values <= 255)).all():
+        raise UsageError(f"color is {color!r}, expected a level 0..255 or three of them, as 255,0,0")
 
 
 def check_hides(margin: float, feather: float, *, strength: float | None = None, blocks: int | None = None) -> None:

@@ -2,24 +2,33 @@
 
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from torch import Tensor, nn
 
 from fastblur import ops
 from fastblur.detectors import DEFAULT_DETECTOR, DetectorSettings, load_detector
+from fastblur.detectors.custom import FaceDetector, find_regions, name_of, resolve
+from fastblur.detectors.registry import check_name, is_import_name
 from fastblur.errors import UsageError
 from fastblur.method_options import operator_arguments
-from fastblur.options import Method
+from fastblur.options import Channels, Method, check_choice
 from fastblur.regions import Regions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from fastblur.method_options import HidingOptions
 
 
 class FaceBlur(nn.Module):
     """Hides the faces in images: a detector finds their regions, an operator blurs, pixelates or fills them.
 
     Args:
-        detector: the name of one (see `load_detector`), or any callable from images to Regions.
+        detector: the name of one (see `load_detector`); or your own: a callable or class, or "package.module:name",
+            see `fastblur.detectors.FaceDetector`.
         method: "blur", "pixelate" or "fill": the operator.
+        channels: the order of the images' colours, "bgr" for those that OpenCV has read.
         options: those of a detector given by name (threshold, detect_size, weights, device, engine, threads, half,
             graph; see `load_detector`) and those of the operator (recipe, strength, margin, feather, shape, scope;
             blocks; color; see `fastblur.blur`, `pixelate` and `fill`). None stands for the default.
@@ -40,42 +49,67 @@ class FaceBlur(nn.Module):
     """
 
     def __init__(
-        self, detector: str | Callable[[Any], Regions] = DEFAULT_DETECTOR, method: Method = "blur", **options: Any
+        self,
+        detector: str | FaceDetector | Callable[..., Any] = DEFAULT_DETECTOR,
+        method: Method = "blur",
+        *,
+        channels: Channels = "rgb",
+        **options: "Unpack[HidingOptions]",
     ) -> None:
         super().__init__()
-        settings, own = split_options(options)
+        settings, own = split_options(dict(options))
         check_detector(detector, settings)
-        self.method = method
+        check_choice("channels", channels, Channels)
+        self.method, self.channels = method, channels
         self.arguments = operator_arguments(method, **own)[0]
-        self.detector = load_detector(detector, **settings) if isinstance(detector, str) else detector
+        by_name = isinstance(detector, str) and not is_import_name(detector)
+        self.detector: Any = load_detector(str(detector), **settings) if by_name else resolve(detector)
         self._operator = getattr(ops, method)
 
     @overload
-    def forward(self, images: Tensor, *, return_regions: Literal[False] = ...) -> Tensor: ...
+    def forward(self, images: Tensor, *, return_regions: Literal[False] = ..., out: Tensor | None = ...) -> Tensor: ...
     @overload
-    def forward(self, images: list[Tensor], *, return_regions: Literal[False] = ...) -> list[Tensor]: ...
-    @overload
-    def forward(self, images: Tensor, *, return_regions: Literal[True]) -> tuple[Tensor, Regions]: ...
-    @overload
-    def forward(self, images: list[Tensor], *, return_regions: Literal[True]) -> tuple[list[Tensor], Regions]: ...
     def forward(
-        self, images: Tensor | list[Tensor], *, return_regions: bool = False
+        self, images: list[Tensor], *, return_regions: Literal[False] = ..., out: list[Tensor] | None = ...
+    ) -> list[Tensor]: ...
+    @overload
+    def forward(
+        self, images: Tensor, *, return_regions: Literal[True], out: Tensor | None = ...
+    ) -> tuple[Tensor, Regions]: ...
+    @overload
+    def forward(
+        self, images: list[Tensor], *, return_regions: Literal[True], out: list[Tensor] | None = ...
+    ) -> tuple[list[Tensor], Regions]: ...
+    def forward(
+        self,
+        images: Tensor | list[Tensor],
+        *,
+        return_regions: bool = False,
+        out: Tensor | list[Tensor] | None = None,
     ) -> Tensor | list[Tensor] | tuple[Tensor | list[Tensor], Regions]:
         """Return the images with their faces hidden, and the Regions too where `return_regions` is true.
 
         Args:
-            images: (B, 3, H, W) or (3, H, W), RGB, uint8 in 0..255 or floating in 0..1, or a list of (3, H, W).
+            images: (B, 3, H, W) or (3, H, W), RGB unless `channels` says otherwise, or with one grey channel, uint8 in
+                0..255 or floating in 0..1, or a list of (3, H, W).
             return_regions: whether to return (images, regions).
+            out: images of the same shape, dtype and device to write into; `out=images` works in place.
 
         Exceptions of the detector are passed on: an image in which detection failed is never returned.
         """
-        regions = self.detector(images)
-        hidden: Tensor | list[Tensor] = self._operator(images, regions, **self.arguments)
+        seen = images
+        if self.channels == "bgr":
+            seen = images.flip(-3) if isinstance(images, Tensor) else [image.flip(0) for image in images]
+        regions = find_regions(self.detector, seen)
+        hidden: Tensor | list[Tensor] = self._operator(images, regions, out=out, **self.arguments)
         return (hidden, regions) if return_regions else hidden
 
     def extra_repr(self) -> str:
         """Return the arguments, for `repr`."""
-        shown = {"detector": self.detector, "method": self.method, **self.arguments}
+        own = self.detector if type(self.detector).__module__.startswith("fastblur.") else name_of(self.detector)
+        shown = {"detector": own, "method": self.method, **self.arguments}
+        if self.channels != "rgb":
+            shown["channels"] = self.channels
         return ", ".join(f"{name}={value!r}" for name, value in shown.items())
 
 
@@ -89,10 +123,12 @@ def split_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, An
 def check_detector(detector: object, settings: dict[str, Any]) -> None:
     """Raise TypeError for what is no detector, UsageError for settings of one that is not given by name."""
     if isinstance(detector, str):
-        return
-    if not callable(detector):
+        check_name(detector)
+        if not is_import_name(detector):
+            return
+    elif not callable(detector):
         raise TypeError(f"detector is a {type(detector).__name__}, expected a name or a callable")
     if settings:
         raise UsageError(
-            f"{', '.join(settings)} was given with a detector that is a callable, expected the detector's name"
+            f"{', '.join(settings)} was given with a detector of your own, expected the name of one of fastblur's"
         )

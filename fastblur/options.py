@@ -3,6 +3,7 @@
 The choices of a recipe (`Shape`, `Scope`) are in `fastblur.recipes`, the detectors' names in `fastblur.detectors`.
 """
 
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 from fastblur.errors import UsageError
@@ -77,6 +78,23 @@ def check_choice(name: str, value: object, literal: Any) -> None:
     allowed = choices(literal)
     if value not in allowed:
         raise UsageError(f"{name} is {value!r}, expected {listed(allowed)}")
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a real number, of Python or NumPy, and no truth value.
+
+    Example:
+        >>> import numpy as np
+        >>> from fastblur.options import is_number
+        >>> is_number(np.float32(0.5)), is_number(True), is_number("1")
+        (True, False, False)
+    """
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_whole(value: Any) -> bool:
+    """Return whether a value is a whole number, of Python or NumPy, and no truth value."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def listed(names: "tuple[str, ...]") -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from fastblur.errors import UsageError
-from fastblur.options import check_choice, listed
+from fastblur.options import check_choice, is_number, is_whole, listed
 
 Shape = Literal["box", "ellipse"]
 Scope = Literal["region", "image"]
@@ -49,19 +49,20 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("strength", "margin", "feather"):
             check_fraction(name, getattr(self, name))
+            object.__setattr__(self, name, float(getattr(self, name)))  # NumPy's numbers too
         check_choice("shape", self.shape, Shape)
         check_choice("scope", self.scope, Scope)
 
 
 def check_fraction(name: str, value: Any) -> None:
     """Raise ValueError unless `value` is a number from 0 to `MAX_FRACTION`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_FRACTION:
+    if not is_number(value) or not 0 <= float(value) <= MAX_FRACTION:
         raise UsageError(f"{name} is {value!r}, expected a number from 0 to {MAX_FRACTION}")
 
 
-def check_blocks(blocks: int) -> None:
+def check_blocks(blocks: Any) -> None:
     """Raise ValueError unless `blocks` is an int from 1 to `MAX_BLOCKS`."""
-    if isinstance(blocks, bool) or not isinstance(blocks, int) or not 1 <= blocks <= MAX_BLOCKS:
+    if not is_whole(blocks) or not 1 <= int(blocks) <= MAX_BLOCKS:
         raise UsageError(f"blocks is {blocks!r}, expected an int from 1 to {MAX_BLOCKS}")
 
 

@@ -37,7 +37,7 @@ def test_import_loads_nothing_else():
 def test_regions_and_recipes_need_no_kernel():
     extras, ours, threads = loaded_after("from fastblur import Regions, Recipe, RECIPES")
     assert extras == []
-    names = {"_version", "boxes", "forked", "errors", "options", "recipes", "regions"}
+    names = {"_version", "box_formats", "boxes", "forked", "errors", "options", "recipes", "regions"}
     assert set(ours) == {"fastblur", *(f"fastblur.{name}" for name in names)}
     assert threads == 1
 
@@ -64,6 +64,13 @@ def test_every_public_name_is_there():
         assert getattr(fastblur, name) is getattr(fastblur, name)
         assert name in dir(fastblur)
     assert fastblur.__version__
+
+
+def test_dir_is_the_public_list_and_its_modules_are_there():
+    modules = {"detectors", "integrations", "pipeline", "transforms"}
+    assert set(dir(fastblur)) == {*fastblur.__all__, *modules, "__version__"}
+    code = "import fastblur; assert fastblur.transforms.HideFaces and fastblur.pipeline.run"
+    assert "fastblur.transforms" in loaded_after(code)[1]
 
 
 def test_unknown_names():

@@ -50,5 +50,5 @@ def test_others_have_the_operators_defaults() -> None:
 
 
 def test_scope_is_no_option_of_a_mosaic() -> None:
-    with pytest.raises(UsageError, match="--scope has no effect with --method pixelate"):
+    with pytest.raises(UsageError, match="scope has no effect with method 'pixelate'"):
         operator_arguments("pixelate", scope="image")

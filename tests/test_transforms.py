@@ -101,8 +101,8 @@ def test_what_has_no_face_comes_back_itself(astronaut) -> None:
 def test_the_detector_sees_the_image_upright(astronaut) -> None:
     seen = []
 
-    def detector(image):
-        seen.append(image.permute(1, 2, 0).numpy().copy())
+    def detector(images):
+        seen.append(images[0].permute(1, 2, 0).numpy().copy())
         return fastblur.Regions.from_boxes([[FACE]])
 
     image = Image.fromarray(np.ascontiguousarray(astronaut[::-1, ::-1]))
@@ -161,15 +161,15 @@ def failing(_image):
         (lambda: HideFaces("ssd"), None, "detector is 'ssd', expected 'centerface'"),
         (lambda: HideFaces(threshold=2), None, "threshold is 2"),
         (lambda: HideFaces(detect_size=0), None, "detect_size is 0"),
-        (lambda: HideFaces(lambda image: [], detect_size=64), None, "expected the detector's name"),
+        (lambda: HideFaces(lambda image: [], detect_size=64), None, "expected the name of one of fastblur's"),
         (lambda: GIVEN, ("a.jpg", FACES), "the image is a str"),
         (lambda: GIVEN, (np.zeros((4, 4, 3), np.uint8), {}), "no 'faces'"),
         (lambda: GIVEN, (np.zeros((4, 4, 3), np.uint8), {"faces": [[1, 2, 3]]}), r"expected \(n, 4\)"),
         (lambda: GIVEN, (np.zeros((4, 4, 3), np.uint8), {"faces": [[1, 2, float("nan"), 4]]}), "finite"),
         (lambda: GIVEN, (np.zeros((4, 4, 3), np.uint8), {"faces": [[90, 90, 99, 99]]}), "lies outside"),
-        (lambda: GIVEN, (np.zeros((4, 4, 3), np.float32), FACES), "expected uint8"),
-        (lambda: GIVEN, (torch.zeros(2, 3, 4, 4), FACES), "with boxes of one image"),
-        (lambda: GIVEN, ({"txt": "x", **FACES},), "expected one that ends as jpg"),
+        (lambda: GIVEN, (np.zeros((4, 4, 2), np.float32), FACES), "expected uint8"),
+        (lambda: GIVEN, (torch.zeros(2, 3, 4, 4), FACES), "not those of 2 images, expected a list of as many"),
+        (lambda: GIVEN, ({"txt": "x", **FACES},), "expected images= to name those of its images"),
         (lambda: GIVEN, ({"a.jpg": b"", "b.jpg": b"", **FACES},), "expected images="),
         (lambda: GIVEN, (b"not an image", FACES), "expected JPEG"),
         (lambda: GIVEN, (Image.new("P", (9, 9)), FACES), "mode 'P'"),

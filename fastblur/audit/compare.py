@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from fastblur.audit.account import WRITTEN, read_lines
@@ -14,7 +13,7 @@ from fastblur.audit.formula import Formula
 from fastblur.audit.output import MOST_BYTES, Output
 from fastblur.audit.problems import Problems
 from fastblur.pipeline.execution.journal import entry_name
-from fastblur.pipeline.execution.record import Entry, RunRecord
+from fastblur.pipeline.execution.record import Entry, Inputs, RunRecord
 from fastblur.pipeline.images.hiding import HidingStages
 from fastblur.pipeline.images.redo import redo, with_boxes
 from fastblur.pipeline.shards.interfaces import Item, Shard
@@ -64,7 +63,7 @@ class Proof:
     """
 
     def __init__(
-        self, record: RunRecord, output: Output, source: str | Path, problems: Problems, wanted: set[str], workers: int
+        self, record: RunRecord, output: Output, source: Inputs, problems: Problems, wanted: set[str], workers: int
     ) -> None:
         self._record, self._output, self._problems, self._wanted = record, output, problems, wanted
         self._source = record.open_source(source)
@@ -73,6 +72,7 @@ class Proof:
         self._stages: HidingStages
         self._stages, _ = config.build_stages()
         self._formula = Formula(config.method, dict(config.method_options))
+        self._strips = config.strip_metadata
         self._coverage, self._lock = Coverage(), threading.Lock()
 
     def run(self) -> Coverage:
@@ -160,6 +160,10 @@ class Proof:
             self._coverage.add(name, verdict.coverages, verdict.kind != "not hidden", name in self._wanted)
         if verdict.kind is not None:
             self._problems.add(name, shard, verdict.kind, f"{name!r} {verdict.sentence}")
+
+    def _compare_bytes(self, name: str, shard: str, output: bytes, expected: bytes | None) -> None:
+        if expected is None or output.rstrip(b"\0") != expected.rstrip(b"\0"):  # columns may pad with zeros
+            self._problems.add(name, shard, "changed", f"{name!r} was copied, and its bytes differ from the source's")
 
 
 class _Outputs:

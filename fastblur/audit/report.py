@@ -27,7 +27,7 @@ from fastblur.files import atomic_write
 from fastblur.options import Device
 from fastblur.pipeline.config import check_workers, resolve_device
 from fastblur.pipeline.execution.concurrency import default_workers
-from fastblur.pipeline.execution.record import RunRecord
+from fastblur.pipeline.execution.record import Inputs, RunRecord
 from fastblur.pipeline.images.near_misses import share_within
 from fastblur.pipeline.storage.paths import error_reason, is_url
 
@@ -88,7 +88,7 @@ def audit(
     output: str | Path,
     report: str | Path | None = None,
     *,
-    source: str | Path | None = None,
+    source: Inputs | None = None,
     sample: int = 500,
     seed: int = 0,
     gallery: int = 250,
@@ -106,7 +106,7 @@ def audit(
         output: of the run, a folder or a URL that fsspec knows. Nothing is written there.
         report: a new or empty folder, or that of an earlier report, outside of `output`: index.html, pictures/ and
             audit.json, for the owner only, since they may show faces. None writes none.
-        source: of the run; None compares nothing.
+        source: of the run, or several, in their order; None compares nothing.
         sample: how many images are searched and shown, drawn at random from the hidden and the copied ones as their
             numbers are; 0 searches none.
         seed: of the sample: the same one gives the same images.
@@ -156,7 +156,7 @@ def audit(
     looked = time.perf_counter()
     images = _Looks(files, search, coverage, problems, folder, contact_sheet is not None).images(chosen, workers)
     content = _content(record, account, selection, problems, coverage, images)
-    content["output"], content["source"] = os.fspath(output), None if source is None else os.fspath(source)
+    content["output"], content["source"] = os.fspath(output), _shown(source)
     content["search"] = _search_figures(selection, search, images, time.perf_counter() - looked)
     if contact_sheet is not None:
         write_sheet(Path(contact_sheet), images)
@@ -334,6 +334,12 @@ def _content(
 
 
 _GALLERIES = {"near_misses": "near miss", "lowest": "lowest"}
+
+
+def _shown(source: Inputs | None) -> str | None:
+    if source is None or isinstance(source, (str, os.PathLike)):
+        return None if source is None else os.fspath(source)
+    return ", ".join(os.fspath(one) for one in source)
 
 
 def _make_report(folder: Path, output: str | Path) -> Path:

@@ -187,7 +187,7 @@ def _clean_photoshop(payloads: list[bytes]) -> list[bytes]:
 
 
 def _clean_adobe(payloads: list[bytes]) -> list[bytes]:
-    return [p for p in payloads[:1] if len(p) >= 7 and p[6] == 1]  # 1: YCbCr
+    return [p[:7] for p in payloads[:1] if len(p) >= 7 and p[6] == 1]  # 1: YCbCr; what follows is private
 
 
 def _clean_comments(payloads: list[bytes]) -> list[bytes]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from fastblur.detectors.registry import DEFAULT_DETECTOR, DetectorName
 
 if TYPE_CHECKING:
+    from fastblur.detectors.custom import FaceDetector
     from fastblur.detectors.detector import Detector, load_detector
     from fastblur.detectors.settings import DetectorSettings
     from fastblur.detectors.weights import WeightsError, WeightsNotFound, WrongWeights
@@ -15,6 +16,7 @@ __all__ = [
     "Detector",
     "DetectorName",
     "DetectorSettings",
+    "FaceDetector",
     "WeightsError",
     "WeightsNotFound",
     "WrongWeights",
@@ -25,6 +27,7 @@ _HOME = {
     "Detector": "detector",
     "load_detector": "detector",
     "DetectorSettings": "settings",
+    "FaceDetector": "custom",
     "WeightsError": "weights",
     "WeightsNotFound": "weights",
     "WrongWeights": "weights",

@@ -38,7 +38,8 @@ def load_detector(name: str = DEFAULT_DETECTOR, **settings: Any) -> "Detector":
 
     Args:
         name: "centerface", "retinaface-resnet50", "retinaface-mobilenet0.25" or "yunet".
-        settings: device, weights, threshold, detect_size, engine, threads, half, graph, as `DetectorSettings` explains.
+        settings: device, weights, threshold, detect_size, engine, threads, half, graph, channels, as `DetectorSettings`
+            explains.
 
     Raises UsageError (a ValueError) for an unknown name or a setting out of range, TypeError for an unknown setting,
     WeightsNotFound (a FileNotFoundError) where there are no weights, WrongWeights (a ValueError) where their file is
@@ -114,15 +115,17 @@ class Detector:
         self._format = torch.channels_last if self.engine == "torch" else torch.contiguous_format
         mean, std = torch.tensor(network.mean), torch.tensor(network.std)
         self._mean, self._std = (values[:, None, None].to(self.device) for values in (mean, std))  # (3, 1, 1)
-        self._fill = self._mean.flip(0) if network.bgr else self._mean  # (3, 1, 1) RGB
+        self._reverses = network.bgr != (settings.channels == "bgr")
+        self._fill = self._mean.flip(0) if self._reverses else self._mean  # (3, 1, 1) as the images' channels
         self._normalises = bool((mean != 0).any() or (std != 1).any())
 
     def __call__(self, images: Tensor | Sequence[Tensor]) -> Regions:
         """Return the regions of `images`.
 
         Args:
-            images: (B, 3, H, W) or (3, H, W), RGB, uint8 in 0..255 or floating in 0..1, in any memory format, or a list
-                of (3, H, W) of different sizes; on any device.
+            images: (B, 3, H, W) or (3, H, W), RGB unless the setting `channels` says otherwise, or with one grey
+                channel; uint8 in 0..255 or floating in 0..1, in any memory format, or a list of (3, H, W) of different
+                sizes; on any device.
 
         Returns Regions on the images' device, in the images' own pixels, clipped to them, sorted by score from the
         highest, with scores and, where the network has them, landmarks; for a single (3, H, W), Regions of length 1.
@@ -229,7 +232,7 @@ class Detector:
         """Return the best anchors of one pass through the network."""
         height, width = canvas_of(sizes, self._network.multiple)
         x = letterbox(stacks, sizes, (height, width), self._fill, self._format)  # (B, 3, height, width)
-        if self._network.bgr:
+        if self._reverses:
             x = x.flip(1)
         if self._normalises:
             x.sub_(self._mean).div_(self._std)

@@ -13,11 +13,11 @@ DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float
 
 
 def as_stacks(
-    images: Tensor | Sequence[Tensor],  # (B, 3, H, W), (3, H, W) or a list of (3, H, W)
+    images: Tensor | Sequence[Tensor],  # (B, 3, H, W), (3, H, W) or a list of (3, H, W); or one grey channel
 ) -> list[Tensor]:  # (b, 3, H, W) each
     """Return the images as stacks, a batch as one and a ragged list as one for each image; no copies.
 
-    Raises TypeError or ValueError for anything but RGB images in one of the DTYPES, all on one device.
+    Raises TypeError or ValueError for anything but RGB or grey images in one of the DTYPES, all on one device.
     """
     if isinstance(images, Tensor):
         if images.ndim not in (3, 4):
@@ -32,24 +32,39 @@ def as_stacks(
         stacks = [image[None] for image in images]
     else:
         raise TypeError(f"images are a {type(images).__name__}, expected a torch.Tensor or a list of them")
+    stacks = [stack.expand(-1, 3, -1, -1) if stack.shape[1] == 1 else stack for stack in stacks]
     for stack in stacks:
         if stack.shape[1] != 3:
             raise ValueError(
-                f"images have shape {tuple(stack.shape[1:])} with {stack.shape[1]} channels, expected 3 (RGB): "
-                "detectors see colour images"
+                f"images have shape {tuple(stack.shape[1:])} with {stack.shape[1]} channels, expected 3 (RGB) or 1 "
+                "(grey): detectors see nothing else"
             )
         if 0 in stack.shape[2:]:
             raise ValueError(f"images have shape {tuple(stack.shape[1:])}, expected at least one pixel")
         if stack.dtype not in DTYPES:
             raise ValueError(f"images have dtype {stack.dtype}, expected uint8 in 0..255 or floating in 0..1")
         if stack.is_floating_point() and stack.device.type == "cpu" and not torch.compiler.is_compiling():
-            highest = float(stack.max())  # elsewhere the host would wait for the device
-            if highest > MAX_FLOATING:
-                raise ValueError(f"floating images go up to {highest:.4g}, expected 0..1")
+            check_range(stack)  # elsewhere the host would wait for the device
     devices = sorted({str(stack.device) for stack in stacks})
     if len(devices) > 1:
         raise ValueError(f"images are on several devices ({', '.join(devices)}), expected one")
     return stacks
+
+
+def check_range(
+    stack: Tensor,  # (b, 3, H, W) floating
+) -> None:
+    """Raise ValueError for images that are not in 0..1, as those in -1..1, in 0..255 or normalised; waits for them.
+
+    NaN passes here: what detectors make of it is known.
+    """
+    if not stack.numel():
+        return
+    lowest, highest = map(float, stack.aminmax())
+    if lowest < 0:
+        raise ValueError(f"floating images go down to {lowest:.4g}, expected 0..1: not normalised, and not in -1..1")
+    if highest > MAX_FLOATING:
+        raise ValueError(f"floating images go up to {highest:.4g}, expected 0..1")
 
 
 def letterbox(

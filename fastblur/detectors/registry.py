@@ -31,8 +31,26 @@ def network_of(name: str) -> "Network":
         >>> network_of("yunet").multiple
         64
     """
-    names = get_args(DetectorName)
-    if name not in names:
-        raise UsageError(f"detector is {name!r}, expected {listed(names)}")
+    if name not in get_args(DetectorName):
+        raise UsageError(f"detector is {name!r}, expected {listed(get_args(DetectorName))}")
     module, attribute = _NETWORKS[cast(DetectorName, name)]
     return cast("Network", getattr(import_module(f"fastblur.detectors.networks.{module}"), attribute))
+
+
+def is_import_name(name: str) -> bool:
+    """Return whether a name is that of a user's own detector, "package.module:name".
+
+    Example:
+        >>> from fastblur.detectors.registry import is_import_name
+        >>> is_import_name("my_package.faces:detect"), is_import_name("yunet")
+        (True, False)
+    """
+    module, colon, attribute = name.partition(":")
+    return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *attribute.split(".")))
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError for what is neither a detector's name nor an import name."""
+    names = get_args(DetectorName)
+    if name not in names and not is_import_name(name):
+        raise UsageError(f"detector is {name!r}, expected {listed(names)}, or one of your own as 'package.module:name'")

@@ -6,7 +6,7 @@ from os import PathLike
 import torch
 
 from fastblur.errors import UsageError
-from fastblur.options import DetectorEngine, check_choice
+from fastblur.options import Channels, DetectorEngine, check_choice, is_number, is_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class DetectorSettings:
             same to half a pixel, as docs/detectors.md shows.
         graph: whether a CUDA graph is recorded the first time that an input size (batch, height, width) is seen, and
             replayed from then on; the last 8 sizes are kept. For inputs of few sizes.
+        channels: the order of the images' colours: "rgb", or "bgr" for those that OpenCV has read.
 
     Raises UsageError (a ValueError) for a setting out of range, or one that does not go with the others.
 
@@ -44,6 +45,7 @@ class DetectorSettings:
     threads: int | None = None
     half: bool | None = None
     graph: bool = False
+    channels: Channels = "rgb"
 
     def __post_init__(self) -> None:
         device = torch.device(self.device)
@@ -51,6 +53,7 @@ class DetectorSettings:
         object.__setattr__(self, "device", device)
         object.__setattr__(self, "engine", engine)
         check_choice("engine", engine, DetectorEngine)
+        check_choice("channels", self.channels, Channels)
         if engine == "onnx" and device.type != "cpu":
             raise UsageError(f"engine is 'onnx' on device {str(device)!r}, expected 'torch' or device 'cpu'")
         if self.half and engine != "torch":
@@ -60,9 +63,14 @@ class DetectorSettings:
                 f"graph is {self.graph!r} with engine {engine!r} on device {str(device)!r}, "
                 "expected engine 'torch' on a CUDA device"
             )
-        if self.threshold is not None and (isinstance(self.threshold, bool) or not 0 <= self.threshold <= 1):
-            raise UsageError(f"threshold is {self.threshold!r}, expected a number in 0..1")
+        if self.threshold is not None:
+            if not is_number(self.threshold) or not 0 <= self.threshold <= 1:
+                raise UsageError(f"threshold is {self.threshold!r}, expected a number in 0..1")
+            object.__setattr__(self, "threshold", float(self.threshold))  # NumPy's numbers too
         for name in ("detect_size", "threads"):
             number = getattr(self, name)
-            if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+            if number is None:
+                continue
+            if not is_whole(number) or number < 1:
                 raise UsageError(f"{name} is {number!r}, expected an int >= 1 or None")
+            object.__setattr__(self, name, int(number))

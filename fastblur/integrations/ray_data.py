@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from fastblur import transforms
-from fastblur.options import OnRowError, check_choice
+from fastblur.options import BoxFormat, OnRowError, check_choice
 
 __all__ = ["HideFaces"]
 
@@ -22,10 +22,12 @@ class HideFaces:
 
     Args:
         image_column: the column of images.
-        box_column: a column with the boxes to hide, (n, 4) xyxy, instead of a detector.
-        relative: whether those boxes are relative to the image's sides, as img2dataset keeps them, and not in pixels.
+        box_column: a column with the boxes to hide, (n, 4), instead of a detector.
+        box_format: what the numbers of those boxes are, "xyxy" in pixels by default; "xyxyn" is relative to the image's
+            sides, as img2dataset keeps them. The names are those of `fastblur.Regions.from_boxes`.
         on_error: "drop" the row, or "raise".
-        options: those of `fastblur.transforms.HideFaces`: detector, method, and the options of both.
+        options: those of `fastblur.transforms.HideFaces`: detector, also one of your own, method, channels, and the
+            options of both.
 
     Raises ValueError (UsageError) or TypeError for arguments that do not fit.
 
@@ -50,7 +52,7 @@ class HideFaces:
         image_column: str = "image",
         *,
         box_column: str | None = None,
-        relative: bool = False,
+        box_format: BoxFormat | None = None,
         on_error: OnRowError = "drop",
         **options: Any,
     ) -> None:
@@ -58,16 +60,32 @@ class HideFaces:
         self._image_column, self._box_column = image_column, box_column
         self._on_error = on_error
         boxes = None if box_column is None else "boxes"
-        self._hide = transforms.HideFaces(images="image", boxes=boxes, relative=relative, **options)
+        self._hide = transforms.HideFaces(images="image", boxes=boxes, box_format=box_format, **options)
 
     def __call__(self, batch: Any) -> Any:
-        """Return the batch, a dict of columns as arrays or a pyarrow.Table, with the faces in its images hidden."""
-        names = list(batch) if isinstance(batch, dict) else batch.column_names
+        """Return the batch with the faces in its images hidden.
+
+        Args:
+            batch: a dict of columns as arrays, a pyarrow.Table or a pandas.DataFrame, as Ray hands it over.
+        """
+        is_frame = hasattr(batch, "iloc")
+        names = list(batch) if isinstance(batch, dict) or is_frame else batch.column_names
         for column in (self._image_column, self._box_column):
             if column is not None and column not in names:
                 raise ValueError(f"the batch has the columns {names}, expected {column!r} among them")
         torch.set_num_threads(1)
+        if is_frame:
+            return self._frame(batch)
         return self._arrays(batch) if isinstance(batch, dict) else self._table(batch)
+
+    def _frame(self, frame: Any) -> Any:
+        boxes = None if self._box_column is None else list(frame[self._box_column])
+        kept, images = self._hidden(map(_plain, frame[self._image_column]), boxes)
+        left = frame.iloc[kept].copy()
+        hidden: np.ndarray[Any, Any] = np.empty(len(images), object)
+        hidden[:] = images
+        left[self._image_column] = hidden
+        return left
 
     def _table(self, table: Any) -> Any:
         import pyarrow as pa
@@ -115,3 +133,9 @@ class HideFaces:
             sample["boxes"] = np.array([np.asarray(box, np.float32) for box in boxes], np.float32).reshape(-1, 4)
         changed = self._hide(sample)["image"]
         return {**cell, "bytes": changed} if isinstance(cell, dict) else changed
+
+
+def _plain(cell: Any) -> Any:
+    """Return a cell of a data frame, where Ray wraps arrays in a type of its own, as an array."""
+    is_wrapped = hasattr(cell, "to_numpy") and not isinstance(cell, np.ndarray)
+    return cell.to_numpy() if is_wrapped else cell

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from fastblur.errors import UsageError
 from fastblur.method_options import METHOD_OPTIONS, operator_arguments
 from fastblur.options import (
     MAX_PIXELS,
     BoxCoordinates,
+    BoxFormat,
     Device,
     EngineName,
     Format,
@@ -21,8 +24,9 @@ from fastblur.options import (
     Others,
     Unlisted,
     check_choice,
+    is_whole,
 )
-from fastblur.pipeline.images.detection import DetectionStages, check_detector_options, make_detect
+from fastblur.pipeline.images.detection import DetectionStages, check_detector_options, is_own, make_detect
 from fastblur.pipeline.images.hiding import HidingStages
 from fastblur.pipeline.images.methods import make_hide, parse_color
 from fastblur.pipeline.images.rewriting import Rewriter, load_compiled
@@ -39,10 +43,12 @@ class RunConfig:
 
     Attributes:
         sources, destination: paths as the user gave them, or URLs; at least one source.
-        detector, threshold, detect_size: of the detector; None for its own.
+        detector, threshold, detect_size: of the detector; None for its own. The first is a name, "package.module:name"
+            or a callable.
         boxes: path of the boxes file, or None.
         box_categories: of `boxes`, if that is COCO, the categories whose boxes are hidden; none for all.
         box_column: the column of tables with the boxes to hide, or None.
+        box_format: what the numbers in `box_column` are; None for "xyxy".
         box_coordinates: "auto", "stored" or "upright": of which picture given boxes are.
         unlisted: what happens to an image that `boxes` does not list; None for "fail".
         method: "blur", "pixelate" or "fill".
@@ -65,12 +71,13 @@ class RunConfig:
 
     sources: tuple[str, ...]
     destination: str
-    detector: str | None = None
+    detector: Any = None
     threshold: float | None = None
     detect_size: int | None = None
     boxes: str | None = None
     box_categories: tuple[str, ...] = ()
     box_column: str | None = None
+    box_format: BoxFormat | None = None
     box_coordinates: BoxCoordinates = "auto"
     unlisted: str | None = None
     method: str = "blur"
@@ -115,25 +122,34 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_choice("engine", self.engine, EngineName)
-        check_choice("on-error", self.on_error, OnError)
+        check_choice("on_error", self.on_error, OnError)
         check_choice("others", self.others, Others)
         check_choice("jpeg", self.jpeg, JpegWay)
-        check_choice("box-coordinates", self.box_coordinates, BoxCoordinates)
+        check_choice("box_coordinates", self.box_coordinates, BoxCoordinates)
+        if self.box_format is not None:
+            check_choice("box_format", self.box_format, BoxFormat)
         if "" in self.members:
             raise UsageError("members has an empty name, expected extensions or patterns as 'jpg,png'")
         for name, value, literal in (("format", self.format, Format), ("unlisted", self.unlisted, Unlisted)):
             if value is not None:
                 check_choice(name, value, literal)
         check_workers(self.workers)
-        if self.max_pixels < 1:
-            raise UsageError(f"max-pixels is {self.max_pixels}, expected at least 1")
+        if not is_whole(self.max_pixels) or self.max_pixels < 1:
+            raise UsageError(f"max_pixels is {self.max_pixels!r}, expected at least 1")
+        self._take_plain_numbers()
         try:
             arguments, _ = operator_arguments(self.method, **self.method_options)
             parse_color(arguments.get("color", 0))
         except (ValueError, TypeError) as error:
             raise UsageError(str(error)) from error
         self._check_where_boxes_come_from()
-        check_detector_options(self.threshold, self.detect_size)
+        check_detector_options(self.detector, self.threshold, self.detect_size)
+        is_object = self.detects and is_own(self.detector) and not isinstance(self.detector, str)
+        if is_object and self.engine in ("processes", "ray"):
+            raise UsageError(
+                f"engine is {self.engine!r} with a detector that other processes cannot import, expected it as "
+                "'package.module:name', or engine 'threads'"
+            )
         if self.device == "cuda" and self.engine == "processes":
             raise UsageError(
                 "engine is 'processes' on CUDA, expected 'threads' or 'auto': one process feeds a device best"
@@ -141,25 +157,40 @@ class RunConfig:
         if self.in_memory and self.engine in ("processes", "ray"):
             raise UsageError(f"engine is {self.engine!r} for memory://, expected 'threads' or 'auto': no other sees it")
 
+    def _take_plain_numbers(self) -> None:
+        """Take NumPy's numbers as Python's: the journal has no others."""
+        for name in ("threshold", "detect_size", "max_pixels", "workers"):
+            value = getattr(self, name)
+            if isinstance(value, np.generic):
+                object.__setattr__(self, name, value.item())
+
     def _check_where_boxes_come_from(self) -> None:
         if self.boxes is not None and self.box_column is not None:
-            raise UsageError("--boxes and --box-column were given, expected one of them")
+            raise UsageError("boxes and box_column were given, expected one of them")
         if self.box_categories and self.boxes is None:
-            raise UsageError("--box-category has no effect without --boxes, expected it left out")
+            raise UsageError("box_category has no effect without boxes, expected it left out")
         if self.box_coordinates != "auto" and self.boxes is None and self.box_column is None:
-            raise UsageError("--box-coordinates has no effect without --boxes or --box-column, expected it left out")
+            raise UsageError("box_coordinates has no effect without boxes or box_column, expected it left out")
         if self.unlisted is not None and self.boxes is None:
-            raise UsageError("--unlisted has no effect without --boxes, expected it left out")
+            raise UsageError("unlisted has no effect without boxes, expected it left out")
+        if self.box_format is not None and self.box_column is None:
+            raise UsageError("box_format has no effect without box_column, expected it left out")
         if not self.detects:
-            unused = {"detector": self.detector, "threshold": self.threshold, "detect-size": self.detect_size}
+            unused = {"detector": self.detector, "threshold": self.threshold, "detect_size": self.detect_size}
             for name, value in unused.items():
                 if value is not None:
-                    raise UsageError(f"--{name} has no effect with --boxes, expected --unlisted detect with it")
+                    raise UsageError(f"{name} has no effect with boxes, expected unlisted 'detect' with it")
 
     def open_source(self) -> Source:
         """Return the source; raises UsageError and FileError as `Source`."""
         return Source(
-            self.sources, self.format, self.image_columns, self.box_column, others=self.others, members=self.members
+            self.sources,
+            self.format,
+            self.image_columns,
+            self.box_column,
+            self.box_format or "xyxy",
+            others=self.others,
+            members=self.members,
         )
 
     @property

@@ -16,14 +16,14 @@ from fastblur.pipeline.config import RunConfig, check_workers
 from fastblur.pipeline.errors import RunStopped, stopping_the_run
 from fastblur.pipeline.execution.concurrency import default_workers
 from fastblur.pipeline.execution.journal import SHARDS, Journal, count, entry_name, journal_line, locked
-from fastblur.pipeline.execution.record import Entry, RunRecord
+from fastblur.pipeline.execution.record import Entry, Inputs, RunRecord
 from fastblur.pipeline.execution.shard_run import write_results
 from fastblur.pipeline.images.hiding import HidingStages
 from fastblur.pipeline.images.redo import redo, same_boxes, with_boxes
 from fastblur.pipeline.images.task import ImageTask, Outcome
 from fastblur.pipeline.shards.folder import FolderShard
 from fastblur.pipeline.shards.interfaces import Batch, Item, Shard
-from fastblur.pipeline.storage.paths import error_reason, is_url, strip_file_scheme
+from fastblur.pipeline.storage.paths import error_reason, is_url
 from fastblur.pipeline.storage.sink import Sink, open_sink
 from fastblur.pipeline.summary import exit_status
 
@@ -67,7 +67,7 @@ class CorrectSummary:
 
 
 def correct(
-    source: str | Path, destination: str | Path, judgements: str | Path, *, workers: int | None = None
+    source: Inputs, destination: str | Path, judgements: str | Path, *, workers: int | None = None
 ) -> CorrectSummary:
     """Hide in the output of a run what people said, and only that: the images judged are done again from the source.
 
@@ -77,7 +77,7 @@ def correct(
     done again is removed from the output and listed as failed.
 
     Args:
-        source: of the run.
+        source: of the run, or several, in their order.
         destination: the run's output.
         judgements: a file that the page of `fastblur audit` has saved.
         workers: threads; by default one for each CPU that this process may use.
@@ -103,7 +103,7 @@ def correct(
     start = time.perf_counter()
     check_workers(workers)
     record = RunRecord(destination)
-    config = record.redo_config(strip_file_scheme(source))
+    config = record.redo_config(source)
     judged, digest = _read(Path(judgements))
     local = not is_url(config.destination)
     with locked(Path(config.destination)) if local else nullcontext():
@@ -151,7 +151,7 @@ def _read(path: Path) -> tuple[dict[str, Judgement], str]:
         raise FileError(f"judgements file {path} cannot be read: {error_reason(error)}") from error
 
 
-def _todo(record: RunRecord, source: str | Path, judged: dict[str, Judgement], digest: str) -> Iterator[_Todo]:
+def _todo(record: RunRecord, source: Inputs, judged: dict[str, Judgement], digest: str) -> Iterator[_Todo]:
     """Yield the shards to which the judgements were not applied yet; raises UsageError where they do not fit."""
     by_shard: dict[str, dict[str, Judgement]] = {}
     for one in judged.values():
@@ -312,11 +312,25 @@ class _Correction:
 
     def _counts(self, todo: _Todo, done: list[ImageTask]) -> dict[str, int]:
         """Return the shard's counts: those of the changed images as they were out, as they are in."""
-        boxes = {line["path"]: line.get("boxes", ()) for line in todo.lines}
-        again = [one.item for one in done]
-        before = count(redo(self._stages, [with_boxes(item, boxes[item.name]) for item in again]))
-        after = count(done)
-        return {name: number - before[name] + after[name] for name, number in todo.entry.counts.items()}
+        before = {line["path"]: line for line in todo.lines}
+        counts = dict(todo.entry.counts)
+        for one in done:
+            for name, number in self._count_before(before[one.item.name], one).items():
+                counts[name] -= number
+        for name, number in count(done).items():
+            counts[name] += number
+        return counts
+
+    def _count_before(self, line: Line, one: ImageTask) -> dict[str, int]:
+        """Return the counts that an image's line in the journal stands for; `one` is the image done again."""
+        if line["fate"] != Outcome.HIDDEN:
+            return {"images": 1, line["fate"]: 1}
+        counts = {"images": 1, "with_regions": 1, "regions": len(line["boxes"])}
+        way = line.get("jpeg")
+        if way == "encoded":  # for which of the reasons the file says itself
+            (again,) = redo(self._stages, [with_boxes(one.item, line["boxes"])])
+            way = again.jpeg or "irregular"
+        return {**counts, f"jpeg_{way}": 1} if way else counts
 
 
 def _key(box: Sequence[float]) -> tuple[float, ...]:

@@ -4,7 +4,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -78,7 +78,7 @@ def detect(
     source: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
-    detector: DetectorName | None = None,
+    detector: DetectorName | str | Callable[..., Any] | None = None,
     threshold: float | None = None,
     detect_size: int | None = None,
     image_column: str | Sequence[str] | None = None,
@@ -94,8 +94,9 @@ def detect(
     A line has the image's `path` below the source (for one file, its name), `width` and `height`, `boxes` (n, 4), xyxy
     in pixels, and `landmarks` (n, 5, 2), or null, both in `coordinates` "stored" (before any EXIF rotation), `scores`,
     `near_misses` (n, 5), boxes and scores of at least half the threshold but under it, at most 16, `detector`,
-    `threshold`, `detect_size` and `weights_sha256`. An image that could not be searched has a line with
-    `path` and `error`; `run` given the file as `boxes` then refuses that image. The file appears whole at the end.
+    `threshold`, `detect_size` and `weights_sha256` (for a detector of your own `detector_version`, and null for these
+    three). An image that could not be searched has a line with `path` and `error`; `run` given the file as `boxes` then
+    refuses that image. The file appears whole at the end.
 
     Args:
         source: a folder tree, or one image file; or several, of which paths begin with their names.
@@ -122,7 +123,7 @@ def detect(
     opened = config.open_source()
     resolved = resolve_device(device)
     check_workers(workers)
-    check_detector_options(threshold, detect_size)
+    check_detector_options(detector, threshold, detect_size)
     workers = default_workers() if workers is None else workers
     path = _check_output(Path(out), overwrite)
     find, parameters = make_detect(detector, threshold, detect_size, resolved)

@@ -1,14 +1,16 @@
 """A run: from its arguments to a summary."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 from fastblur.detectors import DetectorName
 from fastblur.options import (
     MAX_PIXELS,
     BoxCoordinates,
+    BoxFormat,
     Device,
     EngineName,
     Format,
@@ -41,7 +43,7 @@ def run(
     source: str | Path | Sequence[str | Path],
     destination: str | Path,
     *,
-    detector: DetectorName | None = None,
+    detector: DetectorName | str | Callable[..., Any] | None = None,
     threshold: float | None = None,
     detect_size: int | None = None,
     boxes: str | Path | None = None,
@@ -61,6 +63,7 @@ def run(
     format: Format | None = None,
     image_column: str | Sequence[str] | None = None,
     box_column: str | None = None,
+    box_format: BoxFormat | None = None,
     members: str | Sequence[str] | None = None,
     others: Others = "fail",
     strip_metadata: bool = False,
@@ -86,7 +89,9 @@ def run(
         source: a folder tree, one image file, one tar, Parquet or Arrow file; a path, or a URL that fsspec knows. Or
             several of them: then the destination gets each under its own name, as `cp -r` does it.
         destination: a folder or URL, new, empty, or of a run to go on with; for one image file also a new file's name.
-        detector: name of the detector; "centerface" by default.
+        detector: name of the detector, "centerface" by default; or your own (see `fastblur.detectors.FaceDetector`): a
+            callable, which is called by threads of this process, one at a time, or "package.module:name", which worker
+            processes and Ray import.
         threshold: score threshold of the detector, 0..1.
         detect_size: longest side in pixels that the detector sees.
         boxes: annotation file with the boxes to hide, instead of a detector.
@@ -106,6 +111,8 @@ def run(
         image_column: of tables, one or several names; None for all that look like images. Other columns that may hold
             images are `others`.
         box_column: of tables, with the boxes to hide instead of a detector.
+        box_format: what the four numbers of a box in `box_column` are, as `fastblur.Regions.from_boxes` takes them;
+            "xyxy" in pixels by default, "xyxyn" for what img2dataset keeps.
         members: of samples in tars, the images to search: extensions as "jpg", which is not that of "a.seg.jpg", or
             patterns as "*.left.png"; a text with commas, or a list; None for all images. The other images are written
             as they are.
@@ -183,6 +190,7 @@ def begun(config: RunConfig, source: Source, destination: Destination, engine: E
         "others": config.others,
         "members": list(config.members),
         "box_column": config.box_column,
+        "box_format": config.box_format,
     }
     if boxes is not None:
         parameters |= {"boxes_sha256": boxes.index.sha256, "box_categories": list(config.box_categories)}

@@ -11,6 +11,7 @@ from PIL import Image
 
 from fastblur.audit import audit
 from fastblur.codecs import decode, encode
+from fastblur.pipeline import run
 from tests.audit.run_cases import BOXES, FILES, journal_names, make_run
 
 
@@ -142,3 +143,18 @@ def test_no_region_hides_behind_a_journal_that_does_not_name_it(tmp_path: Path) 
     text[1] = text[1].replace("hidden", "copied")
     entry.write_text("".join(text))
     assert proof(out, source)[0] == {("journal", ""), ("changed", "a/1.png")}
+
+
+def test_copies_without_their_metadata(tmp_path: Path) -> None:
+    source, out = make_run(tmp_path, strip_metadata=True)
+    assert proof(out, source)[0] == set()
+    shutil.copy(source / "a/1.png", out / "a/1.png")
+    assert proof(out, source)[0] == {("not hidden", "a/1.png")}
+
+
+def test_several_sources(tmp_path: Path) -> None:
+    source, _ = make_run(tmp_path)
+    parts = [source / "a", source / "b"]
+    run(parts, tmp_path / "both", boxes=tmp_path / "boxes.jsonl", engine="threads")
+    assert audit(tmp_path / "both", source=parts, sample=0).exit_status == 0
+    assert audit(tmp_path / "both", source=parts[:1], sample=0).exit_status == 1

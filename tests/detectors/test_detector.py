@@ -385,7 +385,7 @@ def test_odd_shapes(detector, crowd, shape):
 @pytest.mark.parametrize(
     ("images", "error", "match"),
     [
-        (torch.zeros(1, 40, 40), ValueError, "1 channels, expected 3"),
+        (torch.zeros(2, 40, 40), ValueError, "2 channels, expected 3"),
         (torch.zeros(2, 4, 40, 40), ValueError, "4 channels, expected 3"),
         ([torch.zeros(3, 40, 40), torch.zeros(40, 40)], ValueError, r"image 1 has shape \(40, 40\), expected"),
         (torch.zeros(40, 40), ValueError, r"shape \(40, 40\), expected"),
@@ -394,6 +394,8 @@ def test_odd_shapes(detector, crowd, shape):
         (np.zeros((3, 40, 40), np.uint8), TypeError, r"are a ndarray, expected a torch\.Tensor"),
         ([np.zeros((3, 40, 40), np.uint8)], TypeError, r"image 0 is a ndarray, expected a torch\.Tensor"),
         (None, TypeError, "are a NoneType"),
+        (torch.full((1, 3, 40, 40), -0.1), ValueError, r"go down to -0\.1, expected 0\.\.1"),
+        ([torch.rand(3, 40, 40), torch.rand(3, 40, 40) * 2 - 1], ValueError, "go down to -0"),
     ],
 )
 def test_wrong_images_are_refused_in_one_sentence(detector, images, error, match):

@@ -36,15 +36,22 @@ def expected(data: bytes) -> bytes:
     return Transform(boxes="faces")(data, {"faces": [BOX]})[0]
 
 
-@pytest.mark.parametrize("relative", [False, True])
-def test_bytes_and_structs(relative) -> None:
-    box = [10 / 120, 20 / 100, 60 / 120, 80 / 100] if relative else BOX
+@pytest.mark.parametrize(
+    ("box_format", "box"),
+    [
+        (None, BOX),
+        ("xyxyn", [10 / 120, 20 / 100, 60 / 120, 80 / 100]),
+        ("xywh", [10, 20, 50, 60]),
+        ("cxcywhn", [35 / 120, 0.5, 50 / 120, 0.6]),
+    ],
+)
+def test_bytes_and_structs(box_format, box) -> None:
     batch = {
         "image": column(png(0), {"bytes": png(1), "path": "b.png"}, b"broken", png(3), png(4)),
         "boxes": column([box], [np.array(box)], [box], [], None),
         "label": np.arange(5),
     }
-    out = HideFaces(box_column="boxes", relative=relative)(batch)
+    out = HideFaces(box_column="boxes", box_format=box_format)(batch)
     assert out["label"].tolist() == [0, 1, 3]
     first, second, third = out["image"]
     assert third == png(3)
@@ -82,6 +89,34 @@ def test_arrays_stay_one_array() -> None:
     np.testing.assert_array_equal(out["image"][0], Transform(boxes="f")(images[0], {"f": [BOX]})[0])
 
 
+@pytest.mark.parametrize("arrays", [False, True])
+def test_data_frames(arrays) -> None:
+    pandas = pytest.importorskip("pandas", reason="the package pandas is absent")
+    if arrays:
+        cells = list(np.random.default_rng(0).integers(0, 256, (4, 100, 120, 3), dtype=np.uint8))
+        cells[1] = np.zeros((4, 4), np.int64)  # no image
+        right = Transform(boxes="f")(cells[0], {"f": [BOX]})[0]
+    else:
+        cells, right = [png(0), b"broken", png(2), png(3)], expected(png(0))
+    frame = pandas.DataFrame({"image": cells, "boxes": [[BOX], [BOX], [], None], "label": range(4)}, index=[7, 7, 8, 9])
+    out = HideFaces(box_column="boxes")(frame)
+    assert (list(out.columns), list(out.label), list(out.index)) == (list(frame.columns), [0, 2], [7, 8])
+    assert np.array_equal(out.image.iloc[0], right) if arrays else out.image.iloc[0] == right
+    assert np.array_equal(out.image.iloc[1], cells[2])
+    assert len(frame) == 4
+
+
+def two_boxes(images):
+    """A detector of a user's own."""
+    return [[BOX] for _ in images]
+
+
+def test_a_detector_of_your_own() -> None:
+    for detector in (two_boxes, f"{__name__}:two_boxes"):
+        out = HideFaces(detector=detector)({"image": column(png(0), png(1)), "label": np.arange(2)})
+        assert list(out["image"]) == [expected(png(0)), expected(png(1))]
+
+
 def test_errors() -> None:
     with pytest.raises(ValueError, match="expected 'drop' or 'raise'"):
         HideFaces(on_error="pass")
@@ -95,7 +130,8 @@ def test_errors() -> None:
     assert [len(cells) for cells in nothing.values()] == [0, 0, 0]
 
 
-def test_in_a_ray_data_job(monkeypatch) -> None:
+@pytest.mark.parametrize("batch_format", ["pyarrow", "pandas", "numpy"])
+def test_in_a_ray_data_job(monkeypatch, batch_format) -> None:
     pytest.importorskip("pandas", reason="ray.data needs the package pandas, which is absent")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     ray.init(address="local", num_cpus=2, log_to_driver=False, configure_logging=False, include_dashboard=False)
@@ -106,7 +142,7 @@ def test_in_a_ray_data_job(monkeypatch) -> None:
             HideFaces,
             fn_constructor_kwargs={"box_column": "boxes"},
             batch_size=4,
-            batch_format="pyarrow",
+            batch_format=batch_format,
             compute=ray.data.ActorPoolStrategy(size=1),
         )
         found = {row["label"]: row["image"] for row in done.take_all()}

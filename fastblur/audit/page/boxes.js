@@ -43,7 +43,8 @@ function boxesOf(image, judgements) {
       found.push({ key, kind, box: entry.box, text: text(entry), verdict: judgements.get(key) });
     });
   };
-  list("region", image.regions, (one) => `hidden region${scored(one)}${one.coverage === null ? "" : `, ${Math.round(one.coverage * 100)} % covered`}`);
+  const covered = ({ coverage }) => (coverage === null ? "" : `, ${Math.floor(coverage * 100)}\u00a0% covered`);
+  list("region", image.regions, (one) => `hidden region${scored(one)}${covered(one)}`);
   list("near miss", image.near_misses, (one) => `near miss${scored(one)}`);
   list("suspect", image.suspects, (one) => `suspect${scored(one)}, found ${one.found_by}`);
   for (const [key, box] of judgements.drawn(image)) found.push({ key, kind: "drawn", box, text: "drawn box", verdict: "face" });
@@ -51,7 +52,7 @@ function boxesOf(image, judgements) {
 }
 
 function scored({ score }) {
-  return score === null ? "" : `, score ${score.toFixed(3)}`;
+  return score === null ? "" : `, score\u00a0${score.toFixed(3)}`;
 }
 
 /** Draw boxes into an SVG element: a dark line under a bright one, so that they are seen on every picture. */
@@ -66,15 +67,17 @@ function drawBoxes(svg, boxes, activeKey) {
   }
 }
 
-/** The part of an image around a box, of the given shape (width over height): [x, y, width, height] in upright px. */
-function around(image, box, shape) {
+/** The part of an image around a box, `times` as long as it, width over height = `shape`: [x, y, width, height], upright px. */
+function around(image, box, shape, times = 2.5) {
   if (!box) {
     const width = Math.max(image.width, image.height * shape);
     return [(image.width - width) / 2, (image.height - width / shape) / 2, width, width / shape];
   }
   const longer = Math.max(box[2] - box[0], box[3] - box[1], 12);
-  const width = Math.min(2.5 * longer * Math.max(1, shape), Math.max(image.width, image.height * shape));
+  const width = Math.min(times * longer * Math.max(1, shape), Math.max(image.width, image.height * shape));
   const height = width / shape;
-  const start = (middle, length, whole) => (length > whole ? (whole - length) / 2 : Math.max(0, Math.min(whole - length, middle - length / 2)));
-  return [start((box[0] + box[2]) / 2, width, image.width), start((box[1] + box[3]) / 2, height, image.height), width, height];
+  const start = (middle, length, whole) =>
+    length > whole ? (whole - length) / 2 : Math.max(0, Math.min(whole - length, middle - length / 2));
+  const [x, y] = [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2];
+  return [start(x, width, image.width), start(y, height, image.height), width, height];
 }

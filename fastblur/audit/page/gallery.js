@@ -99,6 +99,7 @@ class Gallery {
   }
 
   verdict(item) {
+    if (!this.judgements.touched.has(item.image.id)) return null;
     return item.kind === "image" ? this.judgements.verdict(item.image) : this.judgements.get(item.key);
   }
 

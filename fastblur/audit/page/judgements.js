@@ -4,6 +4,8 @@
 // (values "face", "no face" or null), "drawn ID INDEX" (a box in upright px, or null) and "line SHARD IMAGE" (a line of a
 // loaded file about an image that is not in this report). The last value of a key counts.
 
+const OF_IMAGE = /^(image|near miss|suspect|region|drawn) (\d+)(?: (\d+))?$/;
+
 class Judgements {
   constructor(identity, images) {
     this.place = `fastblur audit ${identity}`;
@@ -14,6 +16,7 @@ class Judgements {
     this.steps = [];
     this.values = new Map();
     this.drawnCounts = new Map();
+    this.touched = new Set(); // identifiers of the images of which anything was judged: few, where there are many images
     this.read();
     window.addEventListener("storage", (event) => {
       if (event.key === this.place && this.read()) this.changed();
@@ -44,14 +47,18 @@ class Judgements {
   replay() {
     this.values.clear();
     this.drawnCounts.clear();
+    this.touched.clear();
     for (const step of this.steps) this.apply(step);
   }
 
   apply(step) {
     for (const [key, value] of step) {
       this.values.set(key, value);
-      const [kind, id, index] = key.split(" ");
-      if (kind === "drawn") this.drawnCounts.set(Number(id), Math.max(this.drawnCounts.get(Number(id)) ?? 0, Number(index) + 1));
+      const found = OF_IMAGE.exec(key);
+      if (!found) continue;
+      const [id, index] = [Number(found[2]), Number(found[3])];
+      this.touched.add(id);
+      if (found[1] === "drawn") this.drawnCounts.set(id, Math.max(this.drawnCounts.get(id) ?? 0, index + 1));
     }
   }
 
@@ -116,6 +123,7 @@ class Judgements {
 
   /** Whether the output still shows a face: "face", "no face", or null where nobody has said. */
   verdict(image) {
+    if (!this.touched.has(image.id)) return null;
     const whole = this.get(`image ${image.id}`);
     return whole === "face" || this.added(image).length > 0 ? "face" : whole;
   }
@@ -137,6 +145,6 @@ class Judgements {
 
   /** The images that show a face and have no box there yet, so that nothing can be corrected. */
   withoutBox() {
-    return this.images.filter((image) => this.get(`image ${image.id}`) === "face" && this.added(image).length === 0);
+    return this.images.filter((image) => this.touched.has(image.id) && this.get(`image ${image.id}`) === "face" && this.added(image).length === 0);
   }
 }

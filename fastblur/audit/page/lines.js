@@ -15,6 +15,7 @@ function inverse([a, b, c, d, e, f]) {
 const KINDS = { "near miss": "near_misses", suspect: "suspects", region: "regions" };
 
 function lineOf(image, judgements) {
+  if (!judgements.touched.has(image.id)) return null;
   const stored = (box) => mapped(box, image.to_stored);
   const judged = [];
   const kept = [];

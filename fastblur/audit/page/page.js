@@ -37,7 +37,7 @@ function judge(item, verdict) {
 function undo() {
   const step = judgements.undo();
   if (!step) return say("There is nothing to undo.");
-  const [, id] = /^(?:image|near miss|suspect|region|drawn) (\d+)/.exec(step[step.length - 1][0]) ?? [];
+  const [, , id] = OF_IMAGE.exec(step[step.length - 1][0]) ?? [];
   let index = shown.items.findIndex((item) => step.some(([key]) => key === item.key));
   if (index < 0 && id) index = shown.items.findIndex((item) => item.image.id === Number(id));
   if (index >= 0 && at("viewer").open) viewer.show(index);
@@ -78,7 +78,9 @@ function refresh() {
   for (const one of document.querySelectorAll(".estimate")) one.textContent = judged === 0 ? most : `${most} show a face`;
   at("bound").dataset.value = bound;
   const missing = judgements.withoutBox().length;
-  at("without-box").textContent = missing === 0 ? "" : `${missing} ${missing === 1 ? "image shows" : "images show"} a face and ${missing === 1 ? "has" : "have"} no box yet: without one it cannot be hidden.`;
+  const one = missing === 1;
+  const who = one ? "image shows a face and has" : "images show a face and have";
+  at("without-box").textContent = missing === 0 ? "" : `${numeral(missing)} ${who} no box yet: without one it cannot be hidden.`;
   at("not-kept").hidden = judgements.kept;
   setEnabled(at("undo"), judgements.steps.length > 0);
   setEnabled(viewer.part("undo"), judgements.steps.length > 0);
@@ -96,7 +98,7 @@ function save() {
   link.download = "judgements.jsonl";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  say("judgements.jsonl was saved.");
+  say("judgements.jsonl was saved: “fastblur correct SRC OUT judgements.jsonl” applies it.");
 }
 
 async function load(event) {

@@ -5,6 +5,7 @@ class Viewer {
     Object.assign(this, { dialog, judgements, judge, closed });
     this.part = (name) => dialog.querySelector(`.${name}`);
     this.svg = this.part("stage").querySelector("svg");
+    this.hasShards = judgements.images.some((image) => image.shard !== judgements.images[0].shard);
     this.drawing = false; // whether a finger draws instead of scrolling
     this.sketch = null; // the box that is being drawn
     const press = (name, act) => this.part(name).addEventListener("click", act);
@@ -28,15 +29,15 @@ class Viewer {
   open(items, index) {
     this.items = items;
     this.setDrawing(false);
-    this.show(index);
     this.dialog.showModal();
+    this.show(index);
     this.part("name").focus();
   }
 
   show(index) {
     this.index = index;
     this.item = this.items[index];
-    this.view = null;
+    this.view = this.firstView();
     this.sketch = null;
     this.refresh();
     this.part("announced").textContent = `${index + 1} of ${this.items.length}, ${this.item.image.image}. ${this.part("state").textContent}`;
@@ -67,10 +68,12 @@ class Viewer {
     if (!this.item) return;
     const { image, key, kind } = this.item;
     const boxes = boxesOf(image, this.judgements);
+    boxes.sort((one, other) => (other.key === key) - (one.key === key));
     this.part("name").textContent = image.image;
     this.part("place").textContent = `${this.index + 1} of ${this.items.length}`;
     const verdict = kind === "image" ? this.judgements.verdict(image) : this.judgements.get(key);
-    this.part("state").textContent = `${QUESTIONS[kind]} ${verdict ? `Judged: ${verdict === "face" ? "a face" : "no face"}.` : "Not judged."}`;
+    const judged = verdict === null ? "Not judged." : `Judged: ${verdict === "face" ? "a face" : "no face"}.`;
+    this.part("state").textContent = `${QUESTIONS[kind]} ${judged}`;
     this.part("face").setAttribute("aria-pressed", verdict === "face");
     this.part("no-face").setAttribute("aria-pressed", verdict === "no face");
     setEnabled(this.part("previous"), this.index > 0);
@@ -79,7 +82,7 @@ class Viewer {
       image.fate,
       `${image.width} × ${image.height} px`,
       ...(image.picture_width < image.width ? [`shown at ${image.picture_width} × ${image.picture_height}`] : []),
-      ...(image.shard ? [`shard ${image.shard}`] : []),
+      ...(this.hasShards ? [`shard ${image.shard}`] : []),
     ].join(", ");
     this.drawPicture(boxes);
     this.listBoxes(boxes);
@@ -111,6 +114,7 @@ class Viewer {
     const focused = document.activeElement?.dataset.key;
     const rows = boxes.map(({ key, kind, text, verdict }) => {
       const row = element("li", kind.replace(" ", "-"), element("span", "swatch"), element("span", "text", text));
+      if (key === this.item.key) row.classList.add("current");
       const button = (label, value) => {
         const made = element("button", "", label);
         made.type = "button";
@@ -131,6 +135,13 @@ class Viewer {
     });
     this.part("boxes").replaceChildren(...rows);
     if (focused) this.part("boxes").querySelector(`[data-key="${focused}"]`)?.focus();
+  }
+
+  /** A box that would be hard to find is shown with what is around it, anything else in the whole picture (null). */
+  firstView() {
+    const { image, box } = this.item;
+    if (!box || Math.max(box[2] - box[0], box[3] - box[1]) >= Math.max(image.width, image.height) / 10) return null;
+    return around(image, box, image.width / image.height, 8);
   }
 
   closeUp() {
@@ -204,7 +215,8 @@ class Viewer {
   keepSketch() {
     const { image } = this.item;
     const [x0, y0, x1, y1] = ordered(this.sketch);
-    const box = [Math.max(0, Math.floor(x0)), Math.max(0, Math.floor(y0)), Math.min(image.width, Math.ceil(x1)), Math.min(image.height, Math.ceil(y1))];
+    const [left, top] = [Math.max(0, Math.floor(x0)), Math.max(0, Math.floor(y0))];
+    const box = [left, top, Math.min(image.width, Math.ceil(x1)), Math.min(image.height, Math.ceil(y1))];
     this.setDrawing(false);
     if (box[2] - box[0] < 2 || box[3] - box[1] < 2) {
       this.drawPicture();

@@ -21,6 +21,7 @@ def start_engine(config: RunConfig, source: Source) -> Engine:
     name = config.engine
     if name == "auto":
         alone = config.device == "cuda" or workers == 1 or config.in_memory or source.is_image or source.is_small()
+        alone |= config.detects and callable(config.detector)  # which other processes may not be able to import
         name = "threads" if alone else "processes"
     if name == "processes":
         return ProcessEngine(config, workers, forkserver.start(detecting=config.detects))

@@ -1,7 +1,7 @@
 """What a run left in its journal, read again by whoever comes after the run; nothing is written here."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.shards.tree import LocalTree, RemoteTree
 from fastblur.pipeline.storage.paths import error_reason, is_url, read_file, strip_file_scheme
 from fastblur.pipeline.summary import COUNTS
+
+Inputs = str | Path | Sequence[str | Path]
+"""A source of a run, or several."""
 
 ENTRY_BYTES = 1 << 32  # of a shard's file in the journal at most
 OPTIONS = (
@@ -56,21 +59,23 @@ class RunRecord:
         destination: the output of the run, a folder or URL.
 
     Attributes:
-        tree: the output's files.
+        destination: the output, a path or URL.
+        tree: its files.
         parameters: what decided the result, as `run.json` has it.
 
     Raises UsageError where there is no folder, or no run's record in it.
     """
 
     def __init__(self, destination: str | Path) -> None:
-        path = strip_file_scheme(destination)
+        self.destination = path = strip_file_scheme(destination)
         self.tree: LocalTree | RemoteTree = RemoteTree(path) if is_url(path) else LocalTree(Path(path))
         if self.tree.file is not None:
             raise UsageError(f"OUT {path!r} is a file, expected the folder or URL of a run")
         try:
             record = json.loads(read_file(self.tree.path(RUN), ENTRY_BYTES))
             self.parameters: dict[str, Any] = dict(record["parameters"])
-            self.source = str(self.parameters["source"])
+            if not {"source", "method"} <= self.parameters.keys():
+                raise ValueError
         except FileNotFoundError:
             raise UsageError(
                 f"OUT {path!r} holds no run: {RUN} is not there, expected the output of fastblur run"
@@ -114,7 +119,7 @@ class RunRecord:
         options["members"] = list(recorded.get("members", ())) or None
         return options
 
-    def open_source(self, path: str | Path) -> Source:
+    def open_source(self, path: Inputs) -> Source:
         """Return a source that is read as that of the run; raises UsageError and FileError as `Source`."""
         recorded: Mapping[str, Any] = self.parameters
         return Source(
@@ -126,7 +131,7 @@ class RunRecord:
             members=tuple(recorded.get("members", ())),
         )
 
-    def redo_config(self, source: str | Path) -> RunConfig:
+    def redo_config(self, source: Inputs) -> RunConfig:
         """Return the run's options for images whose boxes are known: nothing is detected; raises UsageError."""
-        options = {**self.options(), "source": source, "destination": self.tree.root, "box_column": None}
+        options = {**self.options(), "source": source, "destination": self.destination, "box_column": None}
         return RunConfig.from_options({**options, "boxes": "the journal"})

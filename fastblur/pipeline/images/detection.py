@@ -1,5 +1,6 @@
 """The stages that find regions: images are read, decoded and searched, a batch at a time."""
 
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,9 @@ import numpy as np
 
 from fastblur.boxes import Boxes
 from fastblur.codecs import Picture, decode, decode_reduced, size_of, stored_boxes, upright_views
+from fastblur.detectors.registry import check_name, is_import_name
 from fastblur.errors import UsageError
+from fastblur.options import is_number, is_whole
 from fastblur.pipeline.errors import Failure
 from fastblur.pipeline.images.near_misses import NearMisses, near_misses
 from fastblur.pipeline.images.task import Decoded, Images, ImageTask, Outcome, all_together, each_alone, guarded
@@ -173,40 +176,78 @@ def _stored_points(
     return stored_boxes(np.hstack((flat, flat)), picture)[:, :2].reshape(-1, 5, 2)
 
 
-def check_detector_options(threshold: float | None, size: int | None) -> None:
-    """Raise UsageError for a score threshold, or a longest side in pixels, with which no detector works."""
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise UsageError(f"threshold is {threshold}, expected 0..1")
-    if size is not None and size < MIN_DETECT_SIZE:
-        raise UsageError(f"detect-size is {size}, expected at least {MIN_DETECT_SIZE} pixels: no face is found in less")
+def check_detector_options(detector: Any, threshold: float | None, size: int | None) -> None:
+    """Raise UsageError for a detector that is not known, and a score threshold or a longest side that does not fit it.
+
+    Args:
+        detector: its name, "package.module:name" or a callable; None for the default one.
+        threshold, size: score threshold, and longest side in pixels; None for the detector's own.
+    """
+    if isinstance(detector, str):
+        check_name(detector)
+    elif detector is not None and not callable(detector):
+        raise TypeError(f"detector is a {type(detector).__name__}, expected a name or a callable")
+    if threshold is not None and (not is_number(threshold) or not 0 <= threshold <= 1):
+        raise UsageError(f"threshold is {threshold!r}, expected 0..1")
+    if size is not None and (not is_whole(size) or size < MIN_DETECT_SIZE):
+        raise UsageError(
+            f"detect_size is {size!r}, expected at least {MIN_DETECT_SIZE} pixels: no face is found in less"
+        )
+    if is_own(detector):
+        for name, value in (("threshold", threshold), ("detect_size", size)):
+            if value is not None:
+                raise UsageError(f"{name} has no effect with a detector of your own, expected it left out")
 
 
-def make_detect(
-    name: str | None, threshold: float | None, size: int | None, device: str
-) -> tuple[Detect, dict[str, Any]]:
+def is_own(detector: Any) -> bool:
+    """Return whether a detector is one of the user's own, and not given by the name of one of fastblur's."""
+    return detector is not None and (not isinstance(detector, str) or is_import_name(detector))
+
+
+def make_detect(detector: Any, threshold: float | None, size: int | None, device: str) -> tuple[Detect, dict[str, Any]]:
     """Load a detector; return a function that finds regions, and the parameters that decide what it finds.
 
     Args:
-        name: of the detector; None for the default one.
+        detector: its name, "package.module:name" or a callable; None for the default one.
         threshold, size: score threshold and longest side in pixels; None for the detector's own.
         device: "cpu" or "cuda".
 
-    Raises ValueError, ImportError or OSError as `load_detector` does.
+    Raises ValueError, ImportError or OSError as `load_detector` and `detectors.custom.resolve` do.
     """
     from fastblur.detectors import DEFAULT_DETECTOR, load_detector
+    from fastblur.detectors.custom import find_regions, name_of, resolve, version_of
     from fastblur.pipeline.images.cuda_stream import DeviceStream
+    from fastblur.regions import Regions
 
-    detector = load_detector(name or DEFAULT_DETECTOR, device=device, threshold=threshold, detect_size=size, threads=1)
     stream = DeviceStream(device)
+    if is_own(detector):
+        own = resolve(detector)
+        alone = threading.Lock()  # nobody has said that threads may call it together
+
+        def detect_with_own(images: "list[torch.Tensor]") -> "tuple[Regions, Regions]":
+            with alone, stream.activate():
+                found = find_regions(own, stream.to_device(images)).to("cpu")
+            return found, Regions.from_boxes([[] for _ in images])  # what it left out nobody knows
+
+        return detect_with_own, {
+            "detector": name_of(detector),
+            "detector_version": version_of(own),
+            "threshold": None,
+            "detect_size": None,
+            "weights_sha256": None,
+        }
+    loaded = load_detector(
+        detector or DEFAULT_DETECTOR, device=device, threshold=threshold, detect_size=size, threads=1
+    )
 
     def detect(images: "list[torch.Tensor]") -> "tuple[Regions, Regions]":
         with stream.activate():
-            regions, near = detector.with_near_misses(stream.to_device(images))
+            regions, near = loaded.with_near_misses(stream.to_device(images))
             return regions.to("cpu"), near.to("cpu")
 
     return detect, {
-        "detector": detector.name,
-        "threshold": detector.threshold,
-        "detect_size": detector.detect_size,
-        "weights_sha256": detector.weights_sha256,
+        "detector": loaded.name,
+        "threshold": loaded.threshold,
+        "detect_size": loaded.detect_size,
+        "weights_sha256": loaded.weights_sha256,
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastblur.codecs import SUFFIXES
 from fastblur.errors import UsageError
+from fastblur.options import BoxFormat
 from fastblur.pipeline.shards.content import (
     HEAD_BYTES,
     is_named_as_other_image,
@@ -50,7 +51,7 @@ class Source:
     Args:
         path: the folder or file, or its URL; or several.
         format: "images", "webdataset" or "table" to take files of one kind only, None for all kinds.
-        columns, boxes: as `TableShard` takes them.
+        columns, boxes, box_format: as `TableShard` takes them.
         others: what happens to files that may hold images and are not searched: "fail", "copy" or "skip". Texts, hidden
             files, and files of a kind that `format` leaves out, are copied with "copy" and else passed.
         members: as `MemberRules` has them.
@@ -70,6 +71,7 @@ class Source:
         format: str | None = None,
         columns: tuple[str, ...] = (),
         boxes: str | None = None,
+        box_format: BoxFormat = "xyxy",
         *,
         others: str = "fail",
         members: tuple[str, ...] = (),
@@ -78,6 +80,7 @@ class Source:
             raise UsageError(f"format is {format!r}, expected {', '.join(KINDS)} or none to tell it from the names")
         self.format, self.passed = format, 0
         self._columns, self._boxes, self._others, self._members = columns, boxes, others, members
+        self._box_format: BoxFormat = box_format
         paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
         if not paths:
             raise UsageError("SRC is an empty list, expected at least one folder or file")
@@ -153,7 +156,13 @@ class Source:
                 yield TarShard(item.name, opened, stamp, self._others, self._members)
             else:
                 yield tables.TableShard(
-                    item.name, opened, stamp, columns=self._columns, boxes=self._boxes, others=self._others
+                    item.name,
+                    opened,
+                    stamp,
+                    columns=self._columns,
+                    boxes=self._boxes,
+                    box_format=self._box_format,
+                    others=self._others,
                 )
         if images:
             yield FolderShard(tuple(images))
@@ -184,6 +193,8 @@ class Source:
         path = self._tree.path(name)
         if self._others == "copy":
             return Item(name, path, None if problem is None else str(problem), unsearched="copy")
+        if self._is_state(name) and problem is None and self._kind(name, path) is None:
+            return Item(name, path, unsearched="copy")
         hidden = any(part.startswith(".") for part in name.split("/"))
         if self._others == "skip" or self.format is not None or hidden or is_named_as_text(name):
             return None
@@ -191,6 +202,12 @@ class Source:
             return Item(name, path, str(problem))
         kind = self._kind(name, path)
         return None if kind is None else Item(name, path, unsearched_problem(kind))
+
+    def _is_state(self, name: str) -> bool:
+        """Return whether a file says what the Arrow files next to it are: without it they cannot be loaded."""
+        if self.format not in (None, "table") or os.path.basename(name) not in tables.STATE_FILES:
+            return False
+        return self._tree.size(name) <= HEAD_BYTES  # all of it is looked at
 
     def _kind(self, name: str, path: str) -> str | None:
         """Return what a file is that may hold images; None for a text."""

@@ -80,6 +80,7 @@ def account_of(images: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
             "corrected": 0,
             "problems_left_out": 0,
             "exit_status": 0,
+            "galleries": {"near_misses": 0, "lowest": 0},
             "shards": [{"name": "class", "images": 1200, "hidden": 200, "copied": 990, "failed": 10}],
             "problems": [],
         },
@@ -95,7 +96,6 @@ def account_of(images: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
         },
         "near_misses": 0,
         "near_misses_images": 0,
-        "galleries": {"near_misses": 0, "lowest": 0},
         "charts": {
             "sizes": {"edges": [8, 16, 32, 64, 128], "counts": [0, 3, 5, 0]},
             "scores": {"edges": [0, 0.25, 0.5, 0.75, 1], "counts": [0, 0, 3, 5]},

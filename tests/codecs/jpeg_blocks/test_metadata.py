@@ -34,9 +34,15 @@ def test_the_same_segments_stay(colors):
     assert any(payload == b"a comment" for _, payload in kept(out))
 
 
-def test_what_follows_adobe_s_segment_goes():
-    data = jpeg("CMYK")
-    longer = data.replace(b"\xff\xee\x00\x0eAdobe", b"\xff\xee\x00\x12Adobe")
+@pytest.mark.parametrize("colors", ["YCbCr", "CMYK"])
+def test_what_follows_adobe_s_segment_goes(colors):
+    """Either way: by blocks, and by decode and encode."""
+    adobe = b"Adobe\0\x64\0\0\0\0" + bytes([colors == "YCbCr"])
+    data = jpeg(colors) if colors == "CMYK" else with_segments(jpeg(colors), segment(0xEE, adobe))
+    size = b"\xff\xee" + (2 + 12).to_bytes(2, "big")
+    longer = data.replace(size + b"Adobe", b"\xff\xee" + (2 + 16).to_bytes(2, "big") + b"Adobe")
     at = longer.index(b"Adobe") + 12
     longer = longer[:at] + b"leak" + longer[at:]
+    picture = decode(longer)
+    assert b"leak" not in encode(picture, picture.pixels)
     assert rewritten(longer, [[20, 10, 45, 38]]).data == rewritten(data, [[20, 10, 45, 38]]).data

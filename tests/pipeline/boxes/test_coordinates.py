@@ -154,7 +154,7 @@ def test_a_line_with_other_coordinates_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_option_needs_boxes(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--box-coordinates has no effect without --boxes"):
+    with pytest.raises(UsageError, match="box_coordinates has no effect without boxes"):
         run(tmp_path, tmp_path / "out", box_coordinates="upright")
 
 
@@ -178,7 +178,7 @@ def test_hidefaces_on_bytes(orientation: int) -> None:
 
 
 def test_hidefaces_takes_relative_boxes_of_tensors() -> None:
-    hide = HideFaces(boxes="faces", relative=True, method="fill", margin=0, color=0)
+    hide = HideFaces(boxes="faces", box_format="xyxyn", method="fill", margin=0, color=0)
     hidden, _ = hide(torch.ones(3, 40, 80), {"faces": [[0.25, 0.5, 0.5, 1.0]]})
     assert float(hidden[:, 20:40, 20:40].max()) == 0
     assert float(hidden[:, :20].min()) == 1

@@ -203,10 +203,11 @@ def test_found_regions_are_hidden_in_the_bytes(
     (tmp_path / "src/face.jpg").write_bytes(face_jpeg)
     sizes = []
 
-    def detect(images: list[Any]) -> fastblur.Regions:
+    def detect(images: list[Any]) -> tuple[fastblur.Regions, fastblur.Regions]:
         sizes.extend(tuple(image.shape[1:]) for image in images)
         scale = images[0].shape[2] / 512
-        return fastblur.Regions.from_boxes([np.array([FACE], np.float32) * scale])
+        found = fastblur.Regions.from_boxes([np.array([FACE], np.float32) * scale])
+        return found, fastblur.Regions.from_boxes([[]])
 
     monkeypatch.setattr(config, "make_detect", lambda *_: (detect, {"detect_size": 128}))
     summary = run(tmp_path / "src", tmp_path / "out", device="cpu", workers=1)

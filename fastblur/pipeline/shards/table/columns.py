@@ -7,8 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fastblur.annotations.rows import checked_rows, shortened
+from fastblur.box_formats import to_corners
 from fastblur.boxes import Boxes
 from fastblur.codecs import is_image
+from fastblur.options import BoxFormat
 from fastblur.pipeline.shards.content import IN_TEXT, unsearched_kind
 
 BYTES, PATH = "bytes", "path"  # the fields of an image as Hugging Face's datasets write it
@@ -102,20 +104,24 @@ def check_box_column(schema: Any, name: str) -> None:
         elif not pa.types.is_null(inner):  # what pyarrow makes of lists that are all empty
             inner = None
             break
-    if inner is None or not (pa.types.is_floating(inner) or pa.types.is_null(inner)):
+    is_number = inner is not None and (pa.types.is_floating(inner) or pa.types.is_integer(inner))
+    if not (is_number or (inner is not None and pa.types.is_null(inner))):
         raise ValueError(
-            f"the boxes column {name!r} is of the type {shortened(str(type))}, expected list<list<double>> with "
-            "[x_min, y_min, x_max, y_max] relative to the image's sides"
+            f"the boxes column {name!r} is of the type {shortened(str(type))}, expected list<list<double>> with four "
+            "numbers a box, which box_format explains"
         )
 
 
-def row_boxes(boxes: list[list[float | None] | None] | None) -> Boxes:  # n rows of 4
-    """Return a row's boxes, (n, 4) float32; raises ValueError."""
+def row_boxes(
+    boxes: list[list[float | None] | None] | None,  # n rows of 4
+    format: BoxFormat,
+) -> Boxes:  # (n, 4) float32 xyxy
+    """Return a row's boxes as corners, in pixels or relative as the format says; raises ValueError."""
     if boxes is None:
         raise ValueError("the row has no boxes")
     # Half floats come as a type of NumPy's.
     rows = [box and [None if value is None else float(value) for value in box] for box in boxes]
-    return checked_rows(rows, "the row")
+    return to_corners(checked_rows(rows, "the row"), format)
 
 
 def leaves(array: Any) -> Iterator[bytes]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from fastblur.options import BoxFormat
 from fastblur.pipeline.shards.content import unsearched_problem
 from fastblur.pipeline.shards.interfaces import Batch, Item
 from fastblur.pipeline.shards.table.arrow import ArrowReader
@@ -51,15 +52,27 @@ class Row:
         batch.items += self.items
 
 
+class GivenBoxes(NamedTuple):
+    """The cells of a column of boxes, and what the four numbers of a box are."""
+
+    column: Any
+    format: BoxFormat
+
+
 def read_rows(
-    table: ParquetReader | ArrowReader, prefix: str, given: tuple[str, ...], box_column: str | None, others: str
+    table: ParquetReader | ArrowReader,
+    prefix: str,
+    given: tuple[str, ...],
+    box_column: str | None,
+    box_format: BoxFormat,
+    others: str,
 ) -> Iterator[Row]:
     """Yield the rows of a table, and a row without a piece for a group that has none.
 
     Args:
         table: that is read.
         prefix: of the items' names.
-        given, box_column, others: as `TableShard` takes its columns, boxes and others.
+        given, box_column, box_format, others: as `TableShard` takes its columns, boxes, box_format and others.
 
     Raises ValueError and OSError as `TableShard.batches`.
     """
@@ -80,7 +93,9 @@ def read_rows(
             if not len(arrays[0]):
                 continue
             first, length = number - start, len(arrays[0])
-            near = None if box_column is None else group.other_columns[box_column].slice(first, length)
+            near = None
+            if box_column is not None:
+                near = GivenBoxes(group.other_columns[box_column].slice(first, length), box_format)
             problems = {} if others == "copy" else _unsearched(group, first, length, box_column)
             if others == "skip":
                 _empty(group, first, problems)
@@ -102,17 +117,19 @@ def read_rows(
         yield waiting
 
 
-def _row(group: Group, piece: Piece, row: int, starts: list[int], name: str, plain: bool, boxes: Any) -> Row:
+def _row(
+    group: Group, piece: Piece, row: int, starts: list[int], name: str, plain: bool, boxes: GivenBoxes | None
+) -> Row:
     """Return a row of a piece; `starts` is where the images of each column go on."""
     result = Row(group, piece, [], [])
     for column, cells in enumerate(piece.cells):
         for place in range(cells.counts[row]):
             data, path = cells.data[starts[column] + place], cells.paths[starts[column] + place]
             result.empty.append(data is None)
-            if data is None:
-                continue
             many = not is_plain_image(group.schema.field(piece.names[column]).type)
             called = name if plain else f"{name}/{piece.names[column]}" + (f"/{place}" if many else "")
+            if data is None:
+                continue
             result.items.append(Item(called, data=data, key=path or called))
         starts[column] += cells.counts[row]
     if row in piece.problems:
@@ -123,8 +140,9 @@ def _row(group: Group, piece: Piece, row: int, starts: list[int], name: str, pla
     elif boxes is not None and result.items:
         (item,) = result.items
         try:
-            found = row_boxes(boxes[row].as_py())
-            result.items = [Item(item.name, data=item.data, key=item.key, boxes=found, relative=True)]
+            found = row_boxes(boxes.column[row].as_py(), boxes.format)
+            relative = boxes.format.endswith("n")
+            result.items = [Item(item.name, data=item.data, key=item.key, boxes=found, relative=relative)]
         except ValueError as error:
             result.items = [Item(item.name, problem=str(error), key=item.key)]
     return result

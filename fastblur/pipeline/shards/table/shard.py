@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fastblur.need import need
+from fastblur.options import BoxFormat
 from fastblur.pipeline.shards.file_output import FileOutput
 from fastblur.pipeline.shards.interfaces import Batch
 from fastblur.pipeline.storage.sink import Sink
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from fastblur.pipeline.shards.table.group import Group, Piece, TableBatchInfo, Writer
 
 SUFFIXES = (".parquet", ".arrow", ".feather", ".ipc")
+STATE_FILES = ("state.json", "dataset_info.json", "dataset_dict.json")  # of Hugging Face's save_to_disk
 BATCH_BYTES = 64 << 20  # of images in a batch; one that is larger stands alone
 
 
@@ -38,8 +40,9 @@ class TableShard:
         open: opens the file to read bytes from; it must be able to seek.
         stamp: a text that differs when the file may have changed.
         columns: the image columns; empty for all columns that look like one.
-        boxes: a column with the boxes of every image, list<list<float>>: [x_min, y_min, x_max, y_max] relative to the
-            image's sides, as img2dataset keeps them; None where there is none. There can be only one image column then.
+        boxes: a column with the boxes of every image, list<list<float>> or of whole numbers; None where there is none.
+            There can be only one image column then.
+        box_format: what the four numbers of those boxes are.
         others: what happens to rows in which other columns may hold images: "fail", "copy" to keep them, or "skip" to
             empty those cells.
     """
@@ -49,6 +52,7 @@ class TableShard:
     stamp: str
     columns: tuple[str, ...] = ()
     boxes: str | None = None
+    box_format: BoxFormat = "xyxy"
     others: str = "fail"
 
     def fingerprint(self) -> str:
@@ -73,7 +77,7 @@ class TableShard:
             table = open_table(self.name, file)
             batch, held = Batch([], TableBatchInfo(table.begin)), 0
             broken: ValueError | OSError | None = None
-            rows = read_rows(table, self.name, self.columns, self.boxes, self.others)
+            rows = read_rows(table, self.name, self.columns, self.boxes, self.box_format, self.others)
             while True:
                 try:
                     row = next(rows, None)

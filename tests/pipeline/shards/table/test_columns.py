@@ -126,7 +126,7 @@ BOXES = [
 ]
 NO_BOXES = [
     pa.list_(pa.float32()),
-    pa.list_(pa.list_(pa.int64())),
+    pa.list_(pa.list_(pa.bool_())),
     pa.list_(pa.list_(pa.list_(pa.float32()))),
     pa.float32(),
     pa.string(),
@@ -155,9 +155,38 @@ def test_boxes_of_every_type_are_read(type: Any) -> None:
     number = np.float16 if "halffloat" in str(type) else float  # which older pyarrows want
     rows = [[[number(0.25), number(0.5), number(0.75), number(1.0)]], [], None]
     table = pa.table({"image": [b"x", b"y", b"z"], "boxes": pa.array(rows, type)})
-    items = run(parquet(table), boxes="boxes").items
+    items = run(parquet(table), boxes="boxes", box_format="xyxyn").items
     assert [None if item.boxes is None else item.boxes.tolist() for item in items] == rows
+    assert [item.relative for item in items] == [True, True, False]
     assert [item.problem for item in items] == [None, None, "the row has no boxes"]
+
+
+@pytest.mark.parametrize("type", [pa.int32(), pa.uint16(), pa.int64(), pa.float32()], ids=str)
+def test_boxes_of_every_format_and_of_whole_numbers_are_read(type: Any) -> None:
+    corners = [[10.0, 20.0, 40.0, 60.0]]
+    for format, row in (("xyxy", [10, 20, 40, 60]), ("xywh", [10, 20, 30, 40]), ("cxcywh", [25, 40, 30, 40])):
+        column = pa.array([[row], []], pa.list_(pa.list_(type)))
+        table = pa.table({"image": [b"x", b"y"], "boxes": column})
+        first, second = run(parquet(table), boxes="boxes", box_format=format).items
+        assert first.boxes is not None
+        assert (first.boxes.tolist(), first.relative) == (corners, False)
+        assert second.boxes is not None
+        assert len(second.boxes) == 0
+    reversed_ = pa.table({"image": [b"x"], "boxes": pa.array([[[40, 60, -30, -40]]], pa.list_(pa.list_(pa.int64())))})
+    (item,) = run(parquet(reversed_), boxes="boxes", box_format="xywh").items
+    assert "expected a width and height of 0 or more" in str(item.problem)
+
+
+@pytest.mark.parametrize("others", ["fail", "skip", "copy"])
+def test_a_row_with_a_path_in_place_of_bytes_is_kept_and_the_path_is_not_followed(others: str) -> None:
+    """As Hugging Face's datasets refer to files: the table has no picture there, and the file is not touched."""
+    cells = [{"bytes": b"x", "path": "x.jpg"}, {"bytes": None, "path": "/data/y.jpg"}, {"bytes": None, "path": None}]
+    done = run(parquet(pa.table({"image": cells, "label": [0, 1, 2]})), columns=("image",), others=others)
+    assert done.file is not None
+    table = read(done.file)
+    assert table["label"].to_pylist() == [0, 1, 2]
+    assert table["image"].to_pylist()[1:] == cells[1:]
+    assert len(done.items) == 1
 
 
 def test_lists_that_are_all_empty_say_that_there_are_no_faces() -> None:

@@ -1,0 +1,259 @@
+"""`fastblur correct`: the images judged are done again, and nothing else; the result is that of a fresh run."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastblur.audit import audit
+from fastblur.errors import UsageError
+from fastblur.pipeline import correct, run
+from tests.audit.run_cases import BOXES, FILES, Box, journal, journal_names, make_run, outputs, write_boxes
+
+CHANGED: dict[str, list[Box]] = {
+    "a/2.jpg": [*BOXES["a/2.jpg"], (5, 5, 40, 44)],  # one more
+    "a/3.jpg": [(60, 20, 100, 80)],  # the first one
+    "b/4.jpg": [BOXES["b/4.jpg"][1]],  # one fewer
+    "b/6.webp": [],  # none any more
+}
+SIZE = {"width": 160, "height": 120}
+
+
+def shards(out: Path) -> dict[str, str]:
+    """Return the shard of each image in the journal."""
+    found = {}
+    for path in (out / ".fastblur/journal").iterdir():
+        head, *lines = map(json.loads, path.read_text().splitlines())
+        found |= {line["path"]: head["shard"] for line in lines}
+    return found
+
+
+def write_judgements(path: Path, out: Path, boxes: dict[str, list[Box]]) -> Path:
+    """Write what the page saves, for images as the journal calls them."""
+    where = shards(out)
+    lines = [
+        {"image": name, "shard": where[name], **SIZE, "coordinates": "stored", "sampled": True, "verdict": "face",
+         "boxes": rows, "add": [], "remove": []}
+        for name, rows in boxes.items()
+    ]  # fmt: skip
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def judged(tmp_path: Path, kind: str, **options: Any) -> tuple[Path, Path, Path]:
+    """Make a run and judgements of it; return source, output and judgements."""
+    source, out = make_run(tmp_path, kind, **options)
+    names = journal_names(kind)
+    changed = {names[name]: rows for name, rows in CHANGED.items()} | {names["a/1.png"]: BOXES["a/1.png"]}
+    return source, out, write_judgements(tmp_path / "judgements.jsonl", out, changed)
+
+
+def fresh(tmp_path: Path, kind: str, source: Path, **options: Any) -> dict[str, bytes]:
+    """Return the images of a fresh run with the corrected boxes."""
+    names = journal_names(kind)
+    boxes = write_boxes(tmp_path / "corrected.jsonl", {names[name]: rows for name, rows in (BOXES | CHANGED).items()})
+    run(source, tmp_path / "fresh", boxes=boxes, engine="threads", **options)
+    return outputs(tmp_path / "fresh", kind)
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "table"])
+@pytest.mark.parametrize(
+    "options", [{}, {"jpeg": "encode", "strength": 0.3}, {"method": "fill", "color": "9"}], ids=str
+)
+def test_the_result_is_that_of_a_fresh_run(tmp_path: Path, kind: str, options: dict[str, Any]) -> None:
+    source, out, judgements = judged(tmp_path, kind, **options)
+    before = outputs(out, kind)
+    summary = correct(source, out, judgements, workers=1)
+    assert (summary.judged, summary.changed, summary.failed, summary.exit_status) == (5, 4, 0, 0)
+    after, names = outputs(out, kind), journal_names(kind)
+    assert after == fresh(tmp_path, kind, source, **options)
+    differing = {name for name in after if after[name] != before[name]}
+    assert differing == {names[name] for name in CHANGED}
+    assert after[names["b/6.webp"]].startswith(FILES["b/6.webp"]), "without regions it is copied"
+    assert audit(out, source=source, sample=0).content["account"]["problems"] == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "table"])
+def test_a_second_time_does_nothing(tmp_path: Path, kind: str) -> None:
+    source, out, judgements = judged(tmp_path, kind)
+    correct(source, out, judgements)
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    summary = correct(source, out, judgements)
+    assert (summary.changed, summary.shards) == (0, 0)
+    assert "nothing to do" in summary.text()
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == times
+
+
+def test_only_the_images_judged_are_written(tmp_path: Path) -> None:
+    source, out, judgements = judged(tmp_path, "folder")
+    times = {name: (out / name).stat().st_mtime_ns for name in FILES}
+    correct(source, out, judgements)
+    assert {name for name in FILES if (out / name).stat().st_mtime_ns != times[name]} == set(CHANGED)
+
+
+def test_the_journal_says_who_asked(tmp_path: Path) -> None:
+    import hashlib
+
+    source, out, judgements = judged(tmp_path, "folder")
+    correct(source, out, judgements)
+    digest = hashlib.sha256(judgements.read_bytes()).hexdigest()
+    lines = journal(out)
+    assert {name for name, line in lines.items() if line.get("corrected") == digest} == set(CHANGED)
+    assert {name: line["fate"] for name, line in lines.items() if name in CHANGED} == {
+        "a/2.jpg": "hidden",
+        "a/3.jpg": "hidden",
+        "b/4.jpg": "hidden",
+        "b/6.webp": "copied",
+    }
+    for name, rows in CHANGED.items():
+        assert np.array_equal(np.array(lines[name]["boxes"]).reshape(-1, 4), np.array(rows).reshape(-1, 4))
+    (entry,) = (out / ".fastblur/journal").iterdir()
+    head = json.loads(entry.read_text().splitlines()[0])
+    assert head["corrected"] == [digest]
+    assert (head["images"], head["with_regions"], head["regions"], head["copied"]) == (6, 4, 5, 2)
+    assert audit(out, sample=0).content["account"]["corrected"] == 4
+
+
+def test_judgements_after_judgements(tmp_path: Path) -> None:
+    source, out, judgements = judged(tmp_path, "folder")
+    correct(source, out, judgements)
+    second = write_judgements(tmp_path / "second.jsonl", out, {name: BOXES[name] for name in CHANGED})
+    assert correct(source, out, second).changed == 4
+    assert outputs(out, "folder") == outputs(make_run(tmp_path / "again")[1], "folder")
+
+
+def test_a_run_goes_on_after_a_correction(tmp_path: Path) -> None:
+    source, out, judgements = judged(tmp_path, "folder")
+    correct(source, out, judgements)
+    corrected = outputs(out, "folder")
+    summary = run(source, out, boxes=tmp_path / "boxes.jsonl", engine="threads", workers=1)
+    assert (summary.images, summary.resumed) == (6, 6)
+    assert outputs(out, "folder") == corrected
+
+
+def test_a_run_takes_judgements_as_boxes(tmp_path: Path) -> None:
+    source, out, judgements = judged(tmp_path, "folder")
+    correct(source, out, judgements)
+    expected = outputs(out, "folder")
+    run(source, tmp_path / "fresh", boxes=judgements, unlisted="copy", engine="threads")
+    found = outputs(tmp_path / "fresh", "folder")
+    assert {name: found[name] for name in CHANGED} == {name: expected[name] for name in CHANGED}
+
+
+def test_an_image_that_cannot_be_done_again_leaves_the_output(tmp_path: Path) -> None:
+    source, out, judgements = judged(tmp_path, "folder")
+    (source / "a/2.jpg").write_bytes(b"gone bad")
+    summary = correct(source, out, judgements)
+    assert (summary.failed, summary.exit_status) == (1, 1)
+    assert not (out / "a/2.jpg").exists()
+    assert journal(out)["a/2.jpg"]["fate"] == "failed"
+    assert "a/2.jpg" in (out / ".fastblur/failures.jsonl").read_text()
+    assert audit(out, sample=0).content["account"]["problems"] == []
+
+
+def line(**fields: Any) -> str:
+    return json.dumps({"image": "a/1.png", "shard": "a/1.png", "coordinates": "stored", "boxes": [], **fields}) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (line(image="a/9.png"), "'a/9.png', which is not in its shard"),
+        (line(shard="nowhere"), "the shard 'nowhere', which SRC does not have"),
+        (line() + line(), "names 'a/1.png' twice"),
+        (line(coordinates="upright"), "expected 'stored'"),
+        (line(boxes=[[1, 2, 3]]), "expected four finite numbers"),
+        (line(image="../x.png"), "expected a relative path"),
+        ("[1]\n", 'expected {"image"'),
+        ("{\n", "is not JSON"),
+    ],
+)
+def test_judgements_that_do_not_fit(tmp_path: Path, content: str, message: str) -> None:
+    source, out = make_run(tmp_path)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    (tmp_path / "judgements.jsonl").write_text(content)
+    with pytest.raises(UsageError, match=message.replace("{", r"\{")):
+        correct(source, out, tmp_path / "judgements.jsonl")
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_another_source_is_refused(tmp_path: Path) -> None:
+    source, out, judgements = judged(tmp_path, "folder")
+    (source / "a/0.png").write_bytes(FILES["a/1.png"])
+    with pytest.raises(UsageError, match=r"which SRC does not have|not in the journal as it is now"):
+        correct(source, out, judgements)
+
+
+def test_an_output_at_a_url(tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
+    source, out, judgements = judged(tmp_path, "folder")
+    url = f"memory://{tmp_path.name}-correct"
+    run(source, url, boxes=tmp_path / "boxes.jsonl", engine="threads")
+    assert correct(source, url, judgements).changed == 4
+    correct(source, out, judgements)
+    system, path = fsspec.core.url_to_fs(url)
+    assert {name: system.cat_file(f"{path}/{name}") for name in FILES} == outputs(out, "folder")
+
+
+KILLED = """
+import os, random, sys, threading, time
+from fastblur.pipeline import correct
+source, out, judgements, delay = sys.argv[1:]
+threading.Thread(target=lambda: (time.sleep(float(delay)), os.kill(os.getpid(), 9)), daemon=True).start()
+correct(source, out, judgements, workers=1)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_killed_it_goes_on(tmp_path: Path, kind: str) -> None:
+    """Killed at moments spread over its work, again and again, then let through: as if it had never been killed."""
+    source, out, judgements = judged(tmp_path, kind)
+    for delay in (0.0, 0.005, 0.01, 0.02, 0.04):
+        subprocess.run([sys.executable, "-c", KILLED, source, out, judgements, str(delay)], check=False)
+        for data in outputs(out, kind).values():
+            assert data, "every file is whole"
+    correct(source, out, judgements)
+    assert outputs(out, kind) == fresh(tmp_path, kind, source)
+    assert audit(out, source=source, sample=0).content["account"]["problems"] == []
+
+
+@pytest.mark.parametrize("step", ["write", "flush"])
+def test_stopped_between_any_two_steps_it_goes_on(tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sink stops at each of its calls in turn: what was written is whole, and the next call ends the work."""
+    from fastblur.pipeline.storage.local import LocalSink
+
+    source, out, judgements = judged(tmp_path, "folder")
+    real: Callable[..., None] = getattr(LocalSink, step)
+    for allowed in range(6):
+        calls = iter(range(allowed))
+
+        def stopping(self: LocalSink, *args: Any, calls: Any = calls, **named: Any) -> None:
+            if next(calls, None) is None:
+                raise KeyboardInterrupt
+            real(self, *args, **named)
+
+        monkeypatch.setattr(LocalSink, step, stopping)
+        try:
+            correct(source, out, judgements, workers=1)
+        except KeyboardInterrupt:
+            continue
+        break
+    monkeypatch.setattr(LocalSink, step, real)
+    correct(source, out, judgements)
+    assert outputs(out, "folder") == fresh(tmp_path, "folder", source)
+    assert not list((out / ".fastblur/tmp").iterdir())
+
+
+def test_the_command(tmp_path: Path) -> None:
+    source, out, judgements = judged(tmp_path, "folder")
+    command = [sys.executable, "-m", "fastblur", "correct", str(source), str(out), str(judgements)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "done again    4, whose boxes have changed, in 1 shards" in ended.stdout
+    assert outputs(out, "folder") == fresh(tmp_path, "folder", source)
