@@ -12,6 +12,11 @@ from fastblur import forked as forked  # before the program can fork
 from fastblur._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from fastblur import detectors as detectors
+    from fastblur import integrations as integrations
+    from fastblur import pipeline as pipeline
+    from fastblur import transforms as transforms
+    from fastblur.collating import collate
     from fastblur.detectors import load_detector
     from fastblur.errors import FastblurError, FileError, UsageError
     from fastblur.jpeg import hide_jpeg
@@ -40,7 +45,9 @@ _HOME = {
     "UsageError": "fastblur.errors",
     "MissingPackage": "fastblur.need",
     "hide_jpeg": "fastblur.jpeg",
+    "collate": "fastblur.collating",
 }
+_MODULES = ("detectors", "integrations", "pipeline", "transforms")  # whose names are public too
 
 __all__ = [
     "RECIPES",
@@ -53,6 +60,7 @@ __all__ = [
     "Regions",
     "UsageError",
     "blur",
+    "collate",
     "fill",
     "hide_jpeg",
     "load_detector",
@@ -62,6 +70,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"fastblur.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'fastblur' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOME[name]), name)
@@ -69,4 +79,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted((*__all__, *_MODULES, "__version__"))

@@ -1,9 +1,8 @@
 """The command line: declarations of its options, which it hands on."""
 
-import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastblur.need import MissingPackage, need
 
@@ -17,26 +16,11 @@ import typer
 
 from fastblur._version import __version__
 from fastblur.cli_audit import audit_command, correct_command
+from fastblur.cli_detect import detect_command
+from fastblur.cli_options import Debug
+from fastblur.cli_run import run_command
 from fastblur.cli_weights import weights_app
-from fastblur.detectors import DEFAULT_DETECTOR, DetectorName
 from fastblur.exits import exits, stopping_at_sigterm
-from fastblur.method_options import METHOD_OPTIONS
-from fastblur.options import (
-    MAX_PIXELS,
-    BoxCoordinates,
-    BoxFormat,
-    Device,
-    EngineName,
-    Format,
-    JpegWay,
-    Method,
-    OnError,
-    Others,
-    Unlisted,
-    choices,
-)
-from fastblur.pipeline.execution import forkserver
-from fastblur.recipes import RECIPES, Recipe, Scope, Shape
 
 app = typer.Typer(
     help="Hide faces in image files.",
@@ -47,81 +31,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(weights_app, name="weights")
+app.command("run")(run_command)
+app.command("detect")(detect_command)
 app.command("audit")(audit_command)
 app.command("correct")(correct_command)
-
-WHAT, HOW, WORK = "What is hidden", "How it is hidden", "The run"
-PIXELATE, FILL = METHOD_OPTIONS["pixelate"], METHOD_OPTIONS["fill"]
 
 
 def main() -> None:
     """Run the command line."""
     app(prog_name="fastblur")
-
-
-def _option(text: str, panel: str, *names: str, **settings: Any) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel=panel, **settings)
-
-
-# Options that several commands have.
-Detector = Annotated[
-    str | None,
-    _option(
-        f"Finds the faces: {', '.join(choices(DetectorName))}; or your own, as package.module:name, a callable or "
-        f"class that Python can import from here. Default: {DEFAULT_DETECTOR}.",
-        WHAT,
-        metavar="NAME",
-    ),
-]
-Threshold = Annotated[
-    float | None,
-    _option(
-        "Lowest score of a face, 0..1; a lower one finds more, also what is not a face. Default: the detector's own.",
-        WHAT,
-    ),
-]
-DetectSize = Annotated[
-    int | None,
-    _option(
-        "Longest side in pixels that the detector sees; a larger one finds smaller faces. Default: the detector's own.",
-        WHAT,
-    ),
-]
-DeviceOption = Annotated[
-    Device, _option("Where detector and operator run; auto: CUDA where there is a CUDA device.", WORK)
-]
-ImageColumn = Annotated[
-    list[str] | None,
-    _option(
-        "Of Parquet and Arrow files, a column of images; may be given several times. Default: all that look like it.",
-        WORK,
-    ),
-]
-Members = Annotated[
-    str | None,
-    _option(
-        "Of the samples in tars, the images that are searched: extensions or patterns as jpg,png or \\*.left.png; the "
-        "extension of a.seg.png is seg.png. Other images are written as they are. Default: all images.",
-        WORK,
-        metavar="PATTERNS",
-    ),
-]
-OthersOption = Annotated[
-    Others,
-    _option(
-        "What happens to what may hold images and is not searched: archives, videos, arrays, other columns, images "
-        "of other formats. fail lists it as a failure, copy writes it as it is (also texts in folders), skip leaves it "
-        "out.",
-        WORK,
-    ),
-]
-Debug = Annotated[bool, _option("Show the traceback of every error.", WORK, "--debug")]
-
-
-def _import_from_here(detector: str | None) -> None:
-    """Let a detector of the user's own be imported from the current folder, here and in worker processes."""
-    if detector is not None and ":" in detector and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
 
 
 def _print_version(wanted: bool) -> None:
@@ -137,290 +55,6 @@ def _fastblur(
     ] = False,
 ) -> None:
     pass
-
-
-@app.command("run")
-def run_command(
-    src: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SRC...",
-            help="A folder with its subfolders, or a file: images, WebDataset tars, Parquet or Arrow files. Or the URL "
-            "of one, as s3://bucket/folder. Of several, DST gets each under its own name.",
-        ),
-    ],
-    dst: Annotated[
-        str,
-        typer.Argument(
-            metavar="DST",
-            help="A new or empty folder, or that of a run to continue; for one image file also a file's name. "
-            "Or a URL.",
-        ),
-    ],
-    detector: Detector = None,
-    threshold: Threshold = None,
-    detect_size: DetectSize = None,
-    boxes: Annotated[
-        Path | None,
-        _option(
-            "Hide the boxes of this file instead of detecting faces: the ILSVRC face annotations or COCO (.json), the "
-            "output of fastblur detect or the judgements of fastblur audit (.jsonl), with paths relative to SRC or to "
-            "one of its parents.",
-            WHAT,
-        ),
-    ] = None,
-    box_column: Annotated[
-        str | None,
-        _option(
-            "Of Parquet and Arrow files, hide the boxes in this column, lists of four numbers.",
-            WHAT,
-        ),
-    ] = None,
-    box_format: Annotated[
-        BoxFormat | None,
-        _option(
-            "With --box-column, what the numbers are: xyxy, two corners; xywh, the upper left corner, width and "
-            "height; cxcywh, the centre, width and height; in pixels, or with an n relative to the image's sides, "
-            "as xyxyn of img2dataset. Default: xyxy.",
-            WHAT,
-        ),
-    ] = None,
-    box_category: Annotated[
-        list[str] | None,
-        _option(
-            "With --boxes of COCO, a category whose boxes are hidden, by name or id; may be given several times. "
-            "Default: all.",
-            WHAT,
-        ),
-    ] = None,
-    box_coordinates: Annotated[
-        BoxCoordinates,
-        _option(
-            "Whether given boxes are of the pictures as they are stored, or upright (turned as EXIF says, which is how "
-            "annotation tools show them). auto: by the size that the boxes file states; where that does not tell, an "
-            "image that is stored turned fails.",
-            WHAT,
-        ),
-    ] = "auto",
-    unlisted: Annotated[
-        Unlisted | None,
-        _option(
-            "With --boxes, an image that the file does not list: fail (default; not written), copy or detect.", WHAT
-        ),
-    ] = None,
-    method: Annotated[Method, _option("What is done to the faces.", HOW)] = "blur",
-    recipe: Annotated[
-        str | None, _option(f"Parameters of the blur: {' or '.join(RECIPES)}. Default: default.", HOW)
-    ] = None,
-    strength: Annotated[
-        float | None,
-        _option(f"Instead of the recipe's: sigma as a fraction of the face's longer side, as {Recipe.strength}.", HOW),
-    ] = None,
-    margin: Annotated[
-        float | None,
-        _option(
-            "How far the box grows on every side, as a fraction of its longer side. Default: the recipe's; "
-            f"{PIXELATE['margin']} for pixelate, {FILL['margin']} for fill.",
-            HOW,
-        ),
-    ] = None,
-    feather: Annotated[
-        float | None,
-        _option(
-            "Standard deviation of the soft edge as a fraction of the longer side, 0 for a hard edge. Default: the "
-            f"recipe's; {FILL['feather']:g} for fill.",
-            HOW,
-        ),
-    ] = None,
-    shape: Annotated[Shape | None, _option("The box, or the ellipse in it. Default: box.", HOW)] = None,
-    scope: Annotated[
-        Scope | None,
-        _option(
-            "With --method blur, whose size sets sigma: each region's own, or the largest of the image. Default: the "
-            "recipe's.",
-            HOW,
-        ),
-    ] = None,
-    blocks: Annotated[
-        int | None,
-        _option(f"With --method pixelate: blocks along the longer side; default {PIXELATE['blocks']}.", HOW),
-    ] = None,
-    color: Annotated[
-        str | None,
-        _option(
-            f"With --method fill: a level 0..255, or red, green and blue as 255,0,0; default {FILL['color']}, black.",
-            HOW,
-        ),
-    ] = None,
-    jpeg: Annotated[
-        JpegWay,
-        _option(
-            "How JPEG files are changed: blocks rewrites only the 8 x 8 blocks that the method touches, and "
-            "encodes whole where a file does not allow that; encode encodes all whole.",
-            HOW,
-        ),
-    ] = "blocks",
-    format: Annotated[
-        Format | None,
-        _option(
-            "Take files of one kind only: images, webdataset (.tar) or table (.parquet, .arrow). Default: all, each by "
-            "its name.",
-            WORK,
-        ),
-    ] = None,
-    image_column: ImageColumn = None,
-    members: Members = None,
-    others: OthersOption = "fail",
-    strip_metadata: Annotated[
-        bool,
-        _option(
-            "Write all images, also those without a face, without EXIF (GPS too), XMP, IPTC, comments, previews and "
-            "gain maps. Colour profile, orientation and coded pixels stay; so do texts and columns next to the images.",
-            HOW,
-            "--strip-metadata",
-        ),
-    ] = False,
-    max_pixels: Annotated[int, _option("Width times height above which an image fails undecoded.", WORK)] = MAX_PIXELS,
-    on_error: Annotated[OnError, _option("What a failed image does to the run.", WORK)] = "continue",
-    device: DeviceOption = "auto",
-    workers: Annotated[int | None, _option("How many at once; default: one for each CPU.", WORK)] = None,
-    engine: Annotated[
-        EngineName,
-        _option(
-            "Processes or threads of this machine, or a Ray cluster; auto: processes, but threads for a few images and "
-            "on CUDA.",
-            WORK,
-        ),
-    ] = "auto",
-    overwrite: Annotated[
-        bool,
-        _option(
-            "Start over in a folder that is not empty and replace its files. An image that fails leaves no older file "
-            "of its name there; files that SRC does not have stay.",
-            WORK,
-            "--overwrite",
-        ),
-    ] = False,
-    json: Annotated[Path | None, _option("Write the closing summary to this file.", WORK, metavar="FILE")] = None,
-    debug: Debug = False,
-) -> None:
-    """Copy the images of SRC to DST with the faces in them hidden.
-
-    Names, folders and formats stay (JPEG, PNG, WebP, BMP, TIFF, AVIF, HEIC). An image without a face is copied byte
-    for byte; of a JPEG only the 8 x 8 blocks with faces change, other formats with faces are encoded again. Texts are
-    counted, not copied. In tar files and tables everything except the images is kept; a sample or row whose image fails
-    is left out.
-    What may hold images and is not searched is a failure, unless --others says otherwise.
-
-    An image that cannot be read, searched or written is left out of DST, never written unblurred: it is listed with the
-    reason in DST/.fastblur/failures.jsonl, and the run continues. With --boxes an image whose list of boxes is empty is
-    copied without decoding it, after its format is checked.
-
-    A run that was stopped or killed continues when the same command is given again: DST/.fastblur keeps a journal.
-
-    Exit status: 0, 1 when an image failed, there was none or the run had to stop, 2 for wrong usage, 70 for a bug, 130
-    after Ctrl-C, 143 after SIGTERM. Where SIGINT was ignored when the command started, as in a script's background, it
-    stays ignored.
-
-    A detector misses faces, and a blurred face can still be recognised by its surroundings: look at the result.
-    """
-    with exits(debug=debug), stopping_at_sigterm():
-        _import_from_here(detector)
-        if device != "cuda" and engine in ("auto", "processes") and workers != 1 and any(map(os.path.isdir, src)):
-            # While this process loads its own packages.
-            forkserver.start(detecting=(boxes is None and box_column is None) or unlisted == "detect")
-        from fastblur.pipeline.progress import shown
-        from fastblur.pipeline.run_files import run
-
-        with shown() as progress:
-            summary = run(
-                src,
-                dst,
-                detector=detector,
-                threshold=threshold,
-                detect_size=detect_size,
-                boxes=boxes,
-                box_category=box_category,
-                box_column=box_column,
-                box_format=box_format,
-                box_coordinates=box_coordinates,
-                unlisted=unlisted,
-                method=method,
-                recipe=recipe,
-                strength=strength,
-                margin=margin,
-                feather=feather,
-                shape=shape,
-                scope=scope,
-                blocks=blocks,
-                color=color,
-                jpeg=jpeg,
-                format=format,
-                image_column=image_column,
-                members=members,
-                others=others,
-                strip_metadata=strip_metadata,
-                max_pixels=max_pixels,
-                on_error=on_error,
-                device=device,
-                workers=workers,
-                engine=engine,
-                overwrite=overwrite,
-                report=json,
-                progress=progress,
-            )
-    typer.echo(summary.text())
-    raise typer.Exit(summary.exit_status)
-
-
-@app.command("detect")
-def detect_command(
-    src: Annotated[
-        list[str],
-        typer.Argument(metavar="SRC...", help="A folder of images, with its subfolders, or a file; as run takes them."),
-    ],
-    out: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="The file for the boxes, one line an image.")],
-    detector: Detector = None,
-    threshold: Threshold = None,
-    detect_size: DetectSize = None,
-    image_column: ImageColumn = None,
-    members: Members = None,
-    others: OthersOption = "fail",
-    device: DeviceOption = "auto",
-    workers: Annotated[int | None, _option("Threads; default: one for each CPU.", WORK)] = None,
-    overwrite: Annotated[bool, _option("Replace the file if it exists.", WORK, "--overwrite")] = False,
-    debug: Debug = False,
-) -> None:
-    """List the faces in the images of SRC without changing anything, to be looked at before they are hidden.
-
-    OUT.jsonl gets one line of JSON an image: path, size, boxes, scores, landmarks, detector and the hash of its
-    weights. `fastblur run SRC DST --boxes OUT.jsonl` then hides these boxes, also after lines were corrected by hand.
-    An image that could not be searched has a line with its error; run refuses it.
-
-    Exit status: 0, 1 when an image failed, 2 for wrong usage, 70 for a bug, 130 after Ctrl-C (nothing is written then).
-    """
-    with exits(debug=debug), stopping_at_sigterm():
-        _import_from_here(detector)
-        from fastblur.pipeline.detect_files import detect
-        from fastblur.pipeline.progress import shown
-
-        with shown() as progress:
-            found = detect(
-                src,
-                out,
-                detector=detector,
-                threshold=threshold,
-                detect_size=detect_size,
-                image_column=image_column,
-                members=members,
-                others=others,
-                device=device,
-                workers=workers,
-                overwrite=overwrite,
-                progress=progress,
-            )
-    typer.echo(found.text())
-    raise typer.Exit(found.exit_status)
 
 
 @app.command("demo")

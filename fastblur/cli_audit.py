@@ -1,5 +1,6 @@
 """`fastblur audit` and `fastblur correct`: declarations of their options."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,13 @@ from fastblur.options import Device
 
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of every error.")]
 WorkersOption = Annotated[int | None, typer.Option(help="Threads; default: one for each CPU.")]
+
+
+def print_next(dst: str, sources: list[str]) -> None:
+    """Say after a run what to do next, where its output can be audited: that of a single image has no journal."""
+    if "://" in dst or Path(dst, ".fastblur", "run.json").is_file():
+        words = ["fastblur", "audit", dst, "REPORT", *(word for path in sources for word in ("--source", path))]
+        typer.echo(f"next          {shlex.join(words)}  to check it and look for faces that were missed")
 
 
 def audit_command(

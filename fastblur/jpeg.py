@@ -44,7 +44,8 @@ def hide_jpeg(
         options: those of the operator: recipe, strength, margin, feather, shape; blocks; color, a level or three of
             RGB in 0..255.
 
-    Returns: the file with the boxes hidden; `data` itself where there is no box.
+    Returns: the file with the boxes hidden; where there is no box `data` itself, without previews that show something
+    else.
 
     Raises CodecError for bytes that are no JPEG, broken, or too large; ValueError for boxes that do not fit the
     picture and options that do not fit the method.

@@ -102,7 +102,7 @@ def test_only_the_boxes_of_chosen_categories_are_hidden(src: Path, tmp_path: Pat
     assert "hand" in errors
     status, _, errors = call("run", src, tmp_path / "none", "--box-category", "face")
     assert status == 2
-    assert "--box-category has no effect without --boxes" in errors
+    assert "box_category has no effect without boxes" in errors
     assert not (tmp_path / "none").exists()
 
 

@@ -66,6 +66,13 @@ def test_every_public_name_is_there():
     assert fastblur.__version__
 
 
+def test_dir_is_the_public_list_and_its_modules_are_there():
+    modules = {"detectors", "integrations", "pipeline", "transforms"}
+    assert set(dir(fastblur)) == {*fastblur.__all__, *modules, "__version__"}
+    code = "import fastblur; assert fastblur.transforms.HideFaces and fastblur.pipeline.run"
+    assert "fastblur.transforms" in loaded_after(code)[1]
+
+
 def test_unknown_names():
     with pytest.raises(AttributeError, match="module 'fastblur' has no attribute 'blurr'"):
         _ = fastblur.blurr

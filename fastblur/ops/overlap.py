@@ -11,15 +11,21 @@ def check_memory(
     pairs: list[tuple[Tensor, Tensor]],  # (out, image), both (C, H, W) or both (B, C, H, W)
 ) -> None:
     """Raise ValueError where a write to one of the outs would change other elements of it, another out, or an image."""
-    starts, ends = [], []
+    starts, ends, in_place = [], [], True
+    shape, strides, span, itself = None, None, 0, False
     for mine, given in pairs:
-        span, itself = _span(mine.shape, mine.stride(), mine.element_size())
+        if mine.shape != shape or mine.stride() != strides:  # those of a list are often alike
+            shape, strides = mine.shape, mine.stride()
+            span, itself = _span(shape, strides, mine.element_size())
         if itself or mine.is_neg():
             raise ValueError("out is a view that negates, or whose elements share memory, expected memory of its own")
         start = mine.data_ptr()
         starts.append(start)
         ends.append(start + span)
-        if mine is given or (start == given.data_ptr() and mine.stride() == given.stride()):
+        if mine is given:
+            continue
+        in_place = False
+        if start == given.data_ptr() and mine.stride() == given.stride():
             continue
         first = given.data_ptr()
         if first < start + span and start < first + _span(given.shape, given.stride(), given.element_size())[0]:
@@ -31,6 +37,8 @@ def check_memory(
         for (mine, _), (other, _) in combinations(pairs, 2):
             if _meet(mine, other):
                 raise ValueError("out has the same memory for several images, expected memory of its own for each")
+    if in_place:
+        return
     read = {given.data_ptr(): i for i, (_, given) in enumerate(pairs)}
     for i, start in enumerate(starts):
         if read.get(start, i) != i and pairs[i][0] is not pairs[i][1]:

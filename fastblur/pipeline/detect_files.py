@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import torch
 
-from fastblur.detectors import DetectorName, FaceDetector
+from fastblur.detectors import DetectorName
 from fastblur.errors import FileError, UsageError
 from fastblur.files import AtomicFile
 from fastblur.options import MAX_PIXELS, Device, Others
@@ -78,7 +78,7 @@ def detect(
     source: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
-    detector: DetectorName | str | FaceDetector | Callable[..., Any] | None = None,
+    detector: DetectorName | str | Callable[..., Any] | None = None,
     threshold: float | None = None,
     detect_size: int | None = None,
     image_column: str | Sequence[str] | None = None,
@@ -91,36 +91,32 @@ def detect(
 ) -> DetectSummary:
     """Write what a detector finds in the images of `source` to `out`, one line of JSON an image, in no order.
 
-        A line has the image's `path` below the source (for one file, its name), `width` and `height`, `boxes` (n, 4), xyxy
-        in pixels, and `landmarks` (n, 5, 2), or null, both in `coordinates` "stored" (before any EXIF rotation), `scores`,
-    <<<<<<< HEAD
-        `near_misses` (n, 5), boxes and scores of at least half the threshold but under it, at most 16, `detector`,
-        `threshold`, `detect_size` and `weights_sha256`. An image that could not be searched has a line with
-    =======
-        `detector`, `threshold`, `detect_size` and `weights_sha256` (for a detector of your own `detector_version`, and null
-        for the others). An image that could not be searched has a line with
-    >>>>>>> given
-        `path` and `error`; `run` given the file as `boxes` then refuses that image. The file appears whole at the end.
+    A line has the image's `path` below the source (for one file, its name), `width` and `height`, `boxes` (n, 4), xyxy
+    in pixels, and `landmarks` (n, 5, 2), or null, both in `coordinates` "stored" (before any EXIF rotation), `scores`,
+    `near_misses` (n, 5), boxes and scores of at least half the threshold but under it, at most 16, `detector`,
+    `threshold`, `detect_size` and `weights_sha256` (for a detector of your own `detector_version`, and null for these
+    three). An image that could not be searched has a line with `path` and `error`; `run` given the file as `boxes` then
+    refuses that image. The file appears whole at the end.
 
-        Args:
-            source: a folder tree, or one image file; or several, of which paths begin with their names.
-            out: the file; its name ends in .jsonl.
-            others: what becomes of what is not searched: "fail" for a line that says so, "copy" or "skip" for none.
-            overwrite: replace a file that is there.
+    Args:
+        source: a folder tree, or one image file; or several, of which paths begin with their names.
+        out: the file; its name ends in .jsonl.
+        others: what becomes of what is not searched: "fail" for a line that says so, "copy" or "skip" for none.
+        overwrite: replace a file that is there.
 
-        The other arguments are those of `run`. Raises UsageError, FileError, MissingPackage or WeightsError where an
-        argument does not fit, the file cannot be written, or the detector cannot be loaded.
+    The other arguments are those of `run`. Raises UsageError, FileError, MissingPackage or WeightsError where an
+    argument does not fit, the file cannot be written, or the detector cannot be loaded.
 
-        Example:
-            >>> import tempfile
-            >>> from pathlib import Path
-            >>> from PIL import Image
-            >>> from fastblur.pipeline import detect
-            >>> folder = Path(tempfile.mkdtemp())
-            >>> Image.new("RGB", (80, 60), "white").save(folder / "wall.png")
-            >>> summary = detect(folder, folder / "faces.jsonl", device="cpu")
-            >>> summary.images, summary.regions
-            (1, 0)
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from fastblur.pipeline import detect
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> Image.new("RGB", (80, 60), "white").save(folder / "wall.png")
+        >>> summary = detect(folder, folder / "faces.jsonl", device="cpu")
+        >>> summary.images, summary.regions
+        (1, 0)
     """
     given = {"source": source, "destination": out, "image_column": image_column, "members": members, "others": others}
     config = RunConfig.from_options(given)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastblur.detectors import DetectorName
 from fastblur.options import (
@@ -38,15 +38,12 @@ from fastblur.pipeline.storage.sink import open_sink
 from fastblur.pipeline.summary import COUNTS, Summary, installed_versions
 from fastblur.recipes import Scope, Shape
 
-if TYPE_CHECKING:
-    from fastblur.detectors import FaceDetector
-
 
 def run(
     source: str | Path | Sequence[str | Path],
     destination: str | Path,
     *,
-    detector: "DetectorName | str | FaceDetector | Callable[..., Any] | None" = None,
+    detector: DetectorName | str | Callable[..., Any] | None = None,
     threshold: float | None = None,
     detect_size: int | None = None,
     boxes: str | Path | None = None,

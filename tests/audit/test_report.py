@@ -138,3 +138,15 @@ def test_the_command(published: tuple[Path, Path], tmp_path: Path) -> None:
     ended = subprocess.run([*command, str(out / "report")], capture_output=True, text=True)
     assert ended.returncode == 2
     assert ended.stderr.startswith("fastblur: REPORT")
+
+
+def test_a_run_says_what_to_do_next(published: tuple[Path, Path], tmp_path: Path) -> None:
+    source, _ = published
+    command = [sys.executable, "-m", "fastblur", "run", str(source), str(tmp_path / "a b"), "--boxes"]
+    ended = subprocess.run([*command, str(tmp_path / "given.jsonl")], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert f"next          fastblur audit '{tmp_path / 'a b'}' REPORT --source {source}" in ended.stdout
+    command[4:6] = [str(source / "3.png"), str(tmp_path / "one")]
+    ended = subprocess.run([*command, str(tmp_path / "given.jsonl")], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "next" not in ended.stdout, "the output of one image has no journal"

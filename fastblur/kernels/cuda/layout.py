@@ -61,8 +61,8 @@ def batched(images: Sequence[Tensor], masks: Sequence[Tensor], apart: bool) -> L
     """Return the layout of a batch, the only element of `images` and of `masks`; `apart` takes channels singly."""
     batch = images[0]
     size, channels, height, width = batch.shape
-    together = 1 if apart else _together(batch.shape, batch.stride(), batch.dtype)
     image, plane, row, step = batch.stride()
+    together = 1 if apart else _together(channels, plane, step, batch.dtype)
     if together > 1:
         plane, step = 0, 1
     length = together * width
@@ -85,7 +85,8 @@ def ragged(images: Sequence[Tensor], masks: Sequence[Tensor], apart: bool) -> La
     shapes = np.array([(*image.shape, *image.stride()) for image in images], np.int64)
     addresses = np.array([image.data_ptr() for image in images], np.int64)
     channels, height, width, plane, row, step = shapes.T
-    ways = set() if apart else {_together(image.shape, image.stride(), first.dtype) for image in images}
+    kinds = zip(channels.tolist(), plane.tolist(), step.tolist(), strict=True)
+    ways = set() if apart else {_together(*kind, dtype=first.dtype) for kind in set(kinds)}
     together = ways.pop() if len(ways) == 1 else 1
     if together > 1:
         plane, step = np.zeros_like(plane), np.ones_like(step)
@@ -104,7 +105,6 @@ def ragged(images: Sequence[Tensor], masks: Sequence[Tensor], apart: bool) -> La
     return Layout(len(images), *sizes, together, aligned, True, placed, covers, (images, masks, apart))
 
 
-def _together(shape: Sequence[int], stride: Sequence[int], dtype: torch.dtype) -> int:
+def _together(channels: int, plane: int, step: int, dtype: torch.dtype) -> int:
     """Return how many channels lie side by side, pixel after pixel, where that pays: in uint8; else 1."""
-    channels, step, apart = shape[-3], stride[-1], stride[-3]
-    return channels if dtype == torch.uint8 and 1 < channels <= 4 and apart == 1 and step == channels else 1
+    return channels if dtype == torch.uint8 and 1 < channels <= 4 and plane == 1 and step == channels else 1

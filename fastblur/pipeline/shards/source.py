@@ -193,6 +193,8 @@ class Source:
         path = self._tree.path(name)
         if self._others == "copy":
             return Item(name, path, None if problem is None else str(problem), unsearched="copy")
+        if self._is_state(name) and problem is None and self._kind(name, path) is None:
+            return Item(name, path, unsearched="copy")
         hidden = any(part.startswith(".") for part in name.split("/"))
         if self._others == "skip" or self.format is not None or hidden or is_named_as_text(name):
             return None
@@ -200,6 +202,12 @@ class Source:
             return Item(name, path, str(problem))
         kind = self._kind(name, path)
         return None if kind is None else Item(name, path, unsearched_problem(kind))
+
+    def _is_state(self, name: str) -> bool:
+        """Return whether a file says what the Arrow files next to it are: without it they cannot be loaded."""
+        if self.format not in (None, "table") or os.path.basename(name) not in tables.STATE_FILES:
+            return False
+        return self._tree.size(name) <= HEAD_BYTES  # all of it is looked at
 
     def _kind(self, name: str, path: str) -> str | None:
         """Return what a file is that may hold images; None for a text."""

@@ -1,7 +1,7 @@
 """The rows of a table, in their order, each with the images of all its image columns."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -31,7 +31,6 @@ class Row:
         items: its images.
         empty: which of its images are empty cells, without an item.
         ends_piece, ends_group: whether it is the last one of the piece, and of the group.
-        references: its empty cells that name a file: what messages call each, and the path.
     """
 
     group: Group
@@ -40,7 +39,6 @@ class Row:
     empty: list[bool]
     ends_piece: bool = False
     ends_group: bool = False
-    references: list[tuple[str, str]] = field(default_factory=list)
 
     def join(self, batch: Batch) -> None:
         """Add the row to a batch."""
@@ -108,8 +106,6 @@ def read_rows(
                 if waiting is not None:
                     yield waiting
                 waiting = _row(group, piece, row, starts, f"{prefix}/{number}", plain, near)
-                if others != "copy":
-                    _refuse_references(waiting)
                 number += 1
             assert waiting is not None
             waiting.ends_piece = True
@@ -133,7 +129,6 @@ def _row(
             many = not is_plain_image(group.schema.field(piece.names[column]).type)
             called = name if plain else f"{name}/{piece.names[column]}" + (f"/{place}" if many else "")
             if data is None:
-                result.references += [(called, path)] if path else []
                 continue
             result.items.append(Item(called, data=data, key=path or called))
         starts[column] += cells.counts[row]
@@ -151,15 +146,6 @@ def _row(
         except ValueError as error:
             result.items = [Item(item.name, problem=str(error), key=item.key)]
     return result
-
-
-def _refuse_references(row: Row) -> None:
-    """Let a row fail that has the path of an image in place of its bytes: whoever loads it is shown the file there."""
-    if row.references:
-        called, path = row.references[0]
-        problem = f"{called} has no bytes but the path {path!r}, a file that is not searched"
-        row.items = [Item(item.name, problem=problem, key=item.key) for item in row.items]
-        row.items = row.items or [Item(called, problem=problem)]
 
 
 def _unsearched(group: Group, first: int, length: int, box_column: str | None) -> dict[int, list[tuple[str, str]]]:

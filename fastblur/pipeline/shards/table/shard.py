@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastblur.pipeline.shards.table.group import Group, Piece, TableBatchInfo, Writer
 
 SUFFIXES = (".parquet", ".arrow", ".feather", ".ipc")
+STATE_FILES = ("state.json", "dataset_info.json", "dataset_dict.json")  # of Hugging Face's save_to_disk
 BATCH_BYTES = 64 << 20  # of images in a batch; one that is larger stands alone
 
 
