@@ -42,7 +42,7 @@ def exported(name: str, module: nn.Module, sha256: str) -> bytes:
 
 
 def _export(module: nn.Module) -> bytes:
-    example = torch.zeros(2, 3, 64, 96)
+    example = torch.zeros(2, 3, 64, 96, dtype=torch.float32)
     with torch.no_grad():
         heads = module(example)
     names = [f"head{i}" for i in range(len(heads))]
