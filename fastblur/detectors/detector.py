@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastblur._version import __version__
 from fastblur.detectors.multi_scale import Piece, Size, canvas_of, groups_of_equal_canvas, image_indices, pass_sizes
 from fastblur.detectors.networks.spec import Candidates, Forward, Network
 from fastblur.detectors.postprocess import (
@@ -24,7 +25,7 @@ from fastblur.detectors.postprocess import (
 from fastblur.detectors.preprocess import as_stacks, letterbox
 from fastblur.detectors.registry import DEFAULT_DETECTOR, network_of
 from fastblur.detectors.runtimes.cuda_graph import CudaGraphCache
-from fastblur.detectors.runtimes.onnx import Session, exported
+from fastblur.detectors.runtimes.onnx import Session, exported, kept
 from fastblur.detectors.runtimes.torch import on_device
 from fastblur.detectors.settings import DetectorSettings
 from fastblur.detectors.weights import find
@@ -199,7 +200,7 @@ class Detector:
             forward = on_device(network.load(path).float(), self.device, self.half)
             return CudaGraphCache(forward) if self._settings.graph else forward, None
         if network.graph is not None:
-            model = network.graph(path)
+            model = kept(f"{self.name}-{self.weights_sha256[:16]}-fastblur{__version__}", partial(network.graph, path))
         else:
             model = exported(self.name, network.load(path).float(), self.weights_sha256)
         return Session(model, self._threads), Session(model, later=True) if self._threads > 1 else None
