@@ -78,7 +78,8 @@ def letterbox(
 ) -> Tensor:  # (B, 3, *canvas) float32 in 0..255
     """Return the images scaled (bilinear, antialiased) into the canvas's upper left corner; the rest is `fill`."""
     batch = sum(len(stack) for stack in stacks)
-    result = torch.empty((batch, 3, *canvas), device=fill.device, memory_format=memory_format).copy_(fill)
+    result = torch.empty((batch, 3, *canvas), dtype=torch.float32, device=fill.device, memory_format=memory_format)
+    result.copy_(fill)
     start = 0
     for stack, (h, w) in zip(stacks, sizes, strict=True):
         pixels = stack.to(fill.device, non_blocking=True)
