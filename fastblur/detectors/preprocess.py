@@ -39,6 +39,8 @@ def as_stacks(
                 f"images have shape {tuple(stack.shape[1:])} with {stack.shape[1]} channels, expected 3 (RGB) or 1 "
                 "(grey): detectors see nothing else"
             )
+        if stack.device.type == "meta":
+            raise ValueError("images are on the device 'meta', which holds no pixels, expected another")
         if 0 in stack.shape[2:]:
             raise ValueError(f"images have shape {tuple(stack.shape[1:])}, expected at least one pixel")
         if stack.dtype not in DTYPES:
@@ -60,7 +62,7 @@ def check_range(
     """
     if not stack.numel():
         return
-    lowest, highest = map(float, stack.aminmax())
+    lowest, highest = map(float, stack.detach().aminmax())
     if lowest < 0:
         raise ValueError(f"floating images go down to {lowest:.4g}, expected 0..1: not normalised, and not in -1..1")
     if highest > MAX_FLOATING:
@@ -76,7 +78,8 @@ def letterbox(
 ) -> Tensor:  # (B, 3, *canvas) float32 in 0..255
     """Return the images scaled (bilinear, antialiased) into the canvas's upper left corner; the rest is `fill`."""
     batch = sum(len(stack) for stack in stacks)
-    result = torch.empty((batch, 3, *canvas), device=fill.device, memory_format=memory_format).copy_(fill)
+    result = torch.empty((batch, 3, *canvas), dtype=torch.float32, device=fill.device, memory_format=memory_format)
+    result.copy_(fill)
     start = 0
     for stack, (h, w) in zip(stacks, sizes, strict=True):
         pixels = stack.to(fill.device, non_blocking=True)
