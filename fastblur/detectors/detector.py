@@ -22,7 +22,7 @@ from fastblur.detectors.postprocess import (
     to_regions,
     to_regions_and_near_misses,
 )
-from fastblur.detectors.preprocess import as_stacks, letterbox
+from fastblur.detectors.preprocess import as_stacks, check_pixels_are_there, letterbox
 from fastblur.detectors.registry import DEFAULT_DETECTOR, network_of
 from fastblur.detectors.runtimes.cuda_graph import CudaGraphCache
 from fastblur.detectors.runtimes.onnx import Session, exported, kept
@@ -163,6 +163,7 @@ class Detector:
         if not torch.compiler.is_compiling():
             use_one_thread_if_forked()
         stacks = as_stacks(images)
+        check_pixels_are_there(stacks, self.device)
         counts = [len(stack) for stack in stacks]
         if sum(counts) == 0:
             none = Regions.from_boxes([], [], device=stacks[0].device if stacks else "cpu")

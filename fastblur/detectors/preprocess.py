@@ -12,6 +12,12 @@ MAX_FLOATING = 2.0  # filters may overshoot 1 as far; a forgotten / 255 goes fur
 DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
+def check_pixels_are_there(stacks: list[Tensor], device: torch.device) -> None:
+    """Raise ValueError for images on the device "meta", which has none, unless the network is there too."""
+    if device.type != "meta" and any(stack.device.type == "meta" for stack in stacks):
+        raise ValueError("images are on the device 'meta', which holds no pixels, expected another")
+
+
 def as_stacks(
     images: Tensor | Sequence[Tensor],  # (B, 3, H, W), (3, H, W) or a list of (3, H, W); or one grey channel
 ) -> list[Tensor]:  # (b, 3, H, W) each
@@ -39,8 +45,6 @@ def as_stacks(
                 f"images have shape {tuple(stack.shape[1:])} with {stack.shape[1]} channels, expected 3 (RGB) or 1 "
                 "(grey): detectors see nothing else"
             )
-        if stack.device.type == "meta":
-            raise ValueError("images are on the device 'meta', which holds no pixels, expected another")
         if 0 in stack.shape[2:]:
             raise ValueError(f"images have shape {tuple(stack.shape[1:])}, expected at least one pixel")
         if stack.dtype not in DTYPES:
