@@ -20,8 +20,8 @@ from fastblur.detectors.registry import network_of
 from fastblur.detectors.weights import places
 from fastblur.pipeline.images.near_misses import share_within
 
-LEAST_EVIDENCE = 0.6  # of a suspect, by the detector of the run
-LEAST_EVIDENCE_OF_SECOND = 1.4  # by the second detector alone, which takes more for faces that are none
+LEAST_EVIDENCE = 0.65  # of a suspect, by the detector of the run
+LEAST_EVIDENCE_OF_SECOND = 1.6  # by the second detector alone, which takes more for faces that are none
 SAME = 0.35  # intersection over union from which on two boxes are one candidate
 HIDDEN_SHARE = 0.5  # of a candidate's area in the hidden regions, from which on it is hidden
 SECOND: tuple[DetectorName, ...] = ("yunet", "retinaface-mobilenet0.25", "centerface")
