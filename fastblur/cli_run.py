@@ -1,6 +1,5 @@
 """`fastblur run`: declarations of its options."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +35,7 @@ from fastblur.options import (
     Unlisted,
 )
 from fastblur.pipeline.execution import forkserver
+from fastblur.pipeline.shards.few import has_many
 from fastblur.recipes import RECIPES, Recipe, Scope, Shape
 
 PIXELATE, FILL = METHOD_OPTIONS["pixelate"], METHOD_OPTIONS["fill"]
@@ -227,7 +227,7 @@ def run_command(
     """
     with exits(debug=debug), stopping_at_sigterm():
         import_from_here(detector)
-        if device != "cuda" and engine in ("auto", "processes") and workers != 1 and any(map(os.path.isdir, src)):
+        if device != "cuda" and engine in ("auto", "processes") and workers != 1 and has_many(*src):
             # While this process loads its own packages.
             forkserver.start(detecting=(boxes is None and box_column is None) or unlisted == "detect")
         from fastblur.pipeline.progress import shown

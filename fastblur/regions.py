@@ -11,6 +11,7 @@ from torch import Tensor
 from fastblur.box_formats import as_scores, image_boxes
 from fastblur.boxes import check_boxes, check_pixels
 from fastblur.options import BoxFormat
+from fastblur.transformed import as_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,7 @@ class Regions:
         Args:
             sides: (B,) the shorter side of each image in pixels, where it is known.
         """
-        boxes, counts = self.boxes.detach().cpu().numpy(), self.counts.cpu().numpy()
+        boxes, counts = as_array(self.boxes.cpu()), as_array(self.counts.cpu())
         if ((counts < 0) | (counts > boxes.shape[1])).any():
             raise ValueError(f"Regions counts are {counts.tolist()}, expected 0 to {boxes.shape[1]} as the boxes")
         check_boxes(boxes, counts)

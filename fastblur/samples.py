@@ -43,6 +43,17 @@ def holds_images(value: Any) -> bool:
     return looks_like_image(value)
 
 
+def checked_places(given: Any) -> tuple[str, ...] | tuple[int, ...] | None:
+    """Return the keys or places of images that a user names, one or several; raises TypeError for anything else."""
+    if given is None:
+        return None
+    places = (given,) if isinstance(given, (str, int)) else tuple(given) if isinstance(given, (list, tuple)) else ()
+    for kind in (str, int):
+        if places and all(isinstance(place, kind) and not isinstance(place, bool) for place in places):
+            return places
+    raise TypeError(f"images is {given!r}, expected keys of a dict, as 'jpg', or places in a tuple, as 0 or (0, 1)")
+
+
 def image_keys(sample: Mapping[Any, Any], named: Sequence[Any] | None) -> tuple[Any, ...]:
     """Return the keys of a sample's images: those named, or else those that end as image files do.
 

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from fastblur.detectors import DEFAULT_DETECTOR, DetectorSettings
 from fastblur.detectors.custom import FaceDetector, name_of
 from fastblur.detectors.registry import is_import_name, network_of
-from fastblur.detectors.weights import find
+from fastblur.detectors.weights import can_be_had, find
 from fastblur.errors import UsageError
 from fastblur.image_hider import ImageHider
 from fastblur.module import check_detector, split_options
 from fastblur.options import BoxCoordinates, BoxFormat, Channels, Method, check_choice
-from fastblur.samples import image_keys, image_places, is_cell, map_list
+from fastblur.samples import checked_places, image_keys, image_places, is_cell, map_list
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -61,8 +61,9 @@ class HideFaces(nn.Module):
             the detector `threads` is 1 by default. For tensors `color` is in the images' own scale, for all others a
             level or RGB in 0..255.
 
-    All are checked here, the weights too where a file of them is given. Raises ValueError (UsageError) or TypeError for
-    arguments that do not fit; when it is first used, what `load_detector` raises.
+    All are checked here, and that there are weights, or that they can be downloaded. Raises ValueError (UsageError) or
+    TypeError for arguments that do not fit, WeightsNotFound or WrongWeights for weights; when it is first used, what
+    `load_detector` raises.
 
     Example:
         >>> import numpy as np
@@ -100,17 +101,19 @@ class HideFaces(nn.Module):
         check_choice("channels", channels, Channels)
         if box_format is not None:
             check_choice("box_format", box_format, BoxFormat)
+        if boxes is not None and not isinstance(boxes, str):
+            raise TypeError(f"boxes is a {type(boxes).__name__}, expected the key under which samples have them")
         self.boxes = boxes
-        self.images: Any = (images,) if isinstance(images, (str, int)) else None if images is None else tuple(images)
+        self.images: Any = checked_places(images)
         chosen = DEFAULT_DETECTOR if detector is None else detector
         check_detector(chosen, settings)
         if isinstance(chosen, str) and not is_import_name(chosen):
             network_of(chosen)
-            if settings.get("weights") is not None:
-                find(chosen, settings["weights"])
-        self._settings = settings
-        DetectorSettings(**settings)
-        self._hider = ImageHider(chosen, {"threads": 1, **settings}, method, own, boxes, box_format, channels)
+            if settings.get("weights") is not None or not can_be_had(chosen):
+                find(chosen, settings.get("weights"))  # says what is missing
+        checked = DetectorSettings(**settings)
+        self._settings = {name: getattr(checked, name) for name in settings}
+        self._hider = ImageHider(chosen, {"threads": 1, **self._settings}, method, own, boxes, box_format, channels)
         self._hider.coordinates = box_coordinates
 
     def forward(self, *sample: Any, out: Tensor | None = None) -> Any:

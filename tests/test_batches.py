@@ -94,6 +94,19 @@ def test_lists_in_dicts_with_boxes() -> None:
     )
 
 
+def test_objects_of_hugging_faces_detection_sets() -> None:
+    hide = HideFaces(boxes="objects", method="fill", color=7, images="image")
+    objects = {"bbox": [[10.0, 20, 50, 60]], "category": [1], "area": [3000]}
+    assert is_hidden(hide({"image": array(0), "objects": objects})["image"])
+    nothing = {"bbox": [], "category": [], "area": []}
+    first, second = hide({"image": [array(0), array(1)], "objects": [objects, nothing]})["image"]
+    assert is_hidden(first)
+    assert np.array_equal(second, array(1))
+    unclear = {"bbox": [[10.0, 20, 60, 80]], "label": [1]}
+    with pytest.raises(ValueError, match="does not say whether its bbox has corners"):
+        hide({"image": array(0), "objects": unclear})
+
+
 def test_lists_of_samples() -> None:
     hide = HideFaces(everywhere, "fill", color=7)
     dicts = hide([{"jpg": array(0), "cls": 1}, {"jpg": array(1), "cls": 2}])

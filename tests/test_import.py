@@ -37,7 +37,7 @@ def test_import_loads_nothing_else():
 def test_regions_and_recipes_need_no_kernel():
     extras, ours, threads = loaded_after("from fastblur import Regions, Recipe, RECIPES")
     assert extras == []
-    names = {"_version", "box_formats", "boxes", "forked", "errors", "options", "recipes", "regions"}
+    names = {"_version", "box_formats", "boxes", "forked", "errors", "options", "recipes", "regions", "transformed"}
     assert set(ours) == {"fastblur", *(f"fastblur.{name}" for name in names)}
     assert threads == 1
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastblur._version import __version__
 from fastblur.audit.account import Account, count_images
@@ -19,7 +19,6 @@ from fastblur.audit.contact_sheet import check_sheet, write_sheet
 from fastblur.audit.output import Output
 from fastblur.audit.pictures import Seen, see, small_jpeg
 from fastblur.audit.problems import Problems
-from fastblur.audit.search import HarderSearch, Suspect
 from fastblur.audit.selection import SCORE_BINS, SIZE_EDGES, Chosen, Selection
 from fastblur.codecs import CodecError
 from fastblur.errors import UsageError
@@ -30,6 +29,9 @@ from fastblur.pipeline.execution.concurrency import default_workers
 from fastblur.pipeline.execution.record import Inputs, RunRecord
 from fastblur.pipeline.images.near_misses import share_within
 from fastblur.pipeline.storage.paths import error_reason, is_url
+
+if TYPE_CHECKING:
+    from fastblur.audit.search import HarderSearch, Suspect
 
 OWNER = 0o700
 PARTS = ("index.html", "audit.json", "pictures")
@@ -173,7 +175,7 @@ class _Looks:
     def __init__(
         self,
         output: Output,
-        search: HarderSearch | None,
+        search: "HarderSearch | None",
         coverage: Coverage | None,
         problems: Problems,
         folder: Path | None,
@@ -184,9 +186,10 @@ class _Looks:
 
     def images(self, chosen: list[Chosen], workers: int) -> list[dict[str, Any]]:
         """Return what audit.json says of the images, in the order in which they were chosen."""
-        import torch
+        if self._search is not None:
+            import torch
 
-        torch.set_num_threads(1)  # the images are what is done in parallel
+            torch.set_num_threads(1)  # the images are what is done in parallel
         order = {one.line["path"]: number for number, one in enumerate(chosen, 1)}
         looks: list[dict[str, Any]] = []
         waiting: list[Future[dict[str, Any] | None]] = []
@@ -264,14 +267,16 @@ class _Looks:
         return {**picture, "pixels": data} if self._keep_pixels else picture
 
 
-def _search(record: RunRecord, selection: Selection, device: str) -> HarderSearch | None:
+def _search(record: RunRecord, selection: Selection, device: str) -> "HarderSearch | None":
     if not sum(selection.drawn().values()):
         return None
+    from fastblur.audit.search import HarderSearch  # which loads torch
+
     return HarderSearch(record.parameters.get("detector"), record.parameters.get("threshold"), device)
 
 
 def _search_figures(
-    selection: Selection, search: HarderSearch | None, images: list[dict[str, Any]], seconds: float
+    selection: Selection, search: "HarderSearch | None", images: list[dict[str, Any]], seconds: float
 ) -> dict[str, Any] | None:
     if search is None:
         return None
@@ -326,8 +331,8 @@ def _content(
         "near_misses": selection.near_misses,
         "near_misses_images": selection.near_misses_images,
         "charts": {
-            "sizes": {"edges": list(SIZE_EDGES), "counts": selection.sizes.tolist()},
-            "scores": {"edges": [n / SCORE_BINS for n in range(SCORE_BINS + 1)], "counts": selection.scores.tolist()},
+            "sizes": {"edges": SIZE_EDGES, "counts": selection.sizes},
+            "scores": {"edges": [n / SCORE_BINS for n in range(SCORE_BINS + 1)], "counts": selection.scores},
         },
         "images": images,
     }

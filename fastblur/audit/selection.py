@@ -1,14 +1,13 @@
 """Which images of a run people should look at: a random sample, near misses, and regions with low scores."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from heapq import heappush, heapreplace
 from typing import Any
 
-import numpy as np
-
-SIZE_EDGES = [2.0**exponent for exponent in np.arange(2, 13.5, 0.5)]  # px of a region's longer side
+SIZE_EDGES = [2.0 ** (exponent / 2) for exponent in range(4, 27)]  # px of a region's longer side
 SCORE_BINS = 20
 STRATA = ("hidden", "copied")
 
@@ -71,15 +70,16 @@ class Selection:
     Attributes:
         population: how many images were written as hidden and as copied.
         near_misses, near_misses_images: how many there are, and in how many images.
-        sizes, scores: histograms of all hidden regions: longer sides by SIZE_EDGES, scores in SCORE_BINS of 0..1.
+        sizes, scores: histograms of all hidden regions: longer sides by SIZE_EDGES, where the first and last take
+            those beyond, and scores in SCORE_BINS of 0..1.
     """
 
     def __init__(self, sample: int, seed: int, gallery: int) -> None:
         self.sample, self.seed = sample, seed
         self.population = dict.fromkeys(STRATA, 0)
         self.near_misses = self.near_misses_images = 0
-        self.sizes = np.zeros(len(SIZE_EDGES) - 1, np.int64)
-        self.scores = np.zeros(SCORE_BINS, np.int64)
+        self.sizes = [0] * (len(SIZE_EDGES) - 1)
+        self.scores = [0] * SCORE_BINS
         self._drawn = {fate: Best(sample) for fate in STRATA}
         self._near, self._lowest = Best(gallery), Best(gallery)
         self._key = seed.to_bytes(16, "big", signed=True)
@@ -102,10 +102,12 @@ class Selection:
             rank = -min(known)
             if self._lowest.wants(rank):
                 self._lowest.add(rank, Chosen(line, shard, place, container))
-            self.scores += np.histogram(known, SCORE_BINS, (0, 1))[0]
+            for score in known:
+                self.scores[min(int(score * SCORE_BINS), SCORE_BINS - 1)] += 1
         if fate == "hidden":
-            boxes = np.array(line["boxes"])
-            self.sizes += np.histogram((boxes[:, 2:] - boxes[:, :2]).max(1), SIZE_EDGES)[0]
+            for x0, y0, x1, y1 in line["boxes"]:
+                place = bisect_right(SIZE_EDGES, max(x1 - x0, y1 - y0)) - 1
+                self.sizes[min(max(place, 0), len(self.sizes) - 1)] += 1
 
     def drawn(self) -> dict[str, int]:
         """Return how many images of each stratum the sample has."""

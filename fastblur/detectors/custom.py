@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fastblur.detectors.detector import Detector
-from fastblur.detectors.preprocess import as_stacks, check_range
+from fastblur.detectors.preprocess import as_stacks, check_pixels_are_there, check_range
 from fastblur.detectors.registry import is_import_name
 from fastblur.errors import UsageError
 from fastblur.regions import Regions
@@ -65,6 +65,7 @@ def find_regions(detector: FaceDetector, images: Tensor | Sequence[Tensor]) -> R
     if isinstance(detector, Detector):
         return detector(images)
     stacks = as_stacks(images)
+    check_pixels_are_there(stacks, torch.device("cpu"))
     given = [image for stack in stacks for image in _as_levels(stack)]
     device = stacks[0].device if stacks else torch.device("cpu")
     if not given:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastblur._version import __version__
 from fastblur.detectors.multi_scale import Piece, Size, canvas_of, groups_of_equal_canvas, image_indices, pass_sizes
 from fastblur.detectors.networks.spec import Candidates, Forward, Network
 from fastblur.detectors.postprocess import (
@@ -21,10 +22,10 @@ from fastblur.detectors.postprocess import (
     to_regions,
     to_regions_and_near_misses,
 )
-from fastblur.detectors.preprocess import as_stacks, letterbox
+from fastblur.detectors.preprocess import as_stacks, check_pixels_are_there, letterbox
 from fastblur.detectors.registry import DEFAULT_DETECTOR, network_of
 from fastblur.detectors.runtimes.cuda_graph import CudaGraphCache
-from fastblur.detectors.runtimes.onnx import Session, exported
+from fastblur.detectors.runtimes.onnx import Session, exported, kept
 from fastblur.detectors.runtimes.torch import on_device
 from fastblur.detectors.settings import DetectorSettings
 from fastblur.detectors.weights import find
@@ -113,7 +114,7 @@ class Detector:
         self._threads = settings.threads or torch.get_num_threads()
         self._forward, self._forward_alone = self._runtimes(path)
         self._format = torch.channels_last if self.engine == "torch" else torch.contiguous_format
-        mean, std = torch.tensor(network.mean), torch.tensor(network.std)
+        mean, std = (torch.tensor(values, dtype=torch.float32) for values in (network.mean, network.std))
         self._mean, self._std = (values[:, None, None].to(self.device) for values in (mean, std))  # (3, 1, 1)
         self._reverses = network.bgr != (settings.channels == "bgr")
         self._fill = self._mean.flip(0) if self._reverses else self._mean  # (3, 1, 1) as the images' channels
@@ -162,6 +163,7 @@ class Detector:
         if not torch.compiler.is_compiling():
             use_one_thread_if_forked()
         stacks = as_stacks(images)
+        check_pixels_are_there(stacks, self.device)
         counts = [len(stack) for stack in stacks]
         if sum(counts) == 0:
             none = Regions.from_boxes([], [], device=stacks[0].device if stacks else "cpu")
@@ -196,12 +198,12 @@ class Detector:
         """Return the network as its engine runs it, on all threads, and where it helps on one."""
         network = self._network
         if self.engine == "torch":
-            forward = on_device(network.load(path), self.device, self.half)
+            forward = on_device(network.load(path).float(), self.device, self.half)
             return CudaGraphCache(forward) if self._settings.graph else forward, None
         if network.graph is not None:
-            model = network.graph(path)
+            model = kept(f"{self.name}-{self.weights_sha256[:16]}-fastblur{__version__}", partial(network.graph, path))
         else:
-            model = exported(self.name, network.load(path), self.weights_sha256)
+            model = exported(self.name, network.load(path).float(), self.weights_sha256)
         return Session(model, self._threads), Session(model, later=True) if self._threads > 1 else None
 
     @torch.no_grad()
@@ -257,7 +259,8 @@ class Detector:
         """Return the (width, height) of every image."""
         if len(stacks) == 1:  # written by the device itself, so that a CUDA graph may record it
             (h, w), count = sizes[0], len(stacks[0])
-            return torch.stack([torch.full((count, 1), float(n), device=self.device) for n in (w, h)], dim=2)
+            columns = [torch.full((count, 1), n, dtype=torch.float32, device=self.device) for n in (w, h)]
+            return torch.stack(columns, dim=2)
         if self.device.type == "cuda" and torch.cuda.is_current_stream_capturing():
             # A replay would read memory that has been freed.
             raise RuntimeError("a list of images came while a CUDA graph is captured, expected a batch (B, 3, H, W)")

@@ -12,6 +12,12 @@ MAX_FLOATING = 2.0  # filters may overshoot 1 as far; a forgotten / 255 goes fur
 DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
+def check_pixels_are_there(stacks: list[Tensor], device: torch.device) -> None:
+    """Raise ValueError for images on the device "meta", which has none, unless the network is there too."""
+    if device.type != "meta" and any(stack.device.type == "meta" for stack in stacks):
+        raise ValueError("images are on the device 'meta', which holds no pixels, expected another")
+
+
 def as_stacks(
     images: Tensor | Sequence[Tensor],  # (B, 3, H, W), (3, H, W) or a list of (3, H, W); or one grey channel
 ) -> list[Tensor]:  # (b, 3, H, W) each
@@ -60,7 +66,7 @@ def check_range(
     """
     if not stack.numel():
         return
-    lowest, highest = map(float, stack.aminmax())
+    lowest, highest = map(float, stack.detach().aminmax())
     if lowest < 0:
         raise ValueError(f"floating images go down to {lowest:.4g}, expected 0..1: not normalised, and not in -1..1")
     if highest > MAX_FLOATING:
@@ -76,7 +82,8 @@ def letterbox(
 ) -> Tensor:  # (B, 3, *canvas) float32 in 0..255
     """Return the images scaled (bilinear, antialiased) into the canvas's upper left corner; the rest is `fill`."""
     batch = sum(len(stack) for stack in stacks)
-    result = torch.empty((batch, 3, *canvas), device=fill.device, memory_format=memory_format).copy_(fill)
+    result = torch.empty((batch, 3, *canvas), dtype=torch.float32, device=fill.device, memory_format=memory_format)
+    result.copy_(fill)
     start = 0
     for stack, (h, w) in zip(stacks, sizes, strict=True):
         pixels = stack.to(fill.device, non_blocking=True)

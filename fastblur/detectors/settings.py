@@ -48,7 +48,10 @@ class DetectorSettings:
     channels: Channels = "rgb"
 
     def __post_init__(self) -> None:
-        device = torch.device(self.device)
+        try:
+            device = torch.device(self.device)
+        except (RuntimeError, TypeError):
+            raise UsageError(f"device is {self.device!r}, expected one of torch's, as 'cpu' or 'cuda:0'") from None
         engine = self.engine or ("onnx" if device.type == "cpu" else "torch")
         object.__setattr__(self, "device", device)
         object.__setattr__(self, "engine", engine)

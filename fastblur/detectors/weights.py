@@ -114,6 +114,11 @@ def find(name: str, weights: str | os.PathLike[str] | None = None) -> Path:
     return pull(name)
 
 
+def can_be_had(name: str) -> bool:
+    """Return whether a detector's weights are here, checked or not, or may be downloaded."""
+    return _known(name).url is not None or any(path.is_file() for path in places(name))
+
+
 def verified(name: str, path: Path) -> Path:
     """Return `path` if it holds the published weights of `name`; raise WrongWeights if not."""
     digest = sha256(path)

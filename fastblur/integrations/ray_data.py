@@ -16,9 +16,10 @@ __all__ = ["HideFaces"]
 class HideFaces:
     """Hides the faces in a column of images of a Ray Data set, for `ray.data.Dataset.map_batches`.
 
-    A cell is the bytes of an image file, Hugging Face's {"bytes": .., "path": ..}, or an array (H, W, C) uint8. A row
-    whose image fails is left out, and the reason goes to the log; or it is raised. All other columns come back as they
-    are; with `batch_format="pyarrow"` also those of nested lists, which Ray's own format pickles.
+    A cell is the bytes of an image file, Hugging Face's {"bytes": .., "path": ..}, or an array (H, W, C), uint8 or
+    floating in 0..1, RGB unless `channels` says otherwise. A row whose image fails is left out, and the reason goes to
+    the log; or it is raised. All other columns come back as they are; with `batch_format="pyarrow"` also those of
+    nested lists, which Ray's own format pickles.
 
     Args:
         image_column: the column of images.

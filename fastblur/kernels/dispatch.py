@@ -11,10 +11,13 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from fastblur.errors import UsageError
 from fastblur.forked import use_one_thread_if_forked
+from fastblur.kernels import meta
 from fastblur.kernels.cpu import refusal as cpu
+from fastblur.kernels.cpu import traced
 from fastblur.kernels.cuda import refusal as cuda
-from fastblur.kernels.kernel import Batch, Kernel
+from fastblur.kernels.kernel import Batch, Kernel, device_of
 from fastblur.options import check_choice
 from fastblur.recipes import Backend
 
@@ -34,11 +37,18 @@ def pick_kernel(
 ) -> Kernel:
     """Return the kernel module for the batch: by name, or the fastest that takes it.
 
-    Raises ValueError for an unknown name or a kernel that refuses the batch.
+    Raises ValueError for an unknown name, a kernel that refuses the batch, or in torch.jit.trace.
     """
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        raise UsageError(
+            "torch.jit.trace would keep the regions of its example in the graph, expected torch.compile or torch.export"
+        )
     if not torch.compiler.is_compiling():
         use_one_thread_if_forked()
     reasons = []
+    device = device_of(batch)
+    if device is not None and device.type == "meta" and backend is None:
+        return cast(Kernel, meta)
     if backend is None:
         backend = "reference"
         for name, refuses in REFUSES.items():
@@ -60,11 +70,17 @@ def pick_kernel(
 def _load(backend: Backend) -> Kernel:
     """Import a kernel when it is first used: each brings a package that takes its time to load."""
     if backend == "cuda":
-        from fastblur.kernels.cuda import operators as cuda_kernel  # as a statement, which torch.compile can follow
+        from fastblur.kernels.cuda.operators import KERNEL  # as a statement, which torch.compile can follow
 
-        return cast(Kernel, cuda_kernel)
+        return KERNEL
     if backend == "reference":
+        if torch.compiler.is_compiling():
+            from fastblur.kernels import out_of_graph
+
+            return cast(Kernel, out_of_graph)
         from fastblur.kernels import reference
 
         return cast(Kernel, reference)
+    if torch.compiler.is_compiling():
+        return traced.KERNEL
     return cast(Kernel, import_module("fastblur.kernels.cpu.operators"))  # not as a statement: Numba cannot be traced

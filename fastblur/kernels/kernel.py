@@ -10,6 +10,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from fastblur.recipes import BorderType, Recipe, Shape
 from fastblur.regions import Regions
@@ -72,9 +73,16 @@ def refuses_values(
     images = as_list(batch)
     if images and images[0].dtype == torch.float64:
         return "for float64 images, expected backend='reference'"
+    # Tangents of forward-mode differentiation flow whether or not gradients are asked for.
+    if forward_ad._current_level >= 0 and any(map(_has_tangent, (*images, *others))):
+        return "for images with tangents, expected backend='reference'"
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*images, *others)):
         return "for images that require a gradient, expected backend='reference'"
     return None
+
+
+def _has_tangent(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore
 
 
 def empty_like(images: Batch) -> Batch:

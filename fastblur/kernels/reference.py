@@ -182,7 +182,9 @@ def _gaussian_where(
     top, left = max(0, rows[0] - reach), max(0, columns[0] - reach)
     crop = image[:, top : rows[-1] + 1 + reach, left : columns[-1] + 1 + reach]
     pad = (left, image.shape[2] - left - crop.shape[2], top, image.shape[1] - top - crop.shape[1])
-    return functional.pad(_gaussian(crop, crop.new_full((2,), sigma), "replicate"), pad)
+    return functional.pad(
+        _gaussian(crop, torch.full((2,), sigma, dtype=crop.dtype, device=crop.device), "replicate"), pad
+    )
 
 
 def _gaussian(

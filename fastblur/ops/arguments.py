@@ -34,12 +34,14 @@ def as_batch(images: Images) -> Batch:
         return []
     first = images[0]
     _check_image(0, first, first)
-    dtype, device, strided, negated = first.dtype, first.device, torch.strided, False
+    dtype, device, strided = first.dtype, first.device, torch.strided
+    compiling = torch.compiler.is_compiling()  # a graph cannot branch on it, nor does its compiled code make such
+    negated = False
     for i, image in enumerate(images):  # each look at a tensor takes some 40 ns, and lists are long
         alike = (type(image) is Tensor or isinstance(image, Tensor)) and image.ndim == 3 and image.numel()
         if not alike or image.dtype is not dtype or image.device != device or image.layout is not strided:
             _check_image(i, image, first)
-        negated |= image.is_neg()
+        negated |= not compiling and image.is_neg()
     return [image.resolve_neg() for image in images] if negated else list(images)
 
 

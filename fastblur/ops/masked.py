@@ -156,6 +156,10 @@ def _as_sigma(
         raise ValueError(
             f"sigma has shape {tuple(values.shape)}, expected one number, a tuple (y, x), ({count},) or ({count}, 2)"
         )
-    if values.device.type == "cpu" and not bool((values.isfinite() & (values > 0)).all()):
+    if (
+        values.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and not bool((values.isfinite() & (values > 0)).all())
+    ):
         raise ValueError(f"sigma is {sigma!r}, expected finite numbers > 0")
     return values if values.ndim == 2 else values[:, None].expand(-1, 2)

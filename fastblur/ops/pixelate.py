@@ -1,9 +1,12 @@
 """The pixelate operator."""
 
-from typing import Any
+from typing import Any, cast
+
+import torch
 
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.ops.arguments import AnyImages, as_batch, as_input_container, as_out, as_regions
+from fastblur.ops.in_graph import hide_in_graph
 from fastblur.options import check_choice
 from fastblur.recipes import (
     DEFAULT_BLOCKS,
@@ -55,6 +58,11 @@ def pixelate(
     check_blocks(blocks)
     check_fraction("margin", margin)
     check_choice("shape", shape, Shape)
+    if torch.compiler.is_compiling():
+        numbers = (0.0, float(margin), 0.0, blocks, shape == "ellipse", False)
+        hidden = hide_in_graph("pixelate", images, regions, numbers, out, backend)
+        if hidden is not None:
+            return cast(AnyImages, hidden)
     batch = as_batch(images)
     placed = as_regions(regions, batch, single=getattr(images, "ndim", 4) == 3)
     target = as_out(out, images, batch)

@@ -19,7 +19,7 @@ from fastblur.kernels.parameters import KernelParameters
 from tests.conftest import ROOT
 
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="triton is absent (the extra fastblur[cuda])")
-KERNELS = ["reference", "cpu.operators", pytest.param("cuda.operators", marks=needs_triton)]
+KERNELS = ["reference", "cpu.operators", "cpu.traced", pytest.param("cuda.operators", marks=needs_triton)]
 FUNCTIONS = [name for name, value in vars(Kernel).items() if inspect.isfunction(value) and not name.startswith("_")]
 ROWS = [[[2, 2, 9, 9]]]
 
@@ -29,7 +29,8 @@ ROWS = [[[2, 2, 9, 9]]]
 def test_every_kernel_has_the_functions_of_the_protocol(kernel, name):
     expected = inspect.signature(getattr(Kernel, name))
     expected = expected.replace(parameters=[p for p in expected.parameters.values() if p.name != "self"])
-    assert inspect.signature(getattr(import_module(f"fastblur.kernels.{kernel}"), name)) == expected
+    module = import_module(f"fastblur.kernels.{kernel}")
+    assert inspect.signature(getattr(getattr(module, "KERNEL", module), name)) == expected
 
 
 def test_there_are_four_functions():

@@ -1,7 +1,6 @@
 """Arguments that do not fit: one sentence each, with the value and what was expected."""
 
 import re
-import warnings
 from functools import partial
 
 import numpy as np
@@ -307,15 +306,6 @@ def test_autograd_knows_of_a_write():
         fastblur.blur(image, [[[2, 2, 9, 9]]], out=image)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         total.backward()
-
-
-def test_what_is_traced_or_mapped_goes_to_the_reference():
-    image = torch.rand(3, 16, 16)
-    regions = fastblur.Regions.from_boxes([[[2, 2, 9, 9]]])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        traced = torch.jit.trace(lambda x: fastblur.fill(x, regions, color=0.5), image, check_trace=False)
-    torch.testing.assert_close(traced(image), fastblur.fill(image, regions, color=0.5), atol=2 / 255, rtol=0)
 
 
 @pytest.mark.parametrize("channels_last", [False, True])

@@ -34,7 +34,7 @@ def _all_levels(levels: Levels, height: int, width: int, device: torch.device) -
     tables = []
     for stride, sides in levels:
         rows, columns = -(-height // stride), -(-width // stride)
-        table = torch.empty((rows, columns, len(sides), 3), device=device)  # centre x, centre y, side
+        table = torch.empty((rows, columns, len(sides), 3), dtype=torch.float32, device=device)
         table[..., 0] = ((torch.arange(columns, device=device) + 0.5) * stride)[:, None]
         table[..., 1] = ((torch.arange(rows, device=device) + 0.5) * stride)[:, None, None]
         for i, side in enumerate(sides):

@@ -139,7 +139,7 @@ def decode(heads: Sequence[Tensor], height: int, width: int, best: Tensor | None
         head.flatten(2).gather(2, best[:, None].expand(-1, head.shape[1], -1)).float() for head in heads
     )
     columns = heads[0].shape[3]
-    centre = torch.stack((best // columns, best % columns), dim=1) + 0.5 + offset
+    centre = torch.stack((best // columns, best % columns), dim=1).float() + 0.5 + offset
     sides = torch.exp(scale) * STRIDE
     limit = torch.stack((best.new_full(best.shape, height), best.new_full(best.shape, width)), dim=1)
     low = (centre * STRIDE - sides / 2).clamp(min=0).minimum(limit)

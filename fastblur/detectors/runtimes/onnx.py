@@ -4,6 +4,7 @@ import ctypes
 import os
 import tempfile
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -23,26 +24,35 @@ OPSET = 17
 def exported(name: str, module: nn.Module, sha256: str) -> bytes:
     """Return `module` as an ONNX model with batch, height and width left open, exported once and kept in the cache.
 
-    The file's name holds the detector, the weights' hash, and the versions of all that made it; it is written whole or
-    not at all. A cache folder that cannot be written costs a new export each time, nothing else.
-
     Args:
         name: of the detector.
         module: in evaluation mode, on the CPU; takes (B, 3, h, w) float32 and returns a tuple of tensors.
         sha256: of the weights in it.
     """
     version = torch.__version__.partition("+")[0]
-    path = cache_folder() / "onnx" / f"{name}-{sha256[:16]}-fastblur{__version__}-torch{version}-opset{OPSET}.onnx"
+    return kept(f"{name}-{sha256[:16]}-fastblur{__version__}-torch{version}-opset{OPSET}", lambda: _export(module))
+
+
+def kept(name: str, make: Callable[[], bytes]) -> bytes:
+    """Return the ONNX model that the cache has by a name, or else what `make` makes, which the cache then has.
+
+    It is written whole or not at all. A cache folder that cannot be written costs making it each time, nothing else.
+
+    Args:
+        name: says all that the model depends on: the detector, the weights' hash, the versions of what makes it.
+        make: makes the model.
+    """
+    path = cache_folder() / "onnx" / f"{name}.onnx"
     if path.is_file():
         return path.read_bytes()
-    data = _export(module)
+    data = make()
     with suppress(OSError), AtomicFile(path) as file:
         file.write(data)
     return data
 
 
 def _export(module: nn.Module) -> bytes:
-    example = torch.zeros(2, 3, 64, 96)
+    example = torch.zeros(2, 3, 64, 96, dtype=torch.float32)
     with torch.no_grad():
         heads = module(example)
     names = [f"head{i}" for i in range(len(heads))]

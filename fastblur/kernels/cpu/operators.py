@@ -27,14 +27,14 @@ DTYPE_LIKE: dict[torch.dtype, np.ndarray] = {torch.uint8: BYTES, torch.float32: 
 
 def blur(images: Batch, regions: Regions, recipe: Recipe, out: Batch | None = None) -> Batch:
     """Blur every region; see `fastblur.blur`."""
-    return _hide(images, regions, KernelParameters.for_blur(recipe), out)
+    return hide_regions(images, *as_arrays(regions), KernelParameters.for_blur(recipe), out)
 
 
 def pixelate(
     images: Batch, regions: Regions, blocks: int, margin: float, shape: Shape, out: Batch | None = None
 ) -> Batch:
     """Replace every region by a mosaic; see `fastblur.pixelate`."""
-    return _hide(images, regions, KernelParameters.for_pixelate(blocks, margin, shape), out)
+    return hide_regions(images, *as_arrays(regions), KernelParameters.for_pixelate(blocks, margin, shape), out)
 
 
 def fill(
@@ -47,7 +47,9 @@ def fill(
     out: Batch | None = None,
 ) -> Batch:
     """Paint every region over; see `fastblur.fill`."""
-    return _hide(images, regions, KernelParameters.for_fill(margin, feather, shape), out, color.numpy())
+    return hide_regions(
+        images, *as_arrays(regions), KernelParameters.for_fill(margin, feather, shape), out, color.numpy()
+    )
 
 
 def masked_blur2d(
@@ -79,20 +81,25 @@ def masked_blur2d(
     return _run(images, out, work)
 
 
-def _hide(
+def as_arrays(regions: Regions) -> tuple[np.ndarray, np.ndarray]:  # (B, N, 4) float32, (B,) int64
+    """Return the boxes and counts of regions on the CPU."""
+    return regions.boxes.detach().contiguous().numpy(), regions.counts.contiguous().numpy()
+
+
+def hide_regions(
     images: Batch,
-    regions: Regions,
+    boxes: np.ndarray,  # (B, N, 4) float32 xyxy px, contiguous
+    counts: np.ndarray,  # (B,) int64, contiguous
     parameters: KernelParameters,
     out: Batch | None,
     color: np.ndarray = NO_COLOR,  # (C,) or (1,) float32
 ) -> Batch:
     """Do what blur, pixelate and fill share."""
-    boxes, counts = regions.boxes.detach().contiguous().numpy(), regions.counts.contiguous().numpy()
     if isinstance(images, list) and out is images and not counts.all():
         # In place nothing is done to the images without regions, which may be most: they stay out of the table.
-        some = regions.counts.nonzero()[:, 0]
-        part = [images[i] for i in some.tolist()]
-        _hide(part, Regions(regions.boxes[some], regions.counts[some]), parameters, part, color)
+        some = np.flatnonzero(counts)
+        part = [images[i] for i in some]
+        hide_regions(part, boxes[some], counts[some], parameters, part, color)
         return out
 
     def work(table: np.ndarray, dtype_like: np.ndarray) -> None:

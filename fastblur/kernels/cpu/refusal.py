@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from fastblur.kernels.kernel import Batch, as_list, device_of, refuses_values
+from fastblur.transformed import is_transforming
 
 
 def refuses(
@@ -20,8 +21,8 @@ def refuses(
     reason = refuses_values(batch, others)
     if reason is not None:
         return reason
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        return "for images that are being traced, expected backend='reference'"
+    if torch.compiler.is_compiling():  # then memory is read when the graph runs
+        return "in a graph under a transform of torch.func, expected backend='reference'" if is_transforming() else None
     is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
     for tensor in (*as_list(batch), *others):  # their memory is read, so it must be what they are
         if type(tensor) not in (Tensor, Parameter) or is_wrapped(tensor):

@@ -25,7 +25,8 @@ from fastblur.kernels.cuda.rest import rest
 from fastblur.kernels.cuda.smooth import smooth
 from fastblur.kernels.triton_support import INTERPRETED
 
-if tuple(int(part) for part in triton.__version__.split(".")[:2]) < (3, 3):
+VERSION = tuple(int(part) for part in triton.__version__.split(".")[:2])
+if VERSION < (3, 3):
     raise RuntimeError(f"triton is {triton.__version__}, expected 3.3 or newer: the compiler of older ones aborts")
 
 SCRATCH = 1 << 28  # bytes
@@ -67,7 +68,7 @@ def launch(
     `boxes` is (B, N, 4) and `counts` (B,); a mask has no boxes but `sigmas`, (B, 2).
     """
     layout = (batched if images[0].ndim == 4 else ragged)(images, masks, border != REPLICATE)
-    half = images[0].dtype in (torch.uint8, torch.float16) and mode != MOSAIC
+    half = images[0].dtype in (torch.uint8, torch.float16) and mode != MOSAIC and _multiplies_half()
     region = _region_elements(
         layout.height, layout.width, layout.channels, mode, strength, 1 + 2 * margin + 2 * ALPHA_SUPPORT * feather,
         blocks,
@@ -155,6 +156,14 @@ def _run(function: Any, multiprocessors: int, *arguments: Any) -> None:
 @lru_cache
 def _multiprocessors(device: torch.device) -> int:
     return int(torch.cuda.get_device_properties(device).multi_processor_count) if device.type == "cuda" else 1
+
+
+def _multiplies_half() -> bool:
+    """Return whether half precision can be multiplied: Triton 3.3 aborts over that on compute capability 7.5."""
+    if INTERPRETED or VERSION > (3, 3):
+        return True
+    target = triton.runtime.driver.active.get_current_target()
+    return bool(target.backend != "cuda" or target.arch >= 80)
 
 
 def _bits(value: float) -> int:

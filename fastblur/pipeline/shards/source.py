@@ -15,6 +15,7 @@ from fastblur.pipeline.shards.content import (
     unsearched_kind,
     unsearched_problem,
 )
+from fastblur.pipeline.shards.few import FEW, IMAGE_BYTES
 from fastblur.pipeline.shards.folder import IMAGES, FolderShard
 from fastblur.pipeline.shards.interfaces import Item, Shard
 from fastblur.pipeline.shards.table import shard as tables
@@ -35,8 +36,6 @@ KIND_NAMES = {
     "webdataset": "tar file",
     "table": "Parquet or Arrow file",
 }
-FEW = 400  # images that threads finish in the time that processes take to start
-IMAGE_BYTES = 50_000  # what an image takes in a tar or table file, about
 
 
 class Source:

@@ -41,7 +41,7 @@ def main() -> None:
         found = fastblur.Regions(torch.tensor([10.0, 10, 80, 80]).repeat(size, 1, 1), torch.ones(size).long())
         for title, call in (
             ("fastblur.blur in place", lambda i=images, f=found: fastblur.blur(i, f, out=i, backend="cuda")),
-            ("the kernel alone", lambda i=images, f=found: operators.blur(i, f, fastblur.RECIPES["default"], i)),
+            ("the kernel alone", lambda i=images, f=found: operators.KERNEL.blur(i, f, fastblur.RECIPES["default"], i)),
         ):
             least, median = microseconds(call, 100)
             print(f"{title:24} batch {size:5}: {least:7.1f} us a call (median {median:.1f})", flush=True)
@@ -49,7 +49,7 @@ def main() -> None:
     found = fastblur.Regions(torch.tensor([10.0, 10, 80, 80]).repeat(256, 1, 1), torch.ones(256).long())
     for title, call in (
         ("fastblur.blur in place", lambda: fastblur.blur(images, found, out=images, backend="cuda")),
-        ("the kernel alone", lambda: operators.blur(images, found, fastblur.RECIPES["default"], images)),
+        ("the kernel alone", lambda: operators.KERNEL.blur(images, found, fastblur.RECIPES["default"], images)),
     ):
         least, median = microseconds(call, 5)
         print(f"{title:24} list of 256: {least / 256:7.2f} us an image (median {median / 256:.2f})", flush=True)

@@ -1,0 +1,109 @@
+"""The CPU kernel in graphs, as operators of PyTorch: Numba's loops cannot be traced, and are loaded when one runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastblur.forked import use_one_thread_if_forked
+from fastblur.kernels.constants import MODES
+from fastblur.kernels.custom_operators import CustomOperators
+from fastblur.kernels.kernel import Batch
+from fastblur.kernels.parameters import KernelParameters
+from fastblur.regions import Regions
+
+DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16)
+
+
+def _hide_into(
+    out: Sequence[Tensor],
+    images: Sequence[Tensor],
+    boxes: Tensor,
+    counts: Tensor,
+    color: Tensor | None,
+    *,
+    operator: str,
+    **parameters: Any,
+) -> None:
+    from fastblur.kernels.cpu import operators
+    from fastblur.kernels.cpu.schedule import NO_COLOR
+
+    use_one_thread_if_forked()
+    _check_hide(out, images, boxes, counts)
+    written, read = _batches(out, images)
+    regions = Regions(boxes, counts)
+    regions.check(np.array([min(image.shape[-2:]) for image in written]))  # a graph knows no values before it runs
+    operators.hide_regions(
+        read,
+        *operators.as_arrays(regions),
+        KernelParameters(MODES[operator], **parameters),
+        written,
+        NO_COLOR if color is None else color.numpy(),
+    )
+
+
+def _masked_blur2d_into(
+    out: Sequence[Tensor], images: Sequence[Tensor], masks: Sequence[Tensor], sigma: Tensor, border_type: Any
+) -> None:
+    from fastblur.kernels.cpu import operators
+
+    use_one_thread_if_forked()
+    _check_masked_blur2d(out, images, masks)
+    if not bool((sigma.isfinite() & (sigma > 0)).all()):
+        raise ValueError(f"sigma is {sigma.tolist()}, expected finite numbers > 0")
+    written, read = _batches(out, images)
+    mask = masks[0] if masks[0].ndim == 4 else list(masks)
+    operators.masked_blur2d(read, mask, sigma, border_type, written)
+
+
+def _batches(out: Sequence[Tensor], images: Sequence[Tensor]) -> tuple[Batch, Batch]:
+    """Return what is written and what is read, as the kernel takes them; one object in place."""
+    written: Batch = out[0] if out[0].ndim == 4 else list(out)
+    if not images:
+        return written, written
+    return written, images[0] if images[0].ndim == 4 else list(images)
+
+
+def _check_hide(
+    out: Sequence[Tensor], images: Sequence[Tensor], boxes: Tensor, counts: Tensor, *_color: Any, **_parameters: Any
+) -> None:
+    """Raise ValueError for what would let the loops write or read elsewhere; also when a graph is made."""
+    _check_images(out, images)
+    size = out[0].shape[0] if out[0].ndim == 4 else len(out)
+    if counts.shape != (size,) or boxes.shape[0] != size or boxes.shape[2:] != (4,):
+        raise ValueError(
+            f"regions are boxes {tuple(boxes.shape)} and counts {tuple(counts.shape)}, expected ({size}, N, 4) and "
+            f"({size},) as the images"
+        )
+    if boxes.dtype != torch.float32 or counts.dtype != torch.int64:
+        raise ValueError(f"regions are {boxes.dtype} and {counts.dtype}, expected float32 and int64")
+
+
+def _check_masked_blur2d(
+    out: Sequence[Tensor], images: Sequence[Tensor], masks: Sequence[Tensor], *_others: Any
+) -> None:
+    """Raise ValueError as `_check_hide`."""
+    _check_images(out, images)
+    for written, mask in zip(out, masks, strict=True):
+        shape = (*written.shape[:-3], 1, *written.shape[-2:])
+        if mask.shape != shape:
+            raise ValueError(f"mask has shape {tuple(mask.shape)}, expected {shape} as the images")
+
+
+def _check_images(out: Sequence[Tensor], images: Sequence[Tensor]) -> None:
+    for written, read in zip(out, images or out, strict=True):
+        if written.ndim not in (3, 4) or 0 in written.shape[-3:] or written.dtype not in DTYPES:
+            raise ValueError(
+                f"images are {written.dtype} {tuple(written.shape)}, expected (B, C, H, W) or (C, H, W), uint8, "
+                "float32, float16 or bfloat16"
+            )
+        if written.shape != read.shape or written.dtype != read.dtype:
+            raise ValueError(
+                f"out is {written.dtype} {tuple(written.shape)}, expected {read.dtype} {tuple(read.shape)}"
+            )
+
+
+KERNEL = CustomOperators("_on_cpu_", _hide_into, _masked_blur2d_into, _check_hide, _check_masked_blur2d)
+hide_on_cpu = KERNEL.hide_into
