@@ -19,9 +19,7 @@ FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 def check_sheet(path: Path, output: str | Path) -> None:
     """Raise UsageError where no contact sheet can be written: in the output, which gets published, or over a file."""
     if lies_in(path, output):
-        raise UsageError(
-            f"the contact sheet {str(path)!r} lies in OUT, which gets published, expected another place"
-        )
+        raise UsageError(f"the contact sheet {str(path)!r} lies in OUT, which gets published, expected another place")
     if path.is_file():
         raise UsageError(f"the contact sheet {str(path)!r} is there already, expected the name of a new file")
     if path.suffix.lower() not in FORMATS or path.is_dir() or not path.absolute().parent.is_dir():
