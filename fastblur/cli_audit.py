@@ -17,7 +17,8 @@ def print_next(dst: str, sources: list[str]) -> None:
     """Say after a run what to do next, where its output can be audited: that of a single image has no journal."""
     if "://" in dst or Path(dst, ".fastblur", "run.json").is_file():
         words = ["fastblur", "audit", dst, "REPORT", *(word for path in sources for word in ("--source", path))]
-        typer.echo(f"next          {shlex.join(words)}  to check it and look for faces that were missed")
+        text = f"next          {shlex.join(words)}  to check it and look for faces that were missed"
+        typer.echo(text.encode("utf-8", "surrogateescape"))  # names that are not UTF-8 as they are
 
 
 def audit_command(

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
+# Ray takes it once a process: a second cluster with another value would not let its own workers in.
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 SHARED = Path(os.environ.get("FASTBLUR_TEST_DATA", ROOT.parent / "shared"))
 
 
