@@ -12,6 +12,7 @@ import numpy as np
 from fastblur.audit.output import Output
 from fastblur.audit.problems import Problems
 from fastblur.audit.selection import Selection
+from fastblur.boxes import MAX_COORDINATE
 from fastblur.pipeline.execution.record import Entry, RunRecord
 from fastblur.pipeline.images.task import Outcome
 
@@ -41,15 +42,31 @@ def read_lines(entry: Entry, problems: Problems) -> Iterator[dict[str, Any]]:
     for number, text in enumerate(entry.lines, 2):
         try:
             line = json.loads(text)
-            if line["fate"] not in FATES or not isinstance(line["path"], str):
+            if not _makes_sense(line):
                 raise ValueError
-            if line["fate"] == "hidden" and not all(len(box) == 4 for box in line["boxes"]):
-                raise ValueError
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             where = f"line {number} of journal/{entry.name}.jsonl"
             problems.add("", entry.shard, "journal", f"{where} is not what a run writes, expected an image's outcome")
             continue
         yield line
+
+
+def _makes_sense(line: dict[str, Any]) -> bool:
+    """Return whether a line is one that a run writes; raises KeyError or TypeError where it is not even like one."""
+    if line["fate"] not in FATES or not isinstance(line["path"], str):
+        return False
+    if line["fate"] == "hidden":
+        boxes, scores = line["boxes"], line.get("scores")
+        if not boxes or not all(map(_is_box, boxes)) or (scores is not None and len(scores) != len(boxes)):
+            return False
+        if scores and not all(score is None or 0 <= score <= 1 for score in scores):
+            return False
+    return "near" not in line or all(_is_box(row[:4]) and 0 <= row[4] <= 1 for row in line["near"])
+
+
+def _is_box(box: Any) -> bool:
+    x0, y0, x1, y1 = box
+    return bool(-MAX_COORDINATE <= x0 < x1 <= MAX_COORDINATE and -MAX_COORDINATE <= y0 < y1 <= MAX_COORDINATE)
 
 
 def count_images(record: RunRecord, output: Output, selection: Selection, problems: Problems) -> Account:

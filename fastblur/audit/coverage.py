@@ -82,6 +82,8 @@ def check_hidden(
         )
     height, width = before.pixels.shape[:2]
     rows = np.array(boxes, np.float32)
+    if ((rows[:, :2] >= (width, height)) | (rows[:, 2:] <= 0)).any():
+        return Verdict(none, "changed", f"has a region outside its {width} x {height} pixels in the journal")
     supports = formula.supports(rows, height, width)
     window = (
         slice(min(part.start for part, _ in supports), max(part.stop for part, _ in supports)),

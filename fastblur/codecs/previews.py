@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,16 +87,20 @@ def file_to_copy(data: bytes, picture: Picture | None = None) -> bytes:
 
 def _shows_the_picture(data: bytes, header: Header | None, picture: Picture | None) -> bool:
     """Return whether all previews do; `header` is that of a JPEG."""
-    size, squared = size_of(data), None
+    size, compared, before = size_of(data), None, None
     for preview in _previews(data, header):
         if preview is None:
             return False
-        if squared is None:
+        if before is not None and np.array_equal(preview, before):  # EXIF and Photoshop have the same
+            continue
+        before = preview
+        if compared is None:
             picture = picture or decode_reduced(data, PICTURE_SIDE) or decode(data)
             grey = Image.fromarray(upright_rgb(replace(picture, orientation=1))).convert("L")
             scale = round(8 * grey.width / size[0]) / 8  # libjpeg's, with the last column and row filled in part
-            squared = _squared(grey, (min(size[0] * scale, grey.width), min(size[1] * scale, grey.height)))
-        if not _alike(preview, squared, size[0] / size[1]):
+            part = min(size[0] * scale, grey.width), min(size[1] * scale, grey.height)
+            compared = _Compared.of(_squared(grey, part))
+        if not _alike(preview, compared, size[0] / size[1]):
             return False
     return True
 
@@ -200,33 +205,47 @@ def _uncompressed(part: bytes) -> NDArray[np.uint8] | None:
     return rgb.reshape(height, width, 3).mean(2).astype(np.uint8) if len(rgb) == 3 * width * height > 0 else None
 
 
+class _Compared(NamedTuple):
+    """A picture as previews are compared with it, its mean taken off; all (SIDE, SIDE)."""
+
+    values: NDArray[np.float64]
+    high: NDArray[np.float64]  # the largest value of each pixel and its eight neighbours
+    low: NDArray[np.float64]  # the smallest
+
+    @classmethod
+    def of(cls, squared: NDArray[np.float64]) -> "_Compared":  # (SIDE, SIDE)
+        values = squared - squared.mean()
+        return cls(values, _extreme(values, np.maximum), _extreme(values, np.minimum))
+
+
 def _alike(
     preview: NDArray[np.uint8],  # (h, w)
-    squared: NDArray[np.float64],  # (SIDE, SIDE), the picture
-    aspect: float,  # its width over its height
+    picture: _Compared,
+    aspect: float,  # width of the picture over its height
 ) -> bool:
     """Return whether a preview, turned or mirrored in any way and with black bars or not, shows the picture."""
     if min(preview.shape) < 2:
         return False
     for turns in range(4):
         turned = np.rot90(preview, turns)
-        for version in (turned, _without_bars(turned, aspect)):
+        inner = _without_bars(turned, aspect)
+        for version in (inner, turned) if inner.shape != turned.shape else (turned,):
             own = _squared(Image.fromarray(np.ascontiguousarray(version)))
-            if any(_same(own[:, ::mirror], squared) for mirror in (1, -1)):
+            if any(_same(own[:, ::mirror], picture) for mirror in (1, -1)):
                 return True
     return False
 
 
 def _same(
     one: NDArray[np.float64],  # (SIDE, SIDE)
-    other: NDArray[np.float64],  # (SIDE, SIDE)
+    other: _Compared,
 ) -> bool:
     """Return whether two pictures are the same but for brightness, contrast and a shift by one pixel."""
-    a, b = one - one.mean(), other - other.mean()
+    a = one - one.mean()
     power = float((a * a).sum())
-    slope = float((a * b).sum()) / power if power > a.size else 1.0  # of a plain picture, whose deviation is small
-    a = np.clip(slope, 0.5, 2.0) * a
-    excess = np.maximum(a - _extreme(b, np.maximum), 0) + np.maximum(_extreme(b, np.minimum) - a, 0)
+    slope = float((a * other.values).sum()) / power if power > a.size else 1.0  # of a plain picture: deviation under 1
+    a = min(max(slope, 0.5), 2.0) * a
+    excess = np.maximum(np.maximum(a - other.high, other.low - a), 0)
     return float(excess.reshape(SIDE // CELL, CELL, SIDE // CELL, CELL).mean((1, 3)).max()) < DIFFERENT
 
 
@@ -235,11 +254,13 @@ def _extreme(
     choose: np.ufunc,  # np.maximum or np.minimum
 ) -> NDArray[np.float64]:  # (SIDE, SIDE)
     """Return the largest or smallest value of each pixel and its eight neighbours."""
-    for axis in (0, 1):
-        padded = np.pad(values, [(1, 1) if i == axis else (0, 0) for i in (0, 1)], mode="edge")
-        parts = [padded.take(range(first, first + SIDE), axis) for first in range(3)]
-        values = choose(choose(parts[0], parts[1]), parts[2])
-    return values
+    rows = values.copy()
+    choose(rows[1:], values[:-1], out=rows[1:])
+    choose(rows[:-1], values[1:], out=rows[:-1])
+    both: NDArray[np.float64] = rows.copy()
+    choose(both[:, 1:], rows[:, :-1], out=both[:, 1:])
+    choose(both[:, :-1], rows[:, 1:], out=both[:, :-1])
+    return both
 
 
 def _squared(

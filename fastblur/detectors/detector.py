@@ -233,7 +233,8 @@ class Detector:
     ) -> Candidates:  # (B, K, ...) in pixels of the network's input
         """Return the best anchors of one pass through the network."""
         height, width = canvas_of(sizes, self._network.multiple)
-        x = letterbox(stacks, sizes, (height, width), self._fill, self._format)  # (B, 3, height, width)
+        dtype = torch.float16 if self.half and not self._normalises else torch.float32  # where it is rounded next
+        x = letterbox(stacks, sizes, (height, width), self._fill, self._format, dtype)  # (B, 3, height, width)
         if self._reverses:
             x = x.flip(1)
         if self._normalises:

@@ -79,19 +79,27 @@ def letterbox(
     canvas: Size,  # no less than any of `sizes`
     fill: Tensor,  # (3, 1, 1) float32, on the device of the result
     memory_format: torch.memory_format = torch.contiguous_format,
-) -> Tensor:  # (B, 3, *canvas) float32 in 0..255
-    """Return the images scaled (bilinear, antialiased) into the canvas's upper left corner; the rest is `fill`."""
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:  # (B, 3, *canvas) of `dtype` in 0..255
+    """Return the images scaled (bilinear, antialiased) into the canvas's upper left corner; the rest is `fill`.
+
+    In float16 every value is the float32 one rounded once, which is what a network in float16 would make of it.
+    """
     batch = sum(len(stack) for stack in stacks)
-    result = torch.empty((batch, 3, *canvas), dtype=torch.float32, device=fill.device, memory_format=memory_format)
-    result.copy_(fill)
+    result = torch.empty((batch, 3, *canvas), device=fill.device, dtype=dtype, memory_format=memory_format)
+    if any(size != tuple(canvas) for size in sizes):
+        result.copy_(fill)
     start = 0
     for stack, (h, w) in zip(stacks, sizes, strict=True):
         pixels = stack.to(fill.device, non_blocking=True)
         if pixels.shape[2:] != (h, w):
             pixels = F.interpolate(pixels.float(), size=(h, w), mode="bilinear", antialias=True)
         target = result[start : start + len(stack), :, :h, :w]
-        target.copy_(pixels)
-        if stack.dtype != torch.uint8:
-            target.mul_(255.0)
+        if stack.dtype == torch.uint8:
+            target.copy_(pixels)
+        elif dtype == torch.float32:
+            target.copy_(pixels).mul_(255.0)
+        else:
+            target.copy_(pixels.float() * 255.0)
         start += len(stack)
     return result

@@ -167,8 +167,15 @@ def _todo(record: RunRecord, source: Inputs, judged: dict[str, Judgement], diges
             )
         if digest in entry.corrected:
             continue
-        lines: list[Line] = [json.loads(line) for line in entry.lines]
-        yield _Todo(shard, entry, lines, _changed(lines, here))
+        try:
+            lines: list[Line] = [json.loads(line) for line in entry.lines]
+            changed = _changed(lines, here)
+        except UsageError:
+            raise
+        except (ValueError, KeyError, TypeError):
+            where = f"journal/{entry.name}.jsonl of OUT"
+            raise UsageError(f"{where} is not what a run writes, expected it as it was") from None
+        yield _Todo(shard, entry, lines, changed)
         if not by_shard:
             return
     for name in by_shard:
@@ -186,7 +193,7 @@ def _changed(lines: list[Line], judged: dict[str, Judgement]) -> dict[str, Judge
         if line is None or line["fate"] not in (Outcome.HIDDEN, Outcome.COPIED):
             fate = "is not in its shard" if line is None else f"was {line['fate']}"
             raise UsageError(f"the judgements are of {name!r}, which {fate}, expected an image of OUT")
-        if not same_boxes(line["boxes"], one.boxes.tolist()):
+        if not same_boxes(line.get("boxes", ()), one.boxes.tolist()):
             changed[name] = one
     return changed
 

@@ -67,6 +67,11 @@ def edit(out: Path, change: Callable[[list[str]], list[str]]) -> None:
         (lambda lines: [*lines[:-1], lines[-1].replace("hidden", "copied")], {("journal", "")}),
         (lambda lines: [*lines[:-1], "no JSON\n"], {("journal", ""), ("extra", "b/6.webp")}),
         (lambda lines: [*lines[:-1], lines[-1].replace("hidden", "gone")], {("journal", ""), ("extra", "b/6.webp")}),
+        (lambda lines: [*lines[:-1], lines[-1].replace("[[90", "[[990")], {("journal", ""), ("extra", "b/6.webp")}),
+        (lambda lines: [*lines[:-1], lines[-1].replace("[[90", "[[1e99")], {("journal", ""), ("extra", "b/6.webp")}),
+        (lambda lines: [*lines[:-1], "[" * 5000 + "\n"], {("journal", ""), ("extra", "b/6.webp")}),
+        (lambda lines: [*lines[:-1], "{}\n"], {("journal", ""), ("extra", "b/6.webp")}),
+        (lambda lines: [lines[0].replace("shard", "drahs"), *lines[1:]], {("journal", ""), ("extra", "b/6.webp")}),
     ],
 )  # fmt: skip
 def test_a_journal_that_was_cut_or_edited(

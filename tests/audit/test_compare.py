@@ -158,3 +158,15 @@ def test_several_sources(tmp_path: Path) -> None:
     run(parts, tmp_path / "both", boxes=tmp_path / "boxes.jsonl", engine="threads")
     assert audit(tmp_path / "both", source=parts, sample=0).exit_status == 0
     assert audit(tmp_path / "both", source=parts[:1], sample=0).exit_status == 1
+
+
+def test_a_journal_with_other_boxes_is_found(tmp_path: Path) -> None:
+    """Its boxes moved aside: what was hidden differs outside them, and they show the source."""
+    source, out = make_run(tmp_path)
+    (entry,) = (out / ".fastblur/journal").iterdir()
+    text = entry.read_text()
+    entry.write_text(text.replace("[[20.0,15.0,60.0,60.0]]", "[[100.0,15.0,140.0,60.0]]"))
+    assert text != entry.read_text()
+    assert proof(out, source)[0] == {("not hidden", "a/1.png")}
+    entry.write_text(text.replace("[[20.0,15.0,60.0,60.0]]", "[[900.0,15.0,940.0,60.0]]"))
+    assert proof(out, source)[0] == {("changed", "a/1.png")}

@@ -6,6 +6,7 @@ import torch
 from fastblur.detectors.networks.centerface import CENTERFACE
 from fastblur.detectors.networks.retinaface import MOBILENET025, RESNET50
 from fastblur.detectors.networks.yunet import YUNET
+from fastblur.detectors.preprocess import letterbox
 from tests.detectors.half import moves
 from tests.detectors.photographs import known_faces
 from tests.detectors.runtimes.test_torch import loaded
@@ -71,3 +72,17 @@ def test_on_cuda(name, shared, photographs):
     assert all(score < exact.threshold + 0.02 for score in alone)
     assert max(moved) <= 0.5
     assert loaded(name, shared, device="cuda", half=False).half is False
+
+
+@pytest.mark.parametrize("floating", [False, True])
+@pytest.mark.parametrize("size", [(96, 128), (90, 120), (200, 300)], ids=["as it is", "padded", "scaled"])
+def test_an_input_made_in_float16_is_the_float32_one_rounded(size, floating):
+    stack = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    stack = stack / 255 if floating else stack
+    fitted = (min(size[0], 96), min(size[1], 128))
+    fill = torch.tensor([104.0, 117.0, 123.0])[:, None, None]
+    whole, half = (
+        letterbox([stack], [fitted], (96, 128), fill, dtype=dtype) for dtype in (torch.float32, torch.float16)
+    )
+    assert half.dtype == torch.float16
+    assert torch.equal(half, whole.half())

@@ -39,6 +39,7 @@ def of_boxes() -> dict[str, Any]:
     return account_of([full, image(2)])
 
 
+@pytest.mark.slow
 def test_a_hundred_pictures_judged_by_keyboard_are_there_after_a_reload(tmp_path: Path, opened: Open) -> None:
     save_picture(tmp_path)
     page = opened(tmp_path, account_of([image(number) for number in range(1, 121)]))

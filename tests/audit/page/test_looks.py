@@ -74,6 +74,7 @@ def hostile_account() -> dict[str, Any]:
     return account
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", [True, False], ids=["policy", "without policy"])
 def test_hostile_names_and_texts_stay_text(policy: bool, tmp_path: Path, opened: Open) -> None:
     save_picture(tmp_path)

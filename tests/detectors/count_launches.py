@@ -1,0 +1,69 @@
+"""Count the operations of a detector that would be a launch on a GPU, and the bytes that they read and write.
+
+    FASTBLUR_WEIGHTS=FOLDER python -m tests.detectors.count_launches [--detector NAME] [--batch N] [--ragged]
+
+counts what PyTorch's dispatcher is asked for on the CPU, float16 network included, on images of 384 x 512: views and
+allocations are no launches, every other operation is one, and reads its tensors and writes its results once. What
+cuDNN does within a convolution, and what kernels keep in the cache, is not seen.
+"""
+
+import argparse
+from collections import Counter
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from fastblur.detectors import load_detector
+
+NO_LAUNCH = (
+    "view", "reshape", "expand", "slice", "select", "permute", "transpose", "unsqueeze", "squeeze", "empty", "detach",
+    "alias", "t", "unbind", "split", "_unsafe_view", "lift_fresh", "as_strided", "new_empty", "_local_scalar_dense",
+    "flatten",
+)  # fmt: skip
+
+
+class Counted(TorchDispatchMode):
+    """Counts launches and bytes, by operation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.launches: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        result = function(*arguments, **(options or {}))
+        name = function.overloadpacket.__name__
+        if name not in NO_LAUNCH:
+            tensors = [one for one in tree_leaves((arguments, options or {}, result)) if isinstance(one, torch.Tensor)]
+            self.launches[name] += 1
+            self.bytes[name] += sum(one.numel() * one.element_size() for one in tensors)
+        return result
+
+
+def count(detector: Any, images: Any) -> Counted:
+    """Return what one call of the detector launches."""
+    detector(images)  # what is made once
+    with Counted() as counted:
+        detector(images)
+    return counted
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--detector", default="centerface")
+    parser.add_argument("--batch", type=int, default=1, help="on the CPU each image goes through alone")
+    parser.add_argument("--ragged", action="store_true")
+    arguments = parser.parse_args()
+    detector = load_detector(arguments.detector, device="cpu", engine="torch", half=True)
+    images = torch.randint(0, 255, (arguments.batch, 3, 384, 512), dtype=torch.uint8)
+    counted = count(detector, list(images) if arguments.ragged else images)
+    for name, launches in counted.launches.most_common():
+        print(f"{name:32} {launches:5} launches {counted.bytes[name] / arguments.batch / 1e6:9.2f} MB an image")
+    total = sum(counted.bytes.values()) / arguments.batch / 1e6
+    print(f"{'together':32} {sum(counted.launches.values()):5} launches {total:9.2f} MB an image")
+
+
+if __name__ == "__main__":
+    main()
