@@ -53,6 +53,12 @@ def read_judgements(path: str | Path) -> Iterator[Judgement]:
             if not isinstance(entry["shard"], str):
                 raise UsageError(f"{where} has the shard {brief(entry['shard'])}, expected its name")
             boxes = checked_rows(entry["boxes"], where)
+            if entry.get("verdict") not in ("face", "no face", None):
+                raise UsageError(f"{where} has the verdict {brief(entry['verdict'])}, expected 'face' or 'no face'")
+            there = set(map(tuple, boxes.tolist()))
+            for box in map(tuple, checked_rows(entry.get("add", []), where).tolist()):
+                if box not in there:
+                    raise UsageError(f"{where} adds the box {list(box)}, expected it among its boxes")
             yield Judgement(checked_key(entry["image"], where), entry["shard"], boxes, checked_size(entry, where))
 
 

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from fastblur.errors import FileError, UsageError
 from fastblur.files import atomic_write
+from fastblur.pipeline.storage.paths import lies_in
 
 CELL, CAPTION, GAP = 320, 16, 8  # px: of an image's longer side, of the line under it, between cells
 MOST_SIDE = 60_000  # px: JPEG files end at 65,535
@@ -15,8 +16,12 @@ COLORS = {"regions": (0, 160, 255), "near_misses": (255, 170, 0), "suspects": (2
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 
-def check_sheet(path: Path) -> None:
-    """Raise UsageError where no contact sheet can be written."""
+def check_sheet(path: Path, output: str | Path) -> None:
+    """Raise UsageError where no contact sheet can be written: in the output, which gets published, or over a file."""
+    if lies_in(path, output):
+        raise UsageError(f"the contact sheet {str(path)!r} lies in OUT, which gets published, expected another place")
+    if path.is_file():
+        raise UsageError(f"the contact sheet {str(path)!r} is there already, expected the name of a new file")
     if path.suffix.lower() not in FORMATS or path.is_dir() or not path.absolute().parent.is_dir():
         raise UsageError(f"the contact sheet is {str(path)!r}, expected a .jpg or .png file in a folder that exists")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from fastblur.pipeline.config import check_workers, resolve_device
 from fastblur.pipeline.execution.concurrency import default_workers
 from fastblur.pipeline.execution.record import Inputs, RunRecord
 from fastblur.pipeline.images.near_misses import share_within
-from fastblur.pipeline.storage.paths import error_reason, is_url
+from fastblur.pipeline.storage.paths import error_reason, lies_in
 
 if TYPE_CHECKING:
     from fastblur.audit.search import HarderSearch, Suspect
@@ -141,7 +142,7 @@ def audit(
     if sample < 0 or gallery < 0:
         raise UsageError(f"sample is {sample} and gallery is {gallery}, expected numbers of images")
     if contact_sheet is not None:
-        check_sheet(Path(contact_sheet))
+        check_sheet(Path(contact_sheet), output)
     check_workers(workers)
     workers = default_workers() if workers is None else workers
     record = RunRecord(output)
@@ -352,19 +353,22 @@ def _make_report(folder: Path, output: str | Path) -> Path:
 
     Raises UsageError where it lies in the output, or holds something else.
     """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(folder)):
+        raise UsageError(f"REPORT {str(folder)!r} is a URL, expected a folder on this machine")
     folder = Path(os.path.abspath(folder))
-    if not is_url(output):
-        real, out = os.path.realpath(folder), os.path.realpath(output)
-        if os.path.commonpath((real, out)) == out:
-            raise UsageError(
-                f"REPORT {str(folder)!r} lies in OUT, which gets published, expected another place: it may show faces"
-            )
+    if lies_in(folder, output):
+        raise UsageError(
+            f"REPORT {str(folder)!r} lies in OUT, which gets published, expected another place: it may show faces"
+        )
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"REPORT {str(folder)!r} is a file, expected a folder")
     if folder.is_dir() and any(one.name not in PARTS for one in folder.iterdir()):
         raise UsageError(f"REPORT {str(folder)!r} holds other files than a report's, expected an empty or new folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(OWNER)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(OWNER)
+    except OSError as error:
+        raise UsageError(f"REPORT {str(folder)!r} cannot be made: {error.strerror}") from error
     if (folder / "pictures").is_dir():
         shutil.rmtree(folder / "pictures")
     (folder / "pictures").mkdir(mode=OWNER)

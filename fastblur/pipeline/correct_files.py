@@ -23,7 +23,7 @@ from fastblur.pipeline.images.redo import redo, same_boxes, with_boxes
 from fastblur.pipeline.images.task import ImageTask, Outcome
 from fastblur.pipeline.shards.folder import FolderShard
 from fastblur.pipeline.shards.interfaces import Batch, Item, Shard
-from fastblur.pipeline.storage.paths import error_reason, is_url
+from fastblur.pipeline.storage.paths import error_reason, is_url, lies_in
 from fastblur.pipeline.storage.sink import Sink, open_sink
 from fastblur.pipeline.summary import exit_status
 
@@ -104,6 +104,9 @@ def correct(
     check_workers(workers)
     record = RunRecord(destination)
     config = record.redo_config(source)
+    for one in [source] if isinstance(source, (str, Path)) else source:
+        if lies_in(one, destination):
+            raise UsageError(f"SRC {str(one)!r} lies in OUT, whose faces are hidden, expected the source of the run")
     judged, digest = _read(Path(judgements))
     local = not is_url(config.destination)
     with locked(Path(config.destination)) if local else nullcontext():

@@ -168,6 +168,8 @@ def line(**fields: Any) -> str:
         (line() + line(), "names 'a/1.png' twice"),
         (line(coordinates="upright"), "expected 'stored'"),
         (line(boxes=[[1, 2, 3]]), "expected four finite numbers"),
+        (line(add=[[1, 2, 3, 4]]), "adds the box"),
+        (line(verdict="maybe"), "has the verdict 'maybe'"),
         (line(image="../x.png"), "expected a relative path"),
         ("[1]\n", 'expected {"image"'),
         ("{\n", "is not JSON"),
@@ -180,6 +182,15 @@ def test_judgements_that_do_not_fit(tmp_path: Path, content: str, message: str) 
     with pytest.raises(UsageError, match=message.replace("{", r"\{")):
         correct(source, out, tmp_path / "judgements.jsonl")
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_the_output_is_no_source_of_itself(tmp_path: Path) -> None:
+    _, out = make_run(tmp_path)
+    (tmp_path / "link").symlink_to(out)
+    (tmp_path / "judgements.jsonl").write_text(line())
+    for source in (out, tmp_path / "link", out / "a"):
+        with pytest.raises(UsageError, match="lies in OUT"):
+            correct(source, out, tmp_path / "judgements.jsonl")
 
 
 def test_another_source_is_refused(tmp_path: Path) -> None:

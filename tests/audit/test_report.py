@@ -82,6 +82,17 @@ def test_places_where_no_report_is_made(tmp_path: Path) -> None:
         audit(out, tmp_path / "full")
     with pytest.raises(UsageError, match="is a file"):
         audit(out, tmp_path / "full" / "mine.txt")
+    with pytest.raises(UsageError, match="cannot be made"):
+        audit(out, tmp_path / "full" / "mine.txt" / "report")
+    with pytest.raises(UsageError, match="is a URL"):
+        audit(out, "https://example.org/report")
+    for place in (out / "sheet.jpg", tmp_path / "link" / "sheet.jpg", out / "a" / ".." / "sheet.jpg"):
+        with pytest.raises(UsageError, match="lies in OUT"):
+            audit(out, contact_sheet=place)
+    (tmp_path / "there.jpg").write_bytes(b"mine")
+    with pytest.raises(UsageError, match="is there already"):
+        audit(out, contact_sheet=tmp_path / "there.jpg")
+    assert (tmp_path / "there.jpg").read_bytes() == b"mine"
     with pytest.raises(UsageError, match="expected numbers of images"):
         audit(out, sample=-1)
     assert sorted(os.listdir(out)) == [".fastblur", "a", "b"]

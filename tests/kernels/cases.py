@@ -20,7 +20,13 @@ SIZES = st.tuples(st.integers(1, 48), st.integers(1, 48))
 @st.composite
 def boxes(draw, height, width, most=4):
     """Up to `most` regions: inside, over every border, outside, sub-pixel, without area, nested, the whole image."""
-    return draw(st.lists(box(height, width), max_size=most))
+    return draw(st.lists(box(height, width), max_size=most).filter(in_pixels))
+
+
+def in_pixels(found):
+    """Whether not all boxes with an area lie within 0..1, which the operators refuse as relative ones."""
+    with_area = [one for one in found if one[2] > one[0] and one[3] > one[1]]
+    return not with_area or any(min(one) < 0 or max(one) > 1 for one in with_area)
 
 
 @st.composite

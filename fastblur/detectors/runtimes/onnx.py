@@ -20,6 +20,8 @@ from fastblur.need import need
 
 OPSET = 17
 
+_making = Lock()  # torch exports one model at a time
+
 
 def exported(name: str, module: nn.Module, sha256: str) -> bytes:
     """Return `module` as an ONNX model with batch, height and width left open, exported once and kept in the cache.
@@ -45,9 +47,12 @@ def kept(name: str, make: Callable[[], bytes]) -> bytes:
     path = cache_folder() / "onnx" / f"{name}.onnx"
     if path.is_file():
         return path.read_bytes()
-    data = make()
-    with suppress(OSError), AtomicFile(path) as file:
-        file.write(data)
+    with _making:
+        if path.is_file():  # made while this thread waited
+            return path.read_bytes()
+        data = make()
+        with suppress(OSError), AtomicFile(path) as file:
+            file.write(data)
     return data
 
 
@@ -124,6 +129,8 @@ SESSIONS: "WeakSet[Session]" = WeakSet()
 
 
 def _after_fork() -> None:
+    global _making
+    _making = Lock()  # another thread of the parent may have had it
     for session in list(SESSIONS):
         session._after_fork()
 

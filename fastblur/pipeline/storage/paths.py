@@ -80,3 +80,14 @@ def open_file(path: str) -> BinaryIO:
         system, inside = filesystem(path)
         return cast(BinaryIO, system.open(inside, "rb"))
     return open(path, "rb")
+
+
+def lies_in(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:
+    """Return whether a local path is a folder or lies in it, links followed; False where either is a URL."""
+    if is_url(path) or is_url(folder):
+        return False
+    real, outer = os.path.realpath(path), os.path.realpath(folder)
+    try:
+        return os.path.commonpath((real, outer)) == outer
+    except ValueError:  # on different drives
+        return False
