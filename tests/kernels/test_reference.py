@@ -38,7 +38,7 @@ def test_gradients(operator):
 def test_gradients_of_masked_blur2d(border_type):
     images = noise(6, 7, 2, torch.float64)[None].requires_grad_()
     mask = noise(6, 7, 1, torch.float64, seed=1)[None].requires_grad_()
-    assert gradcheck(lambda x, m: fastblur.masked_blur2d(x, m, (0.8,), border_type=border_type), (images, mask))
+    assert gradcheck(lambda x, m: fastblur.masked_blur2d(x, m, [0.8], border_type=border_type), (images, mask))
 
 
 @over_operators
