@@ -97,6 +97,8 @@ def test_ray_imports_it(src: Path, package: Path, tmp_path: Path, monkeypatch: p
     ray = pytest.importorskip("ray")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("PYTHONPATH", f"{package}:{sys.path[0]}")
+    # Its own cluster: without an address Ray would take any other that runs on this machine.
+    ray.init(address="local", num_cpus=2, log_to_driver=False, configure_logging=False, include_dashboard=False)
     try:
         out = tmp_path / "out"
         summary = run(src, out, detector="own_faces:Counting", engine="ray", workers=1, device="cpu")
