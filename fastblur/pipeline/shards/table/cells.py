@@ -36,26 +36,32 @@ class Cells:
     width: int | None = None
 
 
-def split_cells(array: Any) -> Cells:
-    """Take an array of an image column apart; what is kept of it for `rebuild` does not hold the images."""
+def split_cells(array: Any, *, follows_paths: bool = True) -> Cells:
+    """Take an array of an image column apart; what is kept of it for `rebuild` does not hold the images.
+
+    Args:
+        array: of the column.
+        follows_paths: whether a cell with a path in place of bytes keeps it: whoever loads the table is shown the file
+            there, which is not searched.
+    """
     type = array.type
     if isinstance(type, pa.ExtensionType):
-        inner = split_cells(array.storage)
+        inner = split_cells(array.storage, follows_paths=follows_paths)
         return replace(inner, rebuild=lambda data: type.wrap_array(inner.rebuild(data)))
     if pa.types.is_dictionary(type):
-        inner = split_cells(array.dictionary_decode())
+        inner = split_cells(array.dictionary_decode(), follows_paths=follows_paths)
         return replace(inner, rebuild=lambda data: inner.rebuild(data).dictionary_encode().cast(type))
     if is_list(type):
-        return _split_lists(array)
+        return _split_lists(array, follows_paths)
     if is_image_struct(type):
-        return _split_structs(array)
+        return _split_structs(array, follows_paths)
     width = type.byte_width if pa.types.is_fixed_size_binary(type) else None
     one = [1] * len(array)
     return Cells(array.to_pylist(), [None] * len(array), one, lambda data: _binary_array(data, type), width)
 
 
-def _split_lists(array: Any) -> Cells:
-    inner = split_cells(array.flatten())
+def _split_lists(array: Any, follows_paths: bool) -> Cells:
+    inner = split_cells(array.flatten(), follows_paths=follows_paths)
     empty = array.is_null() if array.null_count else None
     lengths = [length or 0 for length in pc.list_value_length(array).to_pylist()]
     ends = list(accumulate(lengths, initial=0))
@@ -83,7 +89,7 @@ def _split_lists(array: Any) -> Cells:
     return replace(inner, counts=counts, rebuild=rebuild)
 
 
-def _split_structs(array: Any) -> Cells:
+def _split_structs(array: Any, follows_paths: bool) -> Cells:
     type, empty = array.type, array.is_null() if array.null_count else None
     place = type.get_field_index(BYTES)
     others = [None if number == place else array.field(number) for number in range(type.num_fields)]
@@ -95,6 +101,11 @@ def _split_structs(array: Any) -> Cells:
     if type.get_field_index(PATH) >= 0 and is_text(type.field(PATH).type):
         texts = array.field(type.get_field_index(PATH)).cast(pa.large_binary())  # nobody has checked that it is UTF-8
         paths = [text.decode("utf-8", "surrogateescape") if text else None for text in texts.to_pylist()]
+        if not follows_paths:
+            column = array.field(type.get_field_index(PATH))
+            nothing = pa.scalar(None if type.field(PATH).nullable else "", column.type)
+            alone = pa.array([data is None and path is not None for data, path in zip(inner.data, paths, strict=True)])
+            others[type.get_field_index(PATH)] = pc.if_else(alone, nothing, column)
 
     def rebuild(new: Data) -> Any:
         bytes_array = inner.rebuild(new)

@@ -54,9 +54,11 @@ class Piece:
         problems: rows that fail whatever becomes of their images: for each the column, and what is wrong.
     """
 
-    def __init__(self, names: tuple[str, ...], arrays: list[Any], problems: dict[int, tuple[str, str]]) -> None:
+    def __init__(
+        self, names: tuple[str, ...], arrays: list[Any], problems: dict[int, tuple[str, str]], *, follows_paths: bool
+    ) -> None:
         self.names = names
-        self.cells = [split_cells(array) for array in arrays]
+        self.cells = [split_cells(array, follows_paths=follows_paths) for array in arrays]
         self.problems = problems
 
     def __len__(self) -> int:

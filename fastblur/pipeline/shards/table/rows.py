@@ -100,7 +100,8 @@ def read_rows(
             if others == "skip":
                 _empty(group, first, problems)
                 problems = {}
-            piece = Piece(tuple(names), arrays, {row: each[0] for row, each in problems.items()})
+            problem_of = {row: each[0] for row, each in problems.items()}
+            piece = Piece(tuple(names), arrays, problem_of, follows_paths=others == "copy")
             starts = [0] * len(names)
             for row in range(length):
                 if waiting is not None:

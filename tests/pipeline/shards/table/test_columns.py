@@ -178,15 +178,18 @@ def test_boxes_of_every_format_and_of_whole_numbers_are_read(type: Any) -> None:
 
 
 @pytest.mark.parametrize("others", ["fail", "skip", "copy"])
-def test_a_row_with_a_path_in_place_of_bytes_is_kept_and_the_path_is_not_followed(others: str) -> None:
-    """As Hugging Face's datasets refer to files: the table has no picture there, and the file is not touched."""
+def test_a_row_with_a_path_in_place_of_bytes_is_kept_without_the_path(others: str) -> None:
+    """As Hugging Face's datasets refer to files: whoever loads the table would be shown the picture there."""
     cells = [{"bytes": b"x", "path": "x.jpg"}, {"bytes": None, "path": "/data/y.jpg"}, {"bytes": None, "path": None}]
-    done = run(parquet(pa.table({"image": cells, "label": [0, 1, 2]})), columns=("image",), others=others)
-    assert done.file is not None
-    table = read(done.file)
-    assert table["label"].to_pylist() == [0, 1, 2]
-    assert table["image"].to_pylist()[1:] == cells[1:]
-    assert len(done.items) == 1
+    for column in (cells, [[cell] for cell in cells]):
+        done = run(parquet(pa.table({"image": column, "label": [0, 1, 2]})), columns=("image",), others=others)
+        assert done.file is not None
+        table = read(done.file)
+        assert table["label"].to_pylist() == [0, 1, 2]
+        assert len(done.items) == 1
+        found = [cell[0] if isinstance(cell, list) else cell for cell in table["image"].to_pylist()]
+        assert found[0]["path"] == "x.jpg"
+        assert found[1:] == (cells[1:] if others == "copy" else [cells[2]] * 2)
 
 
 def test_lists_that_are_all_empty_say_that_there_are_no_faces() -> None:
