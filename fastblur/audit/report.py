@@ -5,10 +5,6 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,74 +13,24 @@ from fastblur._version import __version__
 from fastblur.audit.account import Account, count_images
 from fastblur.audit.compare import Coverage, Proof
 from fastblur.audit.contact_sheet import check_sheet, write_sheet
+from fastblur.audit.looks import Looks
 from fastblur.audit.output import Output
-from fastblur.audit.pictures import Seen, see, small_jpeg
 from fastblur.audit.problems import Problems
-from fastblur.audit.selection import SCORE_BINS, SIZE_EDGES, Chosen, Selection
-from fastblur.codecs import CodecError
+from fastblur.audit.selection import SCORE_BINS, SIZE_EDGES, Selection
+from fastblur.audit.summary import AuditSummary
 from fastblur.errors import UsageError
 from fastblur.files import atomic_write
 from fastblur.options import Device
 from fastblur.pipeline.config import check_workers, resolve_device
 from fastblur.pipeline.execution.concurrency import default_workers
 from fastblur.pipeline.execution.record import Inputs, RunRecord
-from fastblur.pipeline.images.near_misses import share_within
-from fastblur.pipeline.storage.paths import error_reason, lies_in
+from fastblur.pipeline.storage.paths import lies_in
 
 if TYPE_CHECKING:
-    from fastblur.audit.search import HarderSearch, Suspect
+    from fastblur.audit.search import HarderSearch
 
 OWNER = 0o700
 PARTS = ("index.html", "audit.json", "pictures")
-SHOWN = 20  # problems in the text for the terminal
-HIDDEN_SHARE = 0.5  # of a near miss's area in a region that `correct` has hidden since
-
-
-@dataclass(frozen=True)
-class AuditSummary:
-    """The end of an audit.
-
-    Attributes:
-        content: of audit.json.
-        report: the folder of the report, or None.
-        seconds: how long it took.
-    """
-
-    content: dict[str, Any]
-    report: str | None
-    seconds: float
-
-    @property
-    def exit_status(self) -> int:
-        """0, or 1 where something is wrong with the output."""
-        return int(self.content["account"]["exit_status"])
-
-    def text(self) -> str:
-        """Return the figures for a reader."""
-        content, account = self.content, self.content["account"]
-        search, coverage = content["search"], content["coverage"]
-        lines = [
-            f"images        {account['images']}: {account['hidden']} hidden, {account['copied']} copied, "
-            f"{account['failed']} failed",
-        ]
-        if coverage is not None:
-            least = "" if coverage["least"] is None else f", the least covered by {coverage['least']:.1%}"
-            lines.append(f"regions       {coverage['regions']} compared with the source{least}")
-        lines.append(f"near misses   {content['near_misses']} in {content['near_misses_images']} images")
-        if search is not None:
-            suspects = [len(one["suspects"]) for one in content["images"] if one["suspects"]]
-            lines.append(f"suspects      {sum(suspects)} in {len(suspects)} of the {search['searched']} images drawn")
-        total = len(account["problems"]) + account["problems_left_out"]
-        lines.append(f"problems      {total}" + (", which is why the exit status is 1" if total else ""))
-        lines += [f"  {one['kind']}: {one['sentence']}" for one in account["problems"][:SHOWN]]
-        if total > SHOWN:
-            lines.append(f"  and {total - SHOWN} more" + (", see audit.json" if self.report else ""))
-        lines.append(f"time          {self.seconds:.1f} s")
-        if self.report is not None:
-            lines.append(
-                f"look at       {os.path.join(self.report, 'index.html')}: it may show faces, keep it to yourself"
-            )
-        return "\n".join(line.encode("utf-8", "backslashreplace").decode() for line in lines)
 
 
 def audit(
@@ -157,7 +103,7 @@ def audit(
         coverage = Proof(record, files, source, problems, wanted, workers).run()
     search = _search(record, selection, resolve_device(device)) if chosen and sample else None
     looked = time.perf_counter()
-    images = _Looks(files, search, coverage, problems, folder, contact_sheet is not None).images(chosen, workers)
+    images = Looks(files, search, coverage, problems, folder, contact_sheet is not None).images(chosen, workers)
     content = _content(record, account, selection, problems, coverage, images)
     content["output"], content["source"] = os.fspath(output), _shown(source)
     content["search"] = _search_figures(selection, search, images, time.perf_counter() - looked)
@@ -168,104 +114,6 @@ def audit(
     if folder is not None:
         _write_report(folder, content)
     return AuditSummary(content, None if folder is None else str(folder), time.perf_counter() - start)
-
-
-class _Looks:
-    """Looks at the chosen images: their pictures, their boxes, and what the harder search finds."""
-
-    def __init__(
-        self,
-        output: Output,
-        search: "HarderSearch | None",
-        coverage: Coverage | None,
-        problems: Problems,
-        folder: Path | None,
-        keep_pixels: bool,
-    ) -> None:
-        self._output, self._search, self._coverage, self._problems = output, search, coverage, problems
-        self._folder, self._keep_pixels = folder, keep_pixels
-
-    def images(self, chosen: list[Chosen], workers: int) -> list[dict[str, Any]]:
-        """Return what audit.json says of the images, in the order in which they were chosen."""
-        if self._search is not None:
-            import torch
-
-            torch.set_num_threads(1)  # the images are what is done in parallel
-        order = {one.line["path"]: number for number, one in enumerate(chosen, 1)}
-        looks: list[dict[str, Any]] = []
-        waiting: list[Future[dict[str, Any] | None]] = []
-        with ThreadPoolExecutor(workers) as pool:
-            for one, data in self._files(chosen):
-                waiting.append(pool.submit(self._look, one, data, order[one.line["path"]]))
-                if len(waiting) >= 4 * workers and (done := waiting.pop(0).result()) is not None:
-                    looks.append(done)
-            looks += [done for future in waiting if (done := future.result()) is not None]
-        return sorted(looks, key=lambda look: int(look["id"]))
-
-    def _files(self, chosen: list[Chosen]) -> Iterator[tuple[Chosen, bytes]]:
-        """Yield the chosen images with their files, those of a tar or table together."""
-        inside: dict[str, dict[int, Chosen]] = {}
-        for one in chosen:
-            if one.container:
-                inside.setdefault(one.shard, {})[one.place] = one
-                continue
-            with suppress(OSError):  # the account says so
-                yield one, self._output.read(one.line["path"])
-        for container, places in inside.items():
-            with suppress(ValueError, OSError):
-                for place, item in enumerate(self._output.items(container)):
-                    if place in places and item.data is not None:
-                        yield places[place], item.data
-                    if place >= max(places):
-                        break
-
-    def _look(self, one: Chosen, data: bytes, number: int) -> dict[str, Any] | None:
-        line, name = one.line, one.line["path"]
-        try:
-            seen = see(data)
-        except CodecError as error:
-            self._problems.add(name, one.shard, "changed", f"{name!r} cannot be decoded: {error_reason(error)}")
-            return None
-        boxes = line["boxes"] if line["fate"] == "hidden" else []
-        scores = line.get("scores") or [None] * len(boxes)
-        coverages = [] if self._coverage is None else self._coverage.of_image.get(name, [])
-        upright = seen.upright_boxes(boxes)
-        near = [row for row in line.get("near", ()) if sum(share_within(row[:4], box) for box in boxes) < HIDDEN_SHARE]
-        found: list[Suspect] = []
-        if self._search is not None and "sample" in one.found:
-            found = self._search.suspects(seen.pixels, upright)
-        look = {
-            "id": number,
-            "image": name,
-            "shard": one.shard,
-            "fate": line["fate"],
-            "sampled": "sample" in one.found,
-            "found": one.found,
-            "width": seen.pixels.shape[1],
-            "height": seen.pixels.shape[0],
-            "stored_width": seen.stored_size[0],
-            "stored_height": seen.stored_size[1],
-            "to_stored": list(seen.to_stored),
-            **self._picture(seen, number),
-            "regions": [
-                {"box": box, "score": score, "coverage": coverages[place] if place < len(coverages) else None}
-                for place, (box, score) in enumerate(zip(upright, scores, strict=True))
-            ],
-            "near_misses": [
-                {"box": box, "score": row[4]}
-                for box, row in zip(seen.upright_boxes([row[:4] for row in near]), near, strict=True)
-            ],
-            "suspects": [{"box": each.box, "score": each.score, "found_by": each.found_by} for each in found],
-        }
-        return look
-
-    def _picture(self, seen: Seen, number: int) -> dict[str, Any]:
-        data, width, height = small_jpeg(seen.pixels)
-        name = f"pictures/{number:06}.jpg"
-        if self._folder is not None:
-            (self._folder / name).write_bytes(data)
-        picture = {"picture": name, "picture_width": width, "picture_height": height}
-        return {**picture, "pixels": data} if self._keep_pixels else picture
 
 
 def _search(record: RunRecord, selection: Selection, device: str) -> "HarderSearch | None":

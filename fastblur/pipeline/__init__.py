@@ -4,16 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastblur.pipeline.correct_files import CorrectSummary, correct
+    from fastblur.pipeline.correct_files import correct
     from fastblur.pipeline.detect_files import detect
     from fastblur.pipeline.errors import RunStopped
     from fastblur.pipeline.run_files import run
-    from fastblur.pipeline.summary import DetectSummary, Summary
+    from fastblur.pipeline.summary import CorrectSummary, DetectSummary, Summary
 
 __all__ = ["CorrectSummary", "DetectSummary", "RunStopped", "Summary", "correct", "detect", "run"]
 
 _HOME = {
-    "CorrectSummary": "correct_files",
+    "CorrectSummary": "summary",
     "DetectSummary": "summary",
     "RunStopped": "errors",
     "Summary": "summary",

@@ -25,45 +25,10 @@ from fastblur.pipeline.shards.folder import FolderShard
 from fastblur.pipeline.shards.interfaces import Batch, Item, Shard
 from fastblur.pipeline.storage.paths import error_reason, is_url, lies_in
 from fastblur.pipeline.storage.sink import Sink, open_sink
-from fastblur.pipeline.summary import exit_status
+from fastblur.pipeline.summary import CorrectSummary
 
 BATCH = 8  # images done together
 Line = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class CorrectSummary:
-    """The end of a correction.
-
-    Attributes:
-        judged: images that the file names.
-        changed: those whose boxes differ from what the run hid.
-        failed: those that could not be done again, and are not in the output any more.
-        shards: shards that were made again; those of an earlier call with the same file are not.
-        seconds: how long it took.
-    """
-
-    judged: int
-    changed: int
-    failed: int
-    shards: int
-    seconds: float
-
-    @property
-    def exit_status(self) -> int:
-        """0, or 1 where an image could not be done again."""
-        return exit_status(0, self.failed, self.judged)
-
-    def text(self) -> str:
-        """Return the counts for a reader."""
-        lines = [
-            f"judged        {self.judged} images",
-            f"done again    {self.changed}, whose boxes have changed, in {self.shards} shards",
-            f"failed        {self.failed}"
-            + (", listed in .fastblur/failures.jsonl: they left OUT" if self.failed else ""),
-            f"time          {self.seconds:.1f} s",
-        ]
-        return "\n".join(lines if self.shards else [*lines, "nothing to do  OUT is as these judgements say"])
 
 
 def correct(

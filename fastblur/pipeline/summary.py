@@ -202,6 +202,41 @@ class DetectSummary:
         return "\n".join([*lines, "interrupted   nothing was written"] if self.interrupted else lines)
 
 
+@dataclass(frozen=True)
+class CorrectSummary:
+    """The end of a correction.
+
+    Attributes:
+        judged: images that the file names.
+        changed: those whose boxes differ from what the run hid.
+        failed: those that could not be done again, and are not in the output any more.
+        shards: shards that were made again; those of an earlier call with the same file are not.
+        seconds: how long it took.
+    """
+
+    judged: int
+    changed: int
+    failed: int
+    shards: int
+    seconds: float
+
+    @property
+    def exit_status(self) -> int:
+        """0, or 1 where an image could not be done again."""
+        return exit_status(0, self.failed, self.judged)
+
+    def text(self) -> str:
+        """Return the counts for a reader."""
+        lines = [
+            f"judged        {self.judged} images",
+            f"done again    {self.changed}, whose boxes have changed, in {self.shards} shards",
+            f"failed        {self.failed}"
+            + (", listed in .fastblur/failures.jsonl: they left OUT" if self.failed else ""),
+            f"time          {self.seconds:.1f} s",
+        ]
+        return "\n".join(lines if self.shards else [*lines, "nothing to do  OUT is as these judgements say"])
+
+
 def exit_status(interrupted: int, failed: int, images: int) -> int:
     """Return a command's exit status: 128 + the signal that interrupted it, 1 if an image failed or there was none."""
     return 128 + interrupted if interrupted else int(failed > 0 or images == 0)

@@ -1,0 +1,119 @@
+"""The images that people should look at: their pictures, their boxes, and what the harder search finds in them."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastblur.audit.compare import Coverage
+from fastblur.audit.output import Output
+from fastblur.audit.pictures import Seen, see, small_jpeg
+from fastblur.audit.problems import Problems
+from fastblur.audit.selection import Chosen
+from fastblur.codecs import CodecError
+from fastblur.pipeline.images.near_misses import share_within
+from fastblur.pipeline.storage.paths import error_reason
+
+if TYPE_CHECKING:
+    from fastblur.audit.search import HarderSearch, Suspect
+
+HIDDEN_SHARE = 0.5  # of a near miss's area in a region that `correct` has hidden since
+
+
+class Looks:
+    """Looks at the chosen images: their pictures, their boxes, and what the harder search finds."""
+
+    def __init__(
+        self,
+        output: Output,
+        search: "HarderSearch | None",
+        coverage: Coverage | None,
+        problems: Problems,
+        folder: Path | None,
+        keep_pixels: bool,
+    ) -> None:
+        self._output, self._search, self._coverage, self._problems = output, search, coverage, problems
+        self._folder, self._keep_pixels = folder, keep_pixels
+
+    def images(self, chosen: list[Chosen], workers: int) -> list[dict[str, Any]]:
+        """Return what audit.json says of the images, in the order in which they were chosen."""
+        if self._search is not None:
+            import torch
+
+            torch.set_num_threads(1)  # the images are what is done in parallel
+        order = {one.line["path"]: number for number, one in enumerate(chosen, 1)}
+        looks: list[dict[str, Any]] = []
+        waiting: list[Future[dict[str, Any] | None]] = []
+        with ThreadPoolExecutor(workers) as pool:
+            for one, data in self._files(chosen):
+                waiting.append(pool.submit(self._look, one, data, order[one.line["path"]]))
+                if len(waiting) >= 4 * workers and (done := waiting.pop(0).result()) is not None:
+                    looks.append(done)
+            looks += [done for future in waiting if (done := future.result()) is not None]
+        return sorted(looks, key=lambda look: int(look["id"]))
+
+    def _files(self, chosen: list[Chosen]) -> Iterator[tuple[Chosen, bytes]]:
+        """Yield the chosen images with their files, those of a tar or table together."""
+        inside: dict[str, dict[int, Chosen]] = {}
+        for one in chosen:
+            if one.container:
+                inside.setdefault(one.shard, {})[one.place] = one
+                continue
+            with suppress(OSError):  # the account says so
+                yield one, self._output.read(one.line["path"])
+        for container, places in inside.items():
+            with suppress(ValueError, OSError):
+                for place, item in enumerate(self._output.items(container)):
+                    if place in places and item.data is not None:
+                        yield places[place], item.data
+                    if place >= max(places):
+                        break
+
+    def _look(self, one: Chosen, data: bytes, number: int) -> dict[str, Any] | None:
+        line, name = one.line, one.line["path"]
+        try:
+            seen = see(data)
+        except CodecError as error:
+            self._problems.add(name, one.shard, "changed", f"{name!r} cannot be decoded: {error_reason(error)}")
+            return None
+        boxes = line["boxes"] if line["fate"] == "hidden" else []
+        scores = line.get("scores") or [None] * len(boxes)
+        coverages = [] if self._coverage is None else self._coverage.of_image.get(name, [])
+        upright = seen.upright_boxes(boxes)
+        near = [row for row in line.get("near", ()) if sum(share_within(row[:4], box) for box in boxes) < HIDDEN_SHARE]
+        found: list[Suspect] = []
+        if self._search is not None and "sample" in one.found:
+            found = self._search.suspects(seen.pixels, upright)
+        look = {
+            "id": number,
+            "image": name,
+            "shard": one.shard,
+            "fate": line["fate"],
+            "sampled": "sample" in one.found,
+            "found": one.found,
+            "width": seen.pixels.shape[1],
+            "height": seen.pixels.shape[0],
+            "stored_width": seen.stored_size[0],
+            "stored_height": seen.stored_size[1],
+            "to_stored": list(seen.to_stored),
+            **self._picture(seen, number),
+            "regions": [
+                {"box": box, "score": score, "coverage": coverages[place] if place < len(coverages) else None}
+                for place, (box, score) in enumerate(zip(upright, scores, strict=True))
+            ],
+            "near_misses": [
+                {"box": box, "score": row[4]}
+                for box, row in zip(seen.upright_boxes([row[:4] for row in near]), near, strict=True)
+            ],
+            "suspects": [{"box": each.box, "score": each.score, "found_by": each.found_by} for each in found],
+        }
+        return look
+
+    def _picture(self, seen: Seen, number: int) -> dict[str, Any]:
+        data, width, height = small_jpeg(seen.pixels)
+        name = f"pictures/{number:06}.jpg"
+        if self._folder is not None:
+            (self._folder / name).write_bytes(data)
+        picture = {"picture": name, "picture_width": width, "picture_height": height}
+        return {**picture, "pixels": data} if self._keep_pixels else picture
