@@ -53,6 +53,9 @@ def read_judgements(path: str | Path) -> Iterator[Judgement]:
             if not isinstance(entry["shard"], str):
                 raise UsageError(f"{where} has the shard {brief(entry['shard'])}, expected its name")
             boxes = checked_rows(entry["boxes"], where)
+            without_area = boxes[(boxes[:, 2:] <= boxes[:, :2]).any(1)]
+            if len(without_area):
+                raise UsageError(f"{where} has the box {without_area[0].tolist()}, expected x0 < x1 and y0 < y1")
             if entry.get("verdict") not in ("face", "no face", None):
                 raise UsageError(f"{where} has the verdict {brief(entry['verdict'])}, expected 'face' or 'no face'")
             there = set(map(tuple, boxes.tolist()))

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fastblur.audit import audit
 from fastblur.errors import UsageError
 from fastblur.pipeline import correct, run
+from fastblur.pipeline.execution.record import OPTIONS, RunRecord
 from tests.audit.run_cases import BOXES, FILES, Box, journal, journal_names, make_run, outputs, write_boxes
 
 CHANGED: dict[str, list[Box]] = {
@@ -63,7 +65,9 @@ def fresh(tmp_path: Path, kind: str, source: Path, **options: Any) -> dict[str, 
 
 @pytest.mark.parametrize("kind", ["folder", "tar", "table"])
 @pytest.mark.parametrize(
-    "options", [{}, {"jpeg": "encode", "strength": 0.3}, {"method": "fill", "color": "9"}], ids=str
+    "options",
+    [{}, {"jpeg": "encode", "strength": 0.3}, {"method": "fill", "color": "9"}, {"strip_metadata": True}],
+    ids=str,
 )
 def test_the_result_is_that_of_a_fresh_run(tmp_path: Path, kind: str, options: dict[str, Any]) -> None:
     source, out, judgements = judged(tmp_path, kind, **options)
@@ -76,6 +80,43 @@ def test_the_result_is_that_of_a_fresh_run(tmp_path: Path, kind: str, options: d
     assert differing == {names[name] for name in CHANGED}
     assert after[names["b/6.webp"]].startswith(FILES["b/6.webp"]), "without regions it is copied"
     assert audit(out, source=source, sample=0).content["account"]["problems"] == []
+
+
+# What a run records and a correction need not know: it has the boxes, and takes the source from its arguments.
+OF_THE_SEARCH = {
+    "source", "detector", "detector_version", "threshold", "detect_size", "weights_sha256", "unlisted", "boxes_sha256",
+    "box_categories", "box_coordinates", "box_format",
+}  # fmt: skip
+OF_THE_METHOD = {"recipe", "strength", "margin", "feather", "shape", "scope", "blocks", "color"}
+
+
+@pytest.mark.parametrize("method", ["blur", "pixelate", "fill"])
+def test_every_recorded_option_reaches_a_correction(tmp_path: Path, method: str) -> None:
+    source, out = make_run(tmp_path, "folder", method=method, unlisted="copy")
+    recorded = json.loads((out / ".fastblur/run.json").read_text())["parameters"]
+    assert recorded.keys() - OF_THE_SEARCH - OF_THE_METHOD <= {*OPTIONS, "image_columns", "members"}
+    again = RunRecord(out).redo_config(source)
+    assert {name: recorded[name] for name in recorded.keys() & OF_THE_METHOD} == dict(again.method_options)
+
+
+def test_metadata_that_a_run_stripped_stay_away(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a maker"
+    (tmp_path / "src").mkdir()
+    for seed, name in enumerate(("hidden.jpg", "copied.jpg")):
+        pixels = np.random.default_rng(seed).integers(0, 255, (64, 96, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "src" / name, exif=exif)
+    boxes = write_boxes(tmp_path / "boxes.jsonl", {"hidden.jpg": [(10, 10, 30, 30)], "copied.jpg": []})
+    run(tmp_path / "src", tmp_path / "out", boxes=boxes, strip_metadata=True)
+    assert audit(tmp_path / "out", source=tmp_path / "src", sample=0).content["account"]["problems"] == []
+    line = {"shard": shards(tmp_path / "out")["hidden.jpg"], "coordinates": "stored"}
+    asked = [{"image": "hidden.jpg", **line, "boxes": []}, {"image": "copied.jpg", **line, "boxes": [[5, 5, 50, 50]]}]
+    (tmp_path / "judgements.jsonl").write_text("".join(json.dumps(one) + "\n" for one in asked))
+    assert correct(tmp_path / "src", tmp_path / "out", tmp_path / "judgements.jsonl").changed == 2
+    for name in ("hidden.jpg", "copied.jpg"):
+        assert b"a maker" in (tmp_path / "src" / name).read_bytes()
+        assert b"a maker" not in (tmp_path / "out" / name).read_bytes()
+    assert audit(tmp_path / "out", source=tmp_path / "src", sample=0).content["account"]["problems"] == []
 
 
 @pytest.mark.parametrize("kind", ["folder", "tar", "table"])

@@ -18,15 +18,8 @@ Inputs = str | Path | Sequence[str | Path]
 """A source of a run, or several."""
 
 ENTRY_BYTES = 1 << 32  # of a shard's file in the journal at most
-OPTIONS = (
-    "method",
-    "others",
-    "format",
-    "max_pixels",
-    "device",
-    "box_column",
-    "jpeg",
-)  # that are recorded by their names
+OPTIONS = ("method", "others", "format", "max_pixels", "device", "box_column", "jpeg", "strip_metadata")
+"""Options that decide what becomes of an image whose boxes are known, and are recorded by their own names."""
 
 
 @dataclass(frozen=True)
