@@ -1,6 +1,7 @@
 """JPEG files: decoded by simplejpeg or Pillow, encoded with the source's tables, subsampling and progressive flag."""
 
 import io
+import re
 from functools import cache
 
 import numpy as np
@@ -28,6 +29,8 @@ _HUFFMAN_CODED = (0xC0, 0xC1, 0xC2)
 _FRAMES = (*_HUFFMAN_CODED, 0xC9, 0xCA)
 _COLORS = {1: "L", 3: "RGB", 4: "CMYK"}
 _SIMPLEJPEG_COLORS = {"L": "GRAY", "RGB": "RGB"}
+_REST_OF_SCAN = re.compile(r"(\d+) extraneous bytes before marker 0xd9")  # libjpeg's words, after all rows of the frame
+_HARMLESS_REST = 64  # bytes, too few for a face
 _SUBSAMPLINGS = ("444", "422", "420")  # at Pillow's number of each
 
 # Where the n-th value of a table in a file, in zigzag order, stands in the 8 x 8 table read row by row.
@@ -113,7 +116,13 @@ def _decode_fast(data: bytes, color: str) -> Pixels | None:
         return None
     try:
         pixels: Pixels = simplejpeg.decode_jpeg(data, _SIMPLEJPEG_COLORS[color])
-    except ValueError:
+    except ValueError as error:
+        rest = _REST_OF_SCAN.search(str(error))
+        if rest and int(rest[1]) > _HARMLESS_REST:
+            raise CodecError(
+                f"JPEG has {rest[1]} bytes in its scan behind the picture, which may show more of it than its frame, "
+                "expected a scan of one picture"
+            ) from error
         return None
     return pixels
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastblur.codecs import CodecError, check, decode, encode
+from fastblur.codecs import CodecError, check, decode, decode_reduced, encode
 from tests.codecs.files import THUMBNAIL, array, heic, image, saved, scan_of, segments_of, shows_thumbnail
 
 FILM = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(range(200))
@@ -164,3 +164,17 @@ def test_shown_thumbnail_measure() -> None:
     """What the tests above look for is in the files that they make."""
     assert shows_thumbnail(saved(image(), "JPEG") + THUMBNAIL)
     assert Image.open(io.BytesIO(mpo(0))).n_frames == 2
+
+
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_rows_of_a_scan_below_its_frame_are_refused(subsampling: int) -> None:
+    """A frame cut down by its header alone: no viewer shows the rest, and whoever puts the height back sees it."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (128, 96, 3), np.uint8))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", subsampling=subsampling)
+    data = bytearray(buffer.getvalue())
+    at = data.index(b"\xff\xc0") + 5
+    data[at : at + 2] = (64).to_bytes(2, "big")
+    with pytest.raises(CodecError, match="bytes in its scan behind the picture"):
+        decode(bytes(data))
+    assert decode_reduced(bytes(data), 16, 1 << 20) is None
