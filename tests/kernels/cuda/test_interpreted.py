@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -67,8 +68,9 @@ def test_compiles_for_gpus_that_need_not_be_there(architecture):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("folder", OTHERS)
 def test_compiles_with_another_triton(folder, architecture):
+    (version,) = (path.stem.split("-")[1] for path in Path(folder).glob("triton-*.dist-info"))
     printed = compiled(architecture, "--few", first_path=folder)
-    assert printed["triton"] != triton.__version__
+    assert printed["triton"] == version
     assert len(printed["programs"]) >= 10
 
 
