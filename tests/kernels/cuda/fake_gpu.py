@@ -36,7 +36,8 @@ def check(kinds, arguments):
         if kind.startswith("*"):
             assert kind == POINTERS[given.dtype], (kind, given.dtype)
         elif kind != "constexpr":
-            assert type(given) is int and -INTEGERS[kind] <= given <= INTEGERS[kind] - (kind != "i1"), (kind, given)
+            assert type(given) is int, (kind, given)
+            assert -INTEGERS[kind] <= given < INTEGERS[kind] + (kind == "i1"), (kind, given)
 
 
 class FakeDriver:
