@@ -145,13 +145,13 @@ def _run(function: Any, multiprocessors: int, *arguments: Any) -> None:
         kept[(programs, 1, 1)](*arguments)
         return
     has_twin = function.arg_names[-1] == "ALIGNED"
-    _kept[key] = function[(programs,)](*arguments, **_options(name, not has_twin or arguments[-1]))
+    _kept[key] = function[(programs,)](*arguments, **_options(name, not has_twin or bool(arguments[-1])))
     if has_twin:  # its twin too, with no work, so that no later call has to wait for it
         empty = torch.zeros(HEADER.value, dtype=torch.int32, device=arguments[0].device)
         idle = [empty if at == "plan" else one for at, one in zip(function.arg_names, arguments, strict=True)]
         idle[-1] = not arguments[-1]
         twin = (name, arguments[0].device, kinds, tuple(idle[-_constants[name] :]))
-        _kept[twin] = function[(1,)](*idle, **_options(name, idle[-1]))
+        _kept[twin] = function[(1,)](*idle, **_options(name, bool(idle[-1])))
 
 
 def _options(name: str, aligned: bool) -> dict[str, int]:
