@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastblur.detectors.multi_scale import Size
+from fastblur.kernels.triton_support import HAS_TRITON
 
 MAX_FLOATING = 2.0  # filters may overshoot 1 as far; a forgotten / 255 goes further
 DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -71,6 +72,16 @@ def check_range(
         raise ValueError(f"floating images go down to {lowest:.4g}, expected 0..1: not normalised, and not in -1..1")
     if highest > MAX_FLOATING:
         raise ValueError(f"floating images go up to {highest:.4g}, expected 0..1")
+
+
+def fits_one_launch(
+    stacks: Sequence[Tensor],  # (b, 3, H, W) each
+    device: torch.device,  # of the network
+) -> bool:
+    """Return whether `letterbox_triton` takes the images; a compiler fuses `letterbox` by itself."""
+    if device.type != "cuda" or not HAS_TRITON or torch.compiler.is_compiling():
+        return False
+    return stacks[0].dtype != torch.float64 and all(stack.dtype == stacks[0].dtype for stack in stacks)
 
 
 def letterbox(
