@@ -42,8 +42,8 @@ from fastblur.kernels.constants import ALPHA_SUPPORT, SIGMA_PER_STEP
 DEFAULT = fastblur.RECIPES["default"]
 DETECTORS = ("centerface", "retinaface-mobilenet0.25", "retinaface-resnet50", "yunet")
 VARIANTS: tuple[dict[str, int], ...] = (
-    {"num_warps": 1}, {"num_warps": 1, "maxnreg": 168}, {"num_warps": 1, "maxnreg": 128}, {"num_warps": 2},
-    {"num_warps": 2, "maxnreg": 128}, {"num_warps": 2, "maxnreg": 96}, {"num_warps": 4},
+    {"num_warps": 1}, {"num_warps": 1, "maxnreg": 128}, {"num_warps": 2}, {"num_warps": 2, "maxnreg": 168},
+    {"num_warps": 2, "maxnreg": 128}, {"num_warps": 2, "maxnreg": 96}, {"num_warps": 4}, {"num_warps": 8},
 )  # fmt: skip
 
 
