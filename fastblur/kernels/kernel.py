@@ -1,6 +1,9 @@
 """What every kernel offers: the same function names and arguments.
 
-A kernel takes what the operators have checked. `Batch` is (B, C, H, W), or a list of (C, H, W) of different sizes.
+A kernel takes what the operators have checked, but for the values of regions: on the CPU it raises ValueError as
+`Regions.check` before anything is written; on other devices that would wait for the device. `Batch` is (B, C, H, W), or
+a list of (C, H, W) of different sizes.
+
 With `out` it writes every pixel of it, also where `out` is the images themselves, and returns it; else it returns a
 new batch.
 """
@@ -8,6 +11,7 @@ new batch.
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -56,6 +60,11 @@ class Kernel(Protocol):
 def as_list(batch: Batch) -> list[Tensor]:
     """Return a batch as the tensors that it consists of: itself, or those of the list."""
     return [batch] if isinstance(batch, Tensor) else batch
+
+
+def shorter_sides(batch: Batch) -> np.ndarray:  # (B,) px
+    """Return the shorter side of each image, as `Regions.check` takes them."""
+    return np.array([min(image.shape[-2:]) for image in batch])
 
 
 def device_of(batch: Batch) -> torch.device | None:

@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.special import ndtr
 
 from fastblur.kernels.constants import ALPHA_SUPPORT, MIN_BLOCK, MIN_SIGMA
-from fastblur.kernels.kernel import Batch
+from fastblur.kernels.kernel import Batch, shorter_sides
 from fastblur.recipes import BorderType, Recipe, Scope, Shape
 from fastblur.regions import Regions
 
@@ -251,7 +251,11 @@ def _each(
     operator: Callable[[Tensor, list[list[float]]], Tensor],  # of an image, (C, H, W), and its boxes, (n, 4)
     out: Batch | None,
 ) -> Batch:
-    """Return what the operator makes of each image as floats, in the images' dtype."""
+    """Return what the operator makes of each image as floats, in the images' dtype.
+
+    Raises as `Regions.check`.
+    """
+    regions.check(shorter_sides(images))
     results = [
         _as_dtype(operator(_as_float(image), boxes), image)
         for image, boxes in zip(images, regions.tolist(), strict=True)
