@@ -17,7 +17,6 @@ MIN_RADIUS = 2  # cells; the taps on each side of a cell are not fewer
 BLUR, MOSAIC, FILL, MASK = range(4)
 """What a kernel does in a region: blur, pixelate and fill, and masked_blur2d."""
 
-MODES = {"blur": BLUR, "pixelate": MOSAIC, "fill": FILL}
 
 REPLICATE, REFLECT, CONSTANT, CIRCULAR, INSIDE = range(5)
 """What stands for pixels outside the image; with INSIDE nothing does, and means are those of the pixels inside."""

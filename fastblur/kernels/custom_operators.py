@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 
 from fastblur.kernels.kernel import Batch, empty_like
+from fastblur.kernels.parameters import KernelParameters
 from fastblur.recipes import BorderType, Recipe, Shape
 from fastblur.regions import Regions
 
 HIDE = (
-    "(Tensor(a!)[] out, Tensor[] images, Tensor boxes, Tensor counts, Tensor? color, *, str operator, float strength, "
-    "float margin, float feather, int blocks, bool ellipse, bool whole_image) -> ()"
+    "(Tensor(a!)[] out, Tensor[] images, Tensor boxes, Tensor counts, Tensor? color, int operator, float strength, "
+    "float margin, float feather, bool ellipse, bool whole_image, int blocks) -> ()"
 )
 MASKED_BLUR2D = "(Tensor(a!)[] out, Tensor[] images, Tensor[] masks, Tensor sigma, str border_type) -> ()"
-NUMBERS = {"strength": 0.0, "margin": 0.0, "feather": 0.0, "blocks": 0, "ellipse": False, "whole_image": False}
+# After color come the values of KernelParameters; torch keeps the name "mode" for itself. All are given by their
+# places, since names make a call 3 us longer.
 
 LIBRARY = torch.library.Library("fastblur", "FRAGMENT")  # type: ignore[no-untyped-call]
 
@@ -58,16 +60,13 @@ class CustomOperators:
 
     def blur(self, images: Batch, regions: Regions, recipe: Recipe, out: Batch | None = None) -> Batch:
         """Blur every region; see `fastblur.blur`."""
-        return self._hide(
-            images, regions, out, "blur", strength=recipe.strength, margin=recipe.margin, feather=recipe.feather,
-            ellipse=recipe.shape == "ellipse", whole_image=recipe.scope == "image",
-        )  # fmt: skip
+        return self._hide(images, regions, out, KernelParameters.for_blur(recipe))
 
     def pixelate(
         self, images: Batch, regions: Regions, blocks: int, margin: float, shape: Shape, out: Batch | None = None
     ) -> Batch:
         """Replace every region by a mosaic; see `fastblur.pixelate`."""
-        return self._hide(images, regions, out, "pixelate", margin=margin, blocks=blocks, ellipse=shape == "ellipse")
+        return self._hide(images, regions, out, KernelParameters.for_pixelate(blocks, margin, shape))
 
     def fill(
         self,
@@ -80,9 +79,7 @@ class CustomOperators:
         out: Batch | None = None,
     ) -> Batch:
         """Paint every region over; see `fastblur.fill`."""
-        return self._hide(
-            images, regions, out, "fill", color=color, margin=margin, feather=feather, ellipse=shape == "ellipse"
-        )  # fmt: skip
+        return self._hide(images, regions, out, KernelParameters.for_fill(margin, feather, shape), color)
 
     def masked_blur2d(
         self,
@@ -104,15 +101,13 @@ class CustomOperators:
         images: Batch,
         regions: Regions,
         out: Batch | None,
-        operator: str,
-        color: Tensor | None = None,
-        **parameters: Any,
+        parameters: KernelParameters,
+        color: Tensor | None = None,  # (C,) or (1,) float32
     ) -> Batch:
         result = empty_like(images) if out is None else out
         if not _is_empty(images):
             written, read = _lists(images, result)
-            given = {**NUMBERS, **parameters}
-            self.hide_into(written, read, regions.boxes, regions.counts, color, operator=operator, **given)
+            self.hide_into(written, read, regions.boxes, regions.counts, color, *parameters)
         return result
 
 

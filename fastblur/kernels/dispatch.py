@@ -4,6 +4,7 @@ Which kernel ran, and why not another, is logged on the logger "fastblur" at lev
 """
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import cast
@@ -74,7 +75,8 @@ def _load(backend: Backend) -> Kernel:
 
         return KERNEL
     if backend == "reference":
-        if torch.compiler.is_compiling():
+        # A frame that no graph can hold runs as it is, but each function that it calls is tried again.
+        if torch.compiler.is_compiling() or "torch._dynamo" in sys.modules:
             from fastblur.kernels import out_of_graph
 
             return cast(Kernel, out_of_graph)

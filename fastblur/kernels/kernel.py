@@ -1,6 +1,9 @@
 """What every kernel offers: the same function names and arguments.
 
-A kernel takes what the operators have checked. `Batch` is (B, C, H, W), or a list of (C, H, W) of different sizes.
+A kernel takes what the operators have checked, but for the values of regions: on the CPU it raises ValueError as
+`Regions.check` before anything is written; on other devices that would wait for the device. `Batch` is (B, C, H, W), or
+a list of (C, H, W) of different sizes.
+
 With `out` it writes every pixel of it, also where `out` is the images themselves, and returns it; else it returns a
 new batch.
 """
@@ -8,6 +11,7 @@ new batch.
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -58,6 +62,11 @@ def as_list(batch: Batch) -> list[Tensor]:
     return [batch] if isinstance(batch, Tensor) else batch
 
 
+def shorter_sides(batch: Batch) -> np.ndarray:  # (B,) px
+    """Return the shorter side of each image, as `Regions.check` takes them."""
+    return np.array([min(image.shape[-2:]) for image in batch])
+
+
 def device_of(batch: Batch) -> torch.device | None:
     """Return the device of the images; None for an empty list."""
     if isinstance(batch, Tensor):
@@ -74,14 +83,16 @@ def refuses_values(
     if images and images[0].dtype == torch.float64:
         return "for float64 images, expected backend='reference'"
     # Tangents of forward-mode differentiation flow whether or not gradients are asked for.
-    if forward_ad._current_level >= 0 and any(map(_has_tangent, (*images, *others))):
+    if forward_ad._current_level >= 0 and any(map(_may_have_tangent, (*images, *others))):
         return "for images with tangents, expected backend='reference'"
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*images, *others)):
         return "for images that require a gradient, expected backend='reference'"
     return None
 
 
-def _has_tangent(tensor: Tensor) -> bool:
+def _may_have_tangent(tensor: Tensor) -> bool:
+    if torch.compiler.is_compiling():  # a graph is made with tensors that have none, and runs with others
+        return tensor.is_floating_point()
     return tensor.is_floating_point() and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -75,7 +74,7 @@ def as_regions(
 ) -> Regions:
     """Return `regions` as Regions for the batch; arrays of boxes go to the images' device.
 
-    Raises ValueError where their number or device is not the images', or a coordinate is not finite.
+    Raises ValueError where their number or device is not the images'. The kernels look at the values.
     """
     device = device_of(batch)
     if not isinstance(regions, Regions):
@@ -92,19 +91,7 @@ def as_regions(
         raise ValueError(f"regions are for {len(regions)} images, expected {count} as the images")
     if device is not None and regions.device != device:
         raise ValueError(f"regions are on {regions.device}, expected {device} as the images")
-    # On other devices the check would wait for the device, and a graph cannot branch on what it finds.
-    if regions.device.type == "cpu" and not torch.compiler.is_compiling():
-        _check_coordinates(regions, batch)
     return cast(Regions, regions)
-
-
-def _check_coordinates(
-    regions: Regions,
-    batch: Batch,  # (B, C, H, W), or a list of (C, H, W)
-) -> None:
-    """Raise ValueError for coordinates that are not finite, or look like fractions of the image."""
-    shapes = [batch.shape] * len(batch) if isinstance(batch, Tensor) else [image.shape for image in batch]
-    regions.check(np.array([min(shape[-2:]) for shape in shapes]))
 
 
 def as_out(out: Images | None, images: Images, batch: Batch) -> Batch | None:

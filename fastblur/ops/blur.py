@@ -6,7 +6,7 @@ import torch
 
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.ops.arguments import AnyImages, as_batch, as_input_container, as_out, as_regions
-from fastblur.ops.in_graph import blur_numbers, hide_in_graph
+from fastblur.ops.in_graph import blur_parameters, hide_in_graph
 from fastblur.recipes import Backend, Recipe, Scope, Shape, resolve_recipe
 
 
@@ -57,8 +57,8 @@ def blur(
     (torch.Size([2, 3, 120, 160]), torch.uint8, True)
     """
     if torch.compiler.is_compiling() and isinstance(recipe, str):
-        numbers = blur_numbers(recipe, strength, margin, feather, shape, scope)
-        hidden = hide_in_graph("blur", images, regions, numbers, out, backend)
+        parameters = blur_parameters(recipe, strength, margin, feather, shape, scope)
+        hidden = hide_in_graph(parameters, images, regions, out, backend)
         if hidden is not None:
             return cast(AnyImages, hidden)
     chosen = resolve_recipe(recipe, strength=strength, margin=margin, feather=feather, shape=shape, scope=scope)

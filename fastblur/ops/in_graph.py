@@ -12,31 +12,26 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from fastblur.kernels.cpu.traced import hide_on_cpu
+from fastblur.kernels.parameters import KernelParameters
 from fastblur.recipes import resolve_recipe
 from fastblur.regions import Regions
 from fastblur.transformed import constant_in_graphs, is_transforming
 
-Numbers = tuple[float, float, float, int, bool, bool]
-"""strength, margin, feather, blocks, ellipse, whole_image: what the custom operator takes."""
-
 
 @constant_in_graphs
-def blur_numbers(recipe: str, *overrides: float | str | None) -> Numbers:
-    """Return the parameters of a blur; `overrides` are strength, margin, feather, shape and scope.
+def blur_parameters(recipe: str, *overrides: float | str | None) -> tuple[float, ...]:
+    """Return the values of KernelParameters for a blur; `overrides` are strength, margin, feather, shape and scope.
 
     Raises as `resolve_recipe`.
     """
     names = ("strength", "margin", "feather", "shape", "scope")
-    chosen = resolve_recipe(recipe, **dict(zip(names, overrides, strict=True)))
-    ellipse, whole_image = chosen.shape == "ellipse", chosen.scope == "image"
-    return float(chosen.strength), float(chosen.margin), float(chosen.feather), 0, ellipse, whole_image
+    return tuple(KernelParameters.for_blur(resolve_recipe(recipe, **dict(zip(names, overrides, strict=True)))))
 
 
 def hide_in_graph(
-    operator: str,
+    parameters: tuple[float, ...],  # the values of KernelParameters
     images: Any,
     regions: Any,
-    numbers: Numbers,
     out: Any,
     backend: str | None,
 ) -> Tensor | None:
@@ -54,9 +49,5 @@ def hide_in_graph(
     ):
         return None
     result = torch.empty_like(images)
-    strength, margin, feather, blocks, ellipse, whole_image = numbers
-    hide_on_cpu(
-        [result], [images], regions.boxes, regions.counts, None, operator=operator, strength=strength, margin=margin,
-        feather=feather, blocks=blocks, ellipse=ellipse, whole_image=whole_image,
-    )  # fmt: skip
+    hide_on_cpu([result], [images], regions.boxes, regions.counts, None, *parameters)
     return result

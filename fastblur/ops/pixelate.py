@@ -4,6 +4,7 @@ from typing import Any, cast
 
 import torch
 
+from fastblur.kernels.constants import MOSAIC
 from fastblur.kernels.dispatch import pick_kernel
 from fastblur.ops.arguments import AnyImages, as_batch, as_input_container, as_out, as_regions
 from fastblur.ops.in_graph import hide_in_graph
@@ -59,8 +60,8 @@ def pixelate(
     check_fraction("margin", margin)
     check_choice("shape", shape, Shape)
     if torch.compiler.is_compiling():
-        numbers = (0.0, float(margin), 0.0, blocks, shape == "ellipse", False)
-        hidden = hide_in_graph("pixelate", images, regions, numbers, out, backend)
+        parameters = (MOSAIC, 0.0, float(margin), 0.0, shape == "ellipse", False, blocks)
+        hidden = hide_in_graph(parameters, images, regions, out, backend)
         if hidden is not None:
             return cast(AnyImages, hidden)
     batch = as_batch(images)

@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch.autograd import forward_ad
 
 import fastblur
+from fastblur.kernels.parameters import KernelParameters
+from fastblur.recipes import resolve_recipe
 
 BOXES, COUNTS = torch.tensor([[[20.0, 15, 60, 70]], [[5, 5, 30, 38]]]), torch.tensor([1, 1])
 
@@ -92,27 +95,25 @@ def test_regions_of_another_number_of_images_are_refused():
 
 
 def test_the_custom_operators_are_what_they_say():
-    options = {"operator": "blur", "strength": 0.15, "margin": 0.15, "feather": 0.05, "blocks": 0}
-    options |= {"ellipse": False, "whole_image": False}
+    parameters = KernelParameters.for_blur(resolve_recipe("default"))
     checks = ("test_schema", "test_faketensor")
     batch = images()
     for out, read in (([torch.empty_like(batch)], [batch]), ([batch.clone()], [])):
         operator = torch.ops.fastblur.hide_on_cpu_
-        torch.library.opcheck(operator, (out, read, BOXES, COUNTS, None), options, test_utils=checks)
+        torch.library.opcheck(operator, (out, read, BOXES, COUNTS, None, *parameters), test_utils=checks)
     masks, sigma = torch.ones(2, 1, 80, 90), torch.full((2, 2), 2.0)
     arguments = ([torch.empty_like(batch)], [batch], [masks], sigma, "replicate")
     torch.library.opcheck(torch.ops.fastblur.masked_blur2d_on_cpu_, arguments, test_utils=checks)
 
 
 def test_the_operator_writes_nowhere_else():
-    batch, options = images(), {"operator": "fill", "strength": 0.0, "margin": 0.0, "feather": 0.0, "blocks": 0}
-    options |= {"ellipse": False, "whole_image": False}
+    batch, parameters = images(), KernelParameters.for_fill(0.0, 0.0, "box")
     hide, color = torch.ops.fastblur.hide_on_cpu_, torch.zeros(1)
     for out, read in ((batch[:1].clone(), batch), (batch.clone(), batch.float()), (batch.long(), batch.long())):
         with pytest.raises(ValueError, match="expected"):
-            hide([out], [read], BOXES, COUNTS, color, **options)
+            hide([out], [read], BOXES, COUNTS, color, *parameters)
     with pytest.raises(ValueError, match="regions are"):
-        hide([batch], [], BOXES.double(), COUNTS, color, **options)
+        hide([batch], [], BOXES.double(), COUNTS, color, *parameters)
 
 
 def test_gradients_are_those_of_eager():
@@ -130,6 +131,19 @@ def test_gradients_are_those_of_eager():
     torch._dynamo.reset()
     with pytest.raises(torch._dynamo.exc.Unsupported):
         torch.compile(torch.func.grad(loss), fullgraph=True, backend="aot_eager")(batch)
+
+
+def test_tangents_are_those_of_eager():
+    batch, direction = (
+        images(dtype=torch.float32),
+        torch.randn(2, 3, 80, 90, generator=torch.Generator().manual_seed(1)),
+    )
+    compiled = torch.compile(blur, backend="aot_eager")
+    compiled(batch, BOXES, COUNTS)  # a graph without tangents is there already
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(batch, direction)
+        expected, found = (forward_ad.unpack_dual(f(dual, BOXES, COUNTS)).tangent for f in (blur, compiled))
+    assert torch.allclose(found, expected)
 
 
 def test_export_keeps_boxes_and_sizes_open():

@@ -11,7 +11,7 @@ from numba.extending import intrinsic, overload
 from fastblur.compile_cache import compile_cached
 
 HERE = Path(__file__).parent
-FILES = [*sorted(HERE.glob("*.py")), HERE.parent / "constants.py", HERE.parent / "parameters.py"]
+FILES = [*sorted(HERE.glob("*.py")), *(HERE.parent / name for name in ("constants.py", "parameters.py", "../boxes.py"))]
 SOURCES = tuple((stat.st_mtime, stat.st_size) for stat in map(Path.stat, FILES))
 
 

@@ -14,12 +14,13 @@ from torch.autograd.graph import increment_version
 
 from fastblur.kernels.constants import BORDERS, MASK
 from fastblur.kernels.cpu.images import IMAGE, image_row
-from fastblur.kernels.cpu.plan import REGION, mask_bounds, plan_axes
+from fastblur.kernels.cpu.plan import REGION, are_boxes, mask_bounds, plan_axes
 from fastblur.kernels.cpu.schedule import BYTES, NO_COLOR, hide, hide_by_regions, share
-from fastblur.kernels.kernel import Batch, as_list, empty_like
+from fastblur.kernels.kernel import Batch, as_list, empty_like, shorter_sides
 from fastblur.kernels.parameters import KernelParameters
 from fastblur.recipes import BorderType, Recipe, Shape
 from fastblur.regions import Regions
+from fastblur.transformed import as_array
 
 DTYPE_LIKE: dict[torch.dtype, np.ndarray] = {torch.uint8: BYTES, torch.float32: np.empty(0, np.float32)}
 """The loops are compiled for the dtype of these; halves are worked on as float32."""
@@ -27,14 +28,15 @@ DTYPE_LIKE: dict[torch.dtype, np.ndarray] = {torch.uint8: BYTES, torch.float32: 
 
 def blur(images: Batch, regions: Regions, recipe: Recipe, out: Batch | None = None) -> Batch:
     """Blur every region; see `fastblur.blur`."""
-    return hide_regions(images, *as_arrays(regions), KernelParameters.for_blur(recipe), out)
+    return hide_regions(images, regions.boxes, regions.counts, KernelParameters.for_blur(recipe), out)
 
 
 def pixelate(
     images: Batch, regions: Regions, blocks: int, margin: float, shape: Shape, out: Batch | None = None
 ) -> Batch:
     """Replace every region by a mosaic; see `fastblur.pixelate`."""
-    return hide_regions(images, *as_arrays(regions), KernelParameters.for_pixelate(blocks, margin, shape), out)
+    parameters = KernelParameters.for_pixelate(blocks, margin, shape)
+    return hide_regions(images, regions.boxes, regions.counts, parameters, out)
 
 
 def fill(
@@ -47,9 +49,8 @@ def fill(
     out: Batch | None = None,
 ) -> Batch:
     """Paint every region over; see `fastblur.fill`."""
-    return hide_regions(
-        images, *as_arrays(regions), KernelParameters.for_fill(margin, feather, shape), out, color.numpy()
-    )
+    parameters = KernelParameters.for_fill(margin, feather, shape)
+    return hide_regions(images, regions.boxes, regions.counts, parameters, out, color.numpy())
 
 
 def masked_blur2d(
@@ -81,31 +82,31 @@ def masked_blur2d(
     return _run(images, out, work)
 
 
-def as_arrays(regions: Regions) -> tuple[np.ndarray, np.ndarray]:  # (B, N, 4) float32, (B,) int64
-    """Return the boxes and counts of regions on the CPU."""
-    return regions.boxes.detach().contiguous().numpy(), regions.counts.contiguous().numpy()
-
-
 def hide_regions(
     images: Batch,
-    boxes: np.ndarray,  # (B, N, 4) float32 xyxy px, contiguous
-    counts: np.ndarray,  # (B,) int64, contiguous
+    boxes: Tensor,  # (B, N, 4) float32 xyxy px
+    counts: Tensor,  # (B,) int64
     parameters: KernelParameters,
     out: Batch | None,
     color: np.ndarray = NO_COLOR,  # (C,) or (1,) float32
 ) -> Batch:
-    """Do what blur, pixelate and fill share."""
-    if isinstance(images, list) and out is images and not counts.all():
+    """Do what blur, pixelate and fill share; raises as `Regions.check`."""
+    rows, numbers = np.ascontiguousarray(as_array(boxes)), np.ascontiguousarray(as_array(counts))
+    some: Batch | None = None
+    if isinstance(images, list) and out is images and not numbers.all():
         # In place nothing is done to the images without regions, which may be most: they stay out of the table.
-        some = np.flatnonzero(counts)
-        part = [images[i] for i in some]
-        hide_regions(part, boxes[some], counts[some], parameters, part, color)
-        return out
+        chosen = np.flatnonzero(numbers)
+        rows, numbers, some = rows[chosen], numbers[chosen], [images[i] for i in chosen]
 
     def work(table: np.ndarray, dtype_like: np.ndarray) -> None:
-        hide(table, boxes, counts, parameters, color, dtype_like, torch.get_num_threads())
+        if not are_boxes(table, rows, numbers):
+            Regions(boxes, counts).check(shorter_sides(images))  # which says what is wrong, and decides
+        hide(table, rows, numbers, parameters, color, dtype_like, torch.get_num_threads())
 
-    return _run(images, out, work)
+    if some is None:
+        return _run(images, out, work)
+    _run(some, some, work)
+    return images
 
 
 def _run(
@@ -140,10 +141,9 @@ def _table(
         row = _row(images, target, images.shape[1:], images.stride()[1:], target.stride()[1:])
         if row is None:
             return None
-        table = np.full(images.shape[0], np.array(row, IMAGE))
-        steps = np.arange(len(table)) * images.element_size()
-        table["source"] += steps * images.stride(0)
-        table["target"] += steps * target.stride(0)
+        size, step = images.element_size(), np.zeros(len(row), np.int64)
+        step[:2] = images.stride(0) * size, target.stride(0) * size  # from image to image, of source and target
+        table: np.ndarray = (np.arange(images.shape[0])[:, None] * step + row).view(IMAGE)[:, 0]
         return table
     rows = []
     for image, mine in zip(images, target, strict=True):

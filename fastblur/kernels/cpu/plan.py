@@ -20,6 +20,7 @@ from math import ceil, floor, sqrt
 
 import numpy as np
 
+from fastblur.boxes import MAX_COORDINATE, SMALLEST_FACE
 from fastblur.kernels.constants import ALPHA_SUPPORT, FILL, MIN_BLOCK, MIN_RADIUS, MIN_SIGMA, MOSAIC, SIGMA_PER_STEP
 from fastblur.kernels.cpu.compiled import compiled, row_at
 
@@ -39,6 +40,29 @@ BAND = np.dtype([(name, np.int64) for name in ("image", "first", "last", "x0", "
 
 TRUNCATE = 3.0  # deviations at which the taps end
 BAND_ROWS = 128
+
+
+@compiled
+def are_boxes(images, boxes, counts):
+    """Return whether the regions of all images are what `Regions.check` takes; it says what is wrong."""
+    for b in range(len(images)):
+        if counts[b] < 0 or counts[b] > boxes.shape[1]:
+            return False
+        small, large = 0, 0  # boxes with an area, within 0..1 and others
+        for i in range(counts[b]):
+            x0, y0, x1, y1 = boxes[b, i, 0], boxes[b, i, 1], boxes[b, i, 2], boxes[b, i, 3]
+            if not (x0 >= -MAX_COORDINATE and y0 >= -MAX_COORDINATE and x1 <= MAX_COORDINATE and y1 <= MAX_COORDINATE):
+                return False  # also for NaN
+            if not (x0 <= x1 and y0 <= y1):
+                return False
+            if x0 < x1 and y0 < y1:
+                if x0 >= 0 and y0 >= 0 and x1 <= 1 and y1 <= 1:
+                    small += 1
+                else:
+                    large += 1
+        if small > 0 and large == 0 and min(images[b].height, images[b].width) >= SMALLEST_FACE:
+            return False
+    return True
 
 
 @compiled

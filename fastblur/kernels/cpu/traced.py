@@ -1,18 +1,18 @@
 """The CPU kernel in graphs, as operators of PyTorch: Numba's loops cannot be traced, and are loaded when one runs."""
 
 from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from fastblur.forked import use_one_thread_if_forked
-from fastblur.kernels.constants import MODES
 from fastblur.kernels.custom_operators import CustomOperators
 from fastblur.kernels.kernel import Batch
 from fastblur.kernels.parameters import KernelParameters
-from fastblur.regions import Regions
 
 DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16)
 
@@ -23,39 +23,30 @@ def _hide_into(
     boxes: Tensor,
     counts: Tensor,
     color: Tensor | None,
-    *,
-    operator: str,
-    **parameters: Any,
+    *parameters: Any,
 ) -> None:
-    from fastblur.kernels.cpu import operators
-    from fastblur.kernels.cpu.schedule import NO_COLOR
-
     use_one_thread_if_forked()
     _check_hide(out, images, boxes, counts)
     written, read = _batches(out, images)
-    regions = Regions(boxes, counts)
-    regions.check(np.array([min(image.shape[-2:]) for image in written]))  # a graph knows no values before it runs
-    operators.hide_regions(
-        read,
-        *operators.as_arrays(regions),
-        KernelParameters(MODES[operator], **parameters),
-        written,
-        NO_COLOR if color is None else color.numpy(),
-    )
+    colors = [] if color is None else [color.numpy()]
+    _loops().hide_regions(read, boxes, counts, KernelParameters(*parameters), written, *colors)
 
 
 def _masked_blur2d_into(
     out: Sequence[Tensor], images: Sequence[Tensor], masks: Sequence[Tensor], sigma: Tensor, border_type: Any
 ) -> None:
-    from fastblur.kernels.cpu import operators
-
     use_one_thread_if_forked()
     _check_masked_blur2d(out, images, masks)
     if not bool((sigma.isfinite() & (sigma > 0)).all()):
         raise ValueError(f"sigma is {sigma.tolist()}, expected finite numbers > 0")
     written, read = _batches(out, images)
     mask = masks[0] if masks[0].ndim == 4 else list(masks)
-    operators.masked_blur2d(read, mask, sigma, border_type, written)
+    _loops().masked_blur2d(read, mask, sigma, border_type, written)
+
+
+@cache
+def _loops() -> ModuleType:
+    return import_module("fastblur.kernels.cpu.operators")
 
 
 def _batches(out: Sequence[Tensor], images: Sequence[Tensor]) -> tuple[Batch, Batch]:
@@ -94,15 +85,14 @@ def _check_masked_blur2d(
 
 def _check_images(out: Sequence[Tensor], images: Sequence[Tensor]) -> None:
     for written, read in zip(out, images or out, strict=True):
-        if written.ndim not in (3, 4) or 0 in written.shape[-3:] or written.dtype not in DTYPES:
+        shape, dtype = written.shape, written.dtype
+        if len(shape) not in (3, 4) or 0 in shape[-3:] or dtype not in DTYPES:
             raise ValueError(
-                f"images are {written.dtype} {tuple(written.shape)}, expected (B, C, H, W) or (C, H, W), uint8, "
-                "float32, float16 or bfloat16"
+                f"images are {dtype} {tuple(shape)}, expected (B, C, H, W) or (C, H, W), uint8, float32, float16 or "
+                "bfloat16"
             )
-        if written.shape != read.shape or written.dtype != read.dtype:
-            raise ValueError(
-                f"out is {written.dtype} {tuple(written.shape)}, expected {read.dtype} {tuple(read.shape)}"
-            )
+        if shape != read.shape or dtype != read.dtype:
+            raise ValueError(f"out is {dtype} {tuple(shape)}, expected {read.dtype} {tuple(read.shape)}")
 
 
 KERNEL = CustomOperators("_on_cpu_", _hide_into, _masked_blur2d_into, _check_hide, _check_masked_blur2d)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fastblur.kernels.constants import BORDERS, INSIDE, MASK, MODES, REPLICATE
+from fastblur.kernels.constants import BORDERS, INSIDE, MASK, MOSAIC, REPLICATE
 from fastblur.kernels.cuda.launch import launch
 from fastblur.kernels.custom_operators import CustomOperators
 
@@ -22,14 +22,13 @@ def _hide_into(
     boxes: Tensor,
     counts: Tensor,
     color: Tensor | None,
-    *,
-    operator: str,
+    operator: int,
     strength: float,
     margin: float,
     feather: float,
-    blocks: int,
     ellipse: bool,
     whole_image: bool,
+    blocks: int,
 ) -> None:
     _copy(out, images)
     if boxes.shape[1] == 0:
@@ -37,8 +36,8 @@ def _hide_into(
     if color is not None:
         color = _on_device(color, out[0].device)
     launch(
-        out, boxes.contiguous(), counts.contiguous(), mode=MODES[operator],
-        border=INSIDE if operator == "pixelate" else REPLICATE, color=color, strength=strength,
+        out, boxes.contiguous(), counts.contiguous(), mode=operator,
+        border=INSIDE if operator == MOSAIC else REPLICATE, color=color, strength=strength,
         margin=margin, feather=feather, blocks=blocks, ellipse=ellipse, whole_image=whole_image,
     )  # fmt: skip
 

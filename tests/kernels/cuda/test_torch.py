@@ -4,6 +4,8 @@ import pytest
 import torch
 
 import fastblur
+from fastblur.kernels.parameters import KernelParameters
+from fastblur.recipes import resolve_recipe
 from tests.kernels.cases import noise
 from tests.kernels.cuda.gpu import DEVICE, called, on_gpu, put, runs
 
@@ -58,12 +60,10 @@ def test_torch_compile_in_place():
 def test_the_custom_operators_are_what_they_say():
     called(fastblur.blur, batch(), ROWS)  # registers them
     found, images = regions(), put(batch())
-    options = {"operator": "blur", "strength": 0.15, "margin": 0.15, "feather": 0.05, "blocks": 0}
-    options |= {"ellipse": False, "whole_image": False}
+    parameters = KernelParameters.for_blur(resolve_recipe("default"))
     for out, read in (([torch.empty_like(images)], [images]), ([images.clone()], [])):
-        torch.library.opcheck(
-            torch.ops.fastblur.hide_, (out, read, found.boxes, found.counts, None), options, test_utils=CHECKS
-        )
+        arguments = (out, read, found.boxes, found.counts, None, *parameters)
+        torch.library.opcheck(torch.ops.fastblur.hide_, arguments, test_utils=CHECKS)
     masks, sigma = torch.ones(2, 1, 27, 45, device=DEVICE), torch.full((2, 2), 2.0, device=DEVICE)
     arguments = ([torch.empty_like(images)], [images], [masks], sigma, "replicate")
     torch.library.opcheck(torch.ops.fastblur.masked_blur2d_, arguments, test_utils=CHECKS)
