@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.kernels.backends import INTERPRETED
-from tests.kernels.cuda.test_interpreted import run
+from tests.kernels.cuda.test_interpreted import OTHERS, run
 
 pytestmark = pytest.mark.slow
 
@@ -33,11 +33,12 @@ def test_compiles_for_a_hopper_gpu():
         assert not taken["fused"], rows
 
 
+@pytest.mark.parametrize("folder", [None, *OTHERS])
 @pytest.mark.parametrize("architecture", [75, 90])
-def test_the_letterbox_compiles_once_for_all_sizes(architecture):
+def test_the_letterbox_compiles_once_for_all_sizes(architecture, folder):
     """From a call to machine code: a program for batches and one for lists of each dtype, whatever their sizes."""
     pytest.importorskip("triton.backends.nvidia", reason="this triton has no NVIDIA compiler")
-    done = run("tests.detectors.compile_letterbox", str(architecture), interpret="0")
+    done = run("tests.detectors.compile_letterbox", str(architecture), interpret="0", first_path=folder)
     assert done.returncode == 0, done.stderr[-4000:]
     programs = json.loads(done.stdout)
     assert len(programs) == 4
