@@ -22,7 +22,7 @@ from fastblur.detectors.postprocess import (
     to_regions,
     to_regions_and_near_misses,
 )
-from fastblur.detectors.preprocess import as_stacks, check_pixels_are_there, fits_one_launch, letterbox
+from fastblur.detectors.preprocess import as_stacks, check_pixels_are_there, fits_one_launch, letterbox, stacks_on
 from fastblur.detectors.registry import DEFAULT_DETECTOR, network_of
 from fastblur.detectors.runtimes.cuda_graph import CudaGraphCache
 from fastblur.detectors.runtimes.onnx import Session, exported, kept
@@ -215,6 +215,7 @@ class Detector:
         stacks: list[Tensor],  # (b, 3, H, W) each
     ) -> Candidates:  # (B, K, ...) in the images' pixels
         """Return the best anchors of one group of images, over all passes."""
+        stacks = stacks_on(stacks, self.device)
         own_sizes = [_size(stack) for stack in stacks]
         own = self._per_image(stacks, own_sizes)
         passes = []

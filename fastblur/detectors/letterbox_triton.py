@@ -21,10 +21,10 @@ HIGH, WIDE = tl.constexpr(8), tl.constexpr(64)  # pixels of the result that a pr
 
 
 def letterbox_triton(
-    stacks: Sequence[Tensor],  # (b, 3, H, W) each, of one dtype but float64, any device
-    sizes: Tensor,  # (B, 1, 2) float32, width and height of each image in the result, on its device
+    stacks: Sequence[Tensor],  # (b, 3, H, W) each, of one dtype but float64, on the device of the result
+    sizes: Tensor,  # (B, 1, 2) float32, width and height of each image in the result, on that device
     canvas: Size,
-    mean: Tensor,  # (3, 1, 1) float32, on the device of the result, in the network's order of channels
+    mean: Tensor,  # (3, 1, 1) float32, on that device, in the network's order of channels
     std: Tensor,  # (3, 1, 1) float32, likewise
     reverses: bool,  # whether the network's channels stand the other way round than the images'
     memory_format: torch.memory_format,
@@ -32,7 +32,7 @@ def letterbox_triton(
 ) -> Tensor:  # (B, 3, *canvas) of `dtype`
     """Return (pixel - mean) / std of the images scaled into the canvas's upper left corner, and 0 elsewhere."""
     result = torch.empty((len(sizes), 3, *canvas), device=mean.device, dtype=dtype, memory_format=memory_format)
-    stacks = [stack.detach().resolve_neg() for stack in stacks_on(stacks, mean.device)]
+    stacks = [stack.detach().resolve_neg() for stack in stacks]
     if len(stacks) == 1:
         layout = batched(stacks, (), True)
     else:
@@ -45,21 +45,6 @@ def letterbox_triton(
             mean, std, tiles, across, layout.ragged, reverses,
         )  # fmt: skip
     return result
-
-
-def stacks_on(
-    stacks: Sequence[Tensor],  # (b, 3, H, W) each, of one dtype
-    device: torch.device,
-) -> list[Tensor]:
-    """Return the stacks on the device; several that are on the CPU go there in one copy, from pinned memory."""
-    if len(stacks) == 1 or stacks[0].device.type != "cpu" or device.type == "cpu":
-        return [stack.to(device, non_blocking=True) for stack in stacks]
-    lengths = [stack.numel() for stack in stacks]
-    held = torch.empty(sum(lengths), dtype=stacks[0].dtype, pin_memory=True)
-    for part, stack in zip(torch.split(held, lengths), stacks, strict=True):
-        part.view(stack.shape).copy_(stack)
-    there = torch.split(held.to(device, non_blocking=True), lengths)
-    return [part.view(stack.shape) for part, stack in zip(there, stacks, strict=True)]
 
 
 @triton.jit

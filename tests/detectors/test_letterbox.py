@@ -6,7 +6,7 @@ import torch
 
 import fastblur
 from fastblur.detectors.multi_scale import canvas_of, fit_within
-from fastblur.detectors.preprocess import as_stacks, fits_one_launch
+from fastblur.detectors.preprocess import as_stacks, fits_one_launch, stacks_on
 from tests.detectors.photographs import known_faces
 from tests.kernels.cuda.gpu import DEVICE, on_gpu, put, runs
 
@@ -120,8 +120,6 @@ def test_a_detector_finds_the_same_with_it(shared, monkeypatch, half):
 
 @on_gpu
 def test_lists_on_the_cpu_go_there_in_one_copy():
-    from fastblur.detectors.letterbox_triton import stacks_on
-
     stacks = [levels(1, 3, 5, 7), levels(2, 3, 4, 9)]
     there = stacks_on(stacks, torch.device("cuda"))
     assert len({one.untyped_storage().data_ptr() for one in there}) == 1
