@@ -96,7 +96,7 @@ def image_boxes(
         return as_rows(value, index), None  # what nearly all are, in no time
     if format is not None:
         check_choice("format", format, BoxFormat)
-    found = found_in(value, index)
+    found = found_in(value, index, format)
     if format is not None and found.format not in (None, format):
         raise UsageError(f"boxes of image {index} are in the format {found.format!r}, and format is {format!r}")
     chosen: Any = format or found.format or "xyxy"
@@ -107,8 +107,8 @@ def image_boxes(
     return to_xyxy(rows, chosen, size), scores
 
 
-def found_in(value: Any, index: int) -> Found:
-    """Return what an object has of boxes.
+def found_in(value: Any, index: int, format: BoxFormat | None = None) -> Found:
+    """Return what an object has of boxes; `format` is what the user says of a dict's "bbox", whose own is then unknown.
 
     Known are torchvision's BoundingBoxes (in any of their formats that has no angle), the dict of boxes and scores of
     its detectors and of Hugging Face's, supervision's Detections, an Ultralytics result, the annotations of an image in
@@ -119,9 +119,9 @@ def found_in(value: Any, index: int) -> Found:
     if hasattr(value, "canvas_size") and hasattr(value, "format"):
         return Found(value, None, getattr(value.format, "name", str(value.format)).lower())
     if isinstance(value, Mapping):
-        return _found_in_dict(value, index)
+        return _found_in_dict(value, index, format)
     if isinstance(value, Sequence) and len(value) and all(isinstance(one, Mapping) for one in value):
-        parts = [_found_in_dict(one, index) for one in value]
+        parts = [_found_in_dict(one, index, format) for one in value]
         if len({part.format for part in parts}) > 1:
             raise UsageError(f"boxes of image {index} are dicts of several kinds, expected one kind")
         kept = [part for part in parts if len(part.rows)]  # retinaface-pytorch gives a face without a box for none
@@ -141,19 +141,20 @@ def found_in(value: Any, index: int) -> Found:
     return Found(value)
 
 
-def _found_in_dict(value: Mapping[str, Any], index: int) -> Found:
+def _found_in_dict(value: Mapping[str, Any], index: int, format: BoxFormat | None) -> Found:
     if "boxes" in value:
         return Found(value["boxes"], value.get("scores"))
     if "bbox" not in value:
         raise UsageError(f"boxes of image {index} are a dict with {list(value)}, expected 'boxes' or 'bbox' in it")
     is_coco, is_face = (any(key in value for key in keys) for keys in (COCO_KEYS, FACE_KEYS))
     scores = value.get("det_score", value.get("score"))
-    if is_coco == is_face:
+    own = None if is_coco == is_face else "xywh" if is_coco else "xyxy"
+    if own is None and format is None:
         raise UsageError(
             f"boxes of image {index} are a dict with {list(value)}, which does not say whether its bbox has corners "
-            "or a width and height, expected rows of numbers, with their format"
+            "or a width and height, expected their format with them"
         )
-    return Found(value["bbox"], scores, "xywh" if is_coco else "xyxy")
+    return Found(value["bbox"], scores, own)
 
 
 def is_batch_of_one(value: Any) -> bool:
@@ -169,8 +170,11 @@ def is_batch_of_one(value: Any) -> bool:
 def as_numbers(value: Any) -> np.ndarray:
     """Return a tensor, array or (nested) list as float32; raises TypeError or ValueError where it has no numbers."""
     if hasattr(value, "detach"):  # a tensor, wherever it is, with a gradient or without
+        if value.device.type == "meta":
+            raise ValueError("a tensor on the device 'meta' has no numbers")
         return np.asarray(value.detach().cpu().float(), np.float32)
-    if isinstance(value, (list, tuple)) and any(hasattr(one, "detach") for one in value):
+    is_nested = isinstance(value, np.ndarray) and value.dtype == object and value.ndim  # an array for each row
+    if is_nested or (isinstance(value, (list, tuple)) and any(hasattr(one, "detach") for one in value)):
         value = [as_numbers(one) for one in value]
     return np.asarray(value, dtype=np.float32)
 

@@ -1,12 +1,15 @@
 """collate: samples with Regions as a batch, for a data loader."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from fastblur.errors import UsageError
+from fastblur.options import is_number
 from fastblur.regions import Regions
 
 
@@ -14,14 +17,17 @@ def collate(samples: Sequence[Any]) -> Any:
     """Return the samples of a data set as one batch, for `torch.utils.data.DataLoader(collate_fn=fastblur.collate)`.
 
     Args:
-        samples: tensors, Regions, dicts or tuples of these, and what `torch.utils.data.default_collate` takes; all of
-            the same structure. A sample's Regions are those of its one image.
+        samples: tensors, Regions, torchvision's BoundingBoxes, dicts, tuples or lists of these, and what
+            `torch.utils.data.default_collate` takes; all of the same structure. A sample's Regions or boxes are those
+            of its one image.
 
     Returns: images of equal shapes as a batch (B, C, H, W), of different ones as a list of (C, H, W), as the operators
-    take them; Regions as the Regions of all; dicts and tuples with their entries joined so; all else as
-    `default_collate` does.
+    take them; Regions as the Regions of all, and BoundingBoxes too, by their own format; boxes that are lists of rows
+    of four numbers as a list with those of each sample; dicts, tuples and lists with their entries joined so; all else
+    as `default_collate` does.
 
-    Raises ValueError for no samples, TypeError for samples of different kinds.
+    Raises ValueError for no samples, BoundingBoxes with an angle or of an image of another size, and samples with
+    other keys or another number of entries than the first; TypeError for samples of different kinds.
 
     Example:
         >>> import torch, fastblur
@@ -33,20 +39,88 @@ def collate(samples: Sequence[Any]) -> Any:
     """
     if not samples:
         raise ValueError("there are no samples, expected at least one")
+    for sample in samples:
+        _check_canvas(sample)
+    return _joined(samples)
+
+
+def _joined(samples: Sequence[Any]) -> Any:
     first = samples[0]
     for sample in samples:
-        if isinstance(sample, Tensor) != isinstance(first, Tensor) or isinstance(sample, Regions) != isinstance(
-            first, Regions
-        ):
+        if _kind(sample) != _kind(first):
             raise TypeError(f"a sample has a {type(sample).__name__}, expected a {type(first).__name__} as the first")
-    if isinstance(first, Regions):
+    kind = _kind(first)
+    if kind == "Regions":
         return Regions.cat(samples)
-    if isinstance(first, Tensor):
+    if kind == "boxes":
+        return Regions.from_boxes(samples)
+    if kind == "tensor":
         same = all((one.shape, one.dtype) == (first.shape, first.dtype) for one in samples)
         return torch.stack(list(samples)) if same else list(samples)
-    if isinstance(first, Mapping):
-        return {key: collate([sample[key] for sample in samples]) for key in first}
-    if isinstance(first, tuple):
-        joined = [collate(entries) for entries in zip(*samples, strict=True)]
+    if kind == "dict":
+        for sample in samples:
+            missing = [key for key in first if key not in sample]
+            if missing:
+                raise UsageError(f"a sample has the keys {list(sample)}, expected {missing[0]!r} too as in the first")
+        return {key: _joined([sample[key] for sample in samples]) for key in first}
+    if kind == "list" and all(map(_is_rows, samples)):
+        return list(samples)
+    if kind in ("tuple", "list"):
+        for sample in samples:
+            if len(sample) != len(first):
+                raise UsageError(f"a sample has {len(sample)} entries, expected {len(first)} as the first")
+        joined = [_joined(entries) for entries in zip(*samples, strict=True)]
+        if kind == "list":
+            return joined
         return type(first)._make(joined) if hasattr(first, "_make") else tuple(joined)
     return default_collate(list(samples))
+
+
+def _kind(value: Any) -> str:
+    """Return which of the kinds that are joined differently a value is of."""
+    if isinstance(value, Regions):
+        return "Regions"
+    if _is_bounding_boxes(value):
+        return "boxes"
+    kinds = {Tensor: "tensor", Mapping: "dict", tuple: "tuple", list: "list"}
+    return next((name for type, name in kinds.items() if isinstance(value, type)), "other")
+
+
+def _is_bounding_boxes(value: Any) -> bool:
+    return isinstance(value, Tensor) and hasattr(value, "canvas_size") and hasattr(value, "format")
+
+
+def _is_rows(value: list[Any]) -> bool:
+    """Return whether a list is one of boxes, or empty, as that of an image without a face."""
+    return all(isinstance(row, (list, tuple)) and len(row) == 4 and all(map(is_number, row)) for row in value)
+
+
+def _check_canvas(sample: Any) -> None:
+    """Raise UsageError where a sample's BoundingBoxes are of another size than all of its images.
+
+    The Regions made of them do not know their image's size any more.
+    """
+    tensors = list(_tensors(sample))
+    boxes = [one for one in tensors if _is_bounding_boxes(one)]
+    if not boxes:
+        return
+    sizes = {tuple(one.shape[-2:]) for one in tensors if one.ndim == 3 and not _is_bounding_boxes(one)}
+    for one in boxes:
+        canvas: Any = one.canvas_size  # type: ignore[attr-defined]
+        if sizes and tuple(canvas) not in sizes:
+            height, width = next(iter(sizes))
+            raise UsageError(
+                f"a sample has boxes of an image of {canvas[0]} x {canvas[1]} (H, W), and its image has {height} x "
+                f"{width}, expected boxes that were resized with it"
+            )
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _tensors(one)
+    elif isinstance(value, (tuple, list)) and not (value and isinstance(value[0], (int, float, str, np.number))):
+        for one in value:
+            yield from _tensors(one)

@@ -25,7 +25,7 @@ from fastblur.options import BoxCoordinates, BoxFormat, Channels, Method
 from fastblur.pipeline.boxes.checks import given_boxes, hiding_boxes
 from fastblur.pipeline.images.methods import as_levels, make_hide, parse_color
 from fastblur.regions import Regions
-from fastblur.samples import BYTES, FILE_TYPES, PATH, is_cell, is_pil
+from fastblur.samples import BYTES, FILE_TYPES, PATH, is_batch, is_cell, is_pil
 
 MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
 
@@ -74,13 +74,16 @@ class ImageHider:
         """Return an image or a batch of them with the faces hidden."""
         if value is None:  # an empty cell, which shows nothing
             return None
-        is_batch = isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim == 4)
-        if is_batch:
-            each = [None] * len(value) if given is None else self._of_each(given, len(value))
+        if is_batch(value):
+            each = [None] * len(value) if given is None else self._of_each(given, value)
             hidden = [self.hide(image, rows) for image, rows in zip(value, each, strict=True)]
-            if isinstance(value, np.ndarray):
+            if not isinstance(value, np.ndarray):
+                return type(value)(hidden)
+            if value.dtype != object:
                 return np.stack(hidden) if hidden else value
-            return type(value)(hidden)
+            cells = np.empty(len(hidden), object)
+            cells[:] = hidden
+            return cells
         if is_cell(value):
             data = value[BYTES] if value[BYTES] is not None else _read(value.get(PATH))
             hidden_data = self._file(data, given)
@@ -95,14 +98,22 @@ class ImageHider:
             return self._pil(value, given)
         raise TypeError(f"the image is a {type(value).__name__}, expected a tensor, a PIL image, an array or bytes")
 
-    def _of_each(self, given: Any, count: int) -> list[Any]:
+    def _of_each(self, given: Any, images: Any) -> list[Any]:
+        """Return the boxes of each image of a batch; only an image that is an empty cell may have none."""
+        count = len(images)
         if not hasattr(given, "__len__") or isinstance(given, Mapping) or len(given) != count:
             raise ValueError(f"the boxes {self.boxes!r} are not those of {count} images, expected a list of as many")
+        for place, (image, rows) in enumerate(zip(images, given, strict=True)):
+            if rows is None and image is not None:
+                raise ValueError(
+                    f"the boxes {self.boxes!r} of image {place} are None, expected rows of four numbers, an empty list "
+                    "for none"
+                )
         return list(given)
 
     def _rows(self, given: Any) -> tuple[Boxes, bool]:
         """Return the boxes of an image as corners, (n, 4), and whether they are relative to its sides."""
-        found = found_in(given, 0)
+        found = found_in(given, 0, self.format)
         format: Any = found.format or self.format or "xyxy"
         rows = as_rows(found.rows, 0)
         if not np.isfinite(rows).all():
@@ -135,7 +146,7 @@ class ImageHider:
         elif plain.ndim == 3:
             regions = [self._in_pixels(given, *plain.shape[-2:])]
         else:
-            regions = [self._in_pixels(one, *plain.shape[-2:]) for one in self._of_each(given, len(plain))]
+            regions = [self._in_pixels(one, *plain.shape[-2:]) for one in self._of_each(given, plain)]
         if out is not None:
             self._operator(plain, regions, out=out.as_subclass(Tensor), **self._arguments)
             return out

@@ -1,6 +1,7 @@
 """Regions: the boxes to hide in every image of a batch, padded into one tensor on one device."""
 
-from collections.abc import Callable, Iterator, Sequence
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass
 from typing import Any, overload
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from fastblur.box_formats import as_scores, image_boxes
 from fastblur.boxes import check_boxes, check_pixels
+from fastblur.errors import UsageError
 from fastblur.options import BoxFormat
 from fastblur.transformed import as_array
 
@@ -127,6 +129,8 @@ class Regions:
         for i, one in enumerate(boxes):
             hw = None if sizes is None else sizes[i]
             own = None if not isinstance(one, Regions) else one._only(i)
+            if own is not None and format not in (None, "xyxy"):
+                raise UsageError(f"boxes of image {i} are Regions, which are 'xyxy', and format is {format!r}")
             some, its_scores = image_boxes(one if own is None else own.boxes[0, : int(own.counts[0])], i, format, hw)
             if own is not None and own.scores is not None:
                 its_scores = as_scores(own.scores[0, : len(some)], len(some), i)
@@ -154,7 +158,7 @@ class Regions:
         return cls(torch.from_numpy(padded).to(device), torch.from_numpy(lengths).to(device), padded_scores)
 
     @staticmethod
-    def cat(parts: "Sequence[Regions]") -> "Regions":
+    def cat(parts: "Iterable[Regions]") -> "Regions":
         """Return the Regions of all images of several, in their order, padded to the most regions of one.
 
         Scores and landmarks are kept where all parts have them. Raises ValueError where there are no parts, or they are
@@ -164,6 +168,7 @@ class Regions:
         >>> Regions.cat([Regions.from_boxes([[[1, 2, 3, 4]]]), Regions.from_boxes([[], []])])
         Regions(1 in 3 images, device='cpu')
         """
+        parts = list(parts)
         if not parts or not all(isinstance(part, Regions) for part in parts):
             raise ValueError(f"Regions.cat was given {parts!r}, expected at least one Regions, and nothing else")
         if len({part.device for part in parts}) > 1:
@@ -223,8 +228,12 @@ class Regions:
         """Return the regions cut to their images; `sizes` is (H, W) for all or (B, 2) of them, in pixels.
 
         A region wholly outside becomes one of no area, which the operators skip. Landmarks stay where they are.
+        Raises ValueError for sizes of another shape.
         """
-        hw = torch.as_tensor(sizes, dtype=torch.float32, device=self.device).reshape(-1, 1, 2)
+        hw = torch.as_tensor(sizes, dtype=torch.float32, device=self.device)
+        if tuple(hw.shape) not in ((2,), (len(self), 2)):
+            raise ValueError(f"sizes have shape {tuple(hw.shape)}, expected (2,), or ({len(self)}, 2) as the images")
+        hw = hw.reshape(-1, 1, 2)
         limit = hw.flip(-1).repeat(1, 1, 2)
         return Regions(self.boxes.clamp(min=0).minimum(limit), self.counts, self.scores, self.landmarks)
 
@@ -244,7 +253,12 @@ class Regions:
         """Return image `index`'s boxes, (n, 4) float32; a slice gives the Regions of those images."""
         if isinstance(index, slice):
             return self._map(lambda t: t[index])
-        return self.boxes[index, : int(self.counts[index])]
+        try:
+            place = operator.index(index)
+        except TypeError:
+            kind = type(index).__name__
+            raise TypeError(f"Regions were indexed with a {kind}, expected an int or a slice") from None
+        return self.boxes[place, : int(self.counts[place])]
 
     def __iter__(self) -> Iterator[Tensor]:
         """Yield each image's boxes, (n, 4) float32."""

@@ -13,7 +13,7 @@ from fastblur.errors import UsageError
 from fastblur.image_hider import ImageHider
 from fastblur.module import check_detector, split_options
 from fastblur.options import BoxCoordinates, BoxFormat, Channels, Method, check_choice
-from fastblur.samples import checked_places, image_keys, image_places, is_cell, map_list
+from fastblur.samples import check_targets, checked_places, image_keys, image_places, is_cell, map_list
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -35,10 +35,13 @@ class HideFaces(nn.Module):
       blocks changed that show a face; or a dict {"bytes": .., "path": ..} of such bytes, as Hugging Face keeps them;
     - a list of these: a batch;
     - a dict with images or lists of images in it, at the keys `images`, or else at those that end as image files do
-      ("jpg", "left.png"); without `images`, an image under any other key is an error; or a list of such dicts;
+      ("jpg", "left.png"); or a list of such dicts;
     - a tuple whose first entry is one of these, or several arguments, as torchvision passes them; the others come back
-      as they are. Another image among them is an error, unless `images` says which entries are searched. A list whose
-      first entry is the only image is taken for such a tuple.
+      as they are. A list whose first entry is the only image is taken for such a tuple.
+
+    What else in a sample is or may be an image, also within dicts and lists, is an error unless `images` says which are
+    searched; `fastblur.samples.may_hold_image` lists what that is. A None among the images of a list or dict, the empty
+    cell of a column, stays None; a sample that is None is an error.
 
     Images without a face come back unchanged. Whatever goes wrong is raised: none of these images comes back that was
     not searched.
@@ -131,7 +134,7 @@ class HideFaces(nn.Module):
         if out is not None:
             return self._hider.tensor(one, self._given([]), out)
         if isinstance(one, list):
-            return map_list(one, lambda image: self._hider.hide(image, self._given([])), self.forward)
+            return map_list(one, lambda image: self._hider.hide(image, self._given([])), self.forward, self.boxes)
         if isinstance(one, tuple):
             make = getattr(type(one), "_make", type(one))  # of a named tuple
             return make(self._entries(one))
@@ -154,18 +157,25 @@ class HideFaces(nn.Module):
         dicts = [entry for entry in entries if isinstance(entry, Mapping)]
         named: Any = self.images
         if isinstance(entries[0], Mapping) and not is_cell(entries[0]):
-            keys = image_keys(entries[0], None if named is None or isinstance(named[0], int) else named)
+            first: Mapping[Any, Any] = entries[0]
+            keys = image_keys(first, None if named is None or isinstance(named[0], int) else named, self.boxes)
+            if named is None:
+                check_targets(entries, self.boxes)
             if self.boxes is not None and len(keys) > 1:
                 raise ValueError(
                     f"the sample has the images {list(keys)}, expected images= to name the one that boxes= is of"
                 )
-            changed = {key: self._hider.hide(entries[0][key], self._given(dicts)) for key in keys}
-            return ({**entries[0], **changed}, *entries[1:])
-        places = image_places(entries, named if named and isinstance(named[0], int) else None)
+            changed = {
+                key: None if first[key] is None else self._hider.hide(first[key], self._given(dicts)) for key in keys
+            }
+            return ({**first, **changed}, *entries[1:])
+        places = image_places(entries, named if named and isinstance(named[0], int) else None, self.boxes)
         if self.boxes is not None and len(places) > 1:
             raise ValueError(f"the sample has {len(places)} images, expected images= to name the one that boxes= is of")
         hidden = list(entries)
         for place in places:
+            if entries[place] is None:
+                raise TypeError("the image is None, expected a tensor, a PIL image, an array or bytes")
             hidden[place] = self._hider.hide(entries[place], self._given(dicts))
         return tuple(hidden)
 
@@ -173,7 +183,11 @@ class HideFaces(nn.Module):
         """Return the boxes that the sample has for an image or a batch; None where a detector finds them."""
         if self.boxes is None:
             return None
-        found = next((entry[self.boxes] for entry in dicts if self.boxes in entry), None)
-        if found is None:
+        found = [entry[self.boxes] for entry in dicts if self.boxes in entry]
+        if not found:
             raise ValueError(f"the sample has no {self.boxes!r}, expected its boxes there")
-        return found
+        if found[0] is None:
+            raise ValueError(
+                f"the boxes {self.boxes!r} are None, expected rows of four numbers, an empty list for none"
+            )
+        return found[0]

@@ -139,7 +139,8 @@ MASK = Image.new("L", (120, 100))
 )
 def test_a_second_image_of_a_tuple_has_to_be_named(sample) -> None:
     with pytest.raises(
-        ValueError, match=r"of the sample is an image too, which would not be searched, expected images=0"
+        ValueError,
+        match="of the sample is an image too, or may hold one, which would not be searched, expected images=0",
     ):
         HIDE(sample)
     with pytest.raises(ValueError, match="is an image too"):
@@ -173,7 +174,7 @@ def test_a_list_that_may_be_either_is_refused(mixed) -> None:
 
 @pytest.mark.parametrize("other", [MASK, {"bytes": b"", "path": "x"}, [array(1)], torch.zeros(3, 9, 9), file(1)])
 def test_other_images_of_a_dict_have_to_be_named(other) -> None:
-    with pytest.raises(ValueError, match="'view', an image that would not be searched"):
+    with pytest.raises(ValueError, match="'view', which is an image or may hold one and would not be searched"):
         HIDE({"jpg": array(0), "view": other})
     assert HideFaces(everywhere, images="jpg")({"jpg": array(0), "view": other})["view"] is other
 
@@ -312,3 +313,124 @@ def test_out_of_tensors() -> None:
     assert is_hidden(image)
     with pytest.raises(TypeError, match="out was given for a sample that is not a tensor"):
         HIDE(array(0), out=out)
+
+
+VIDEO = torch.zeros(1, 4, 3, 40, 50, dtype=torch.uint8)
+OBJECTS = np.empty(2, object)
+OBJECTS[:] = [array(0), array(1)[:40]]
+MAY_SHOW = {
+    "a dict's": {"view": array(1)},
+    "deeper": [{"views": ({"left": array(1)},)}],
+    "a video": VIDEO,
+    "an array of objects": OBJECTS,
+    "int32 HWC": array(1).astype(np.int32),
+    "int64 CHW": torch.from_numpy(array(1)).permute(2, 0, 1).long(),
+    "uint16": array(1).astype(np.uint16),
+    "uint8 (H, W)": torch.from_numpy(array(1)[..., 0]),
+    "an array (H, W)": array(1)[..., 0],
+    "a file in memory": io.BytesIO(file(1, "JPEG")),
+    "its bytes in an array": np.frombuffer(file(1), np.uint8),
+    "in a tensor": torch.frombuffer(bytearray(file(1)), dtype=torch.uint8),
+    "floats": array(1) / 255,
+    "uint8 masks": torch.zeros(5, 100, 120, dtype=torch.uint8),
+}
+
+
+@pytest.mark.parametrize("name", MAY_SHOW)
+def test_what_may_be_an_image_is_not_returned_unsearched(name) -> None:
+    other = MAY_SHOW[name]
+    for sample in ((array(0), other), [array(0), {"target": other}], (array(0), 3, [other])):
+        with pytest.raises(ValueError, match=r"may be a batch or a sample|of the sample is an image too, or may hold"):
+            HIDE(sample)
+    with pytest.raises(ValueError, match="'extra', which is an image or may hold one"):
+        HIDE({"jpg": array(0), "extra": other})
+    with pytest.raises(ValueError, match="entry 1 of the sample is or may hold an image"):
+        HIDE(({"jpg": array(0)}, other))
+    assert HideFaces(everywhere, images=0)((array(0), other))[1] is other
+    assert HideFaces(everywhere, images="jpg")(({"jpg": array(0), "extra": other}, other))[1] is other
+
+
+NO_IMAGE = {
+    "labels": torch.tensor([1, 2, 3]),
+    "scores of classes": torch.rand(100, 1000),
+    "a mask of classes": torch.zeros(100, 120, dtype=torch.int64),
+    "its array": np.zeros((100, 120), np.int32),
+    "masks of objects": torch.zeros(5, 100, 120, dtype=torch.bool),
+    "depths": np.zeros((100, 120), np.float32),
+    "boxes": {"boxes": torch.zeros(30, 4), "labels": [1] * 30, "area": np.zeros(30, np.uint8), "note": "text"},
+    "small uint8": np.zeros((40, 4), np.uint8),
+    "bytes": b"a text",
+    "texts": np.array(["a", "b"], object),
+    "nothing": None,
+    "a file of text": io.BytesIO(b"text"),
+}
+
+
+@pytest.mark.parametrize("name", NO_IMAGE)
+def test_labels_and_masks_come_back_as_they_are(name) -> None:
+    other = NO_IMAGE[name]
+    image, kept = HIDE((array(0), other))
+    assert is_hidden(image)
+    assert kept is other
+    hidden = HIDE({"jpg": array(0), "other": other})
+    assert is_hidden(hidden["jpg"])
+    assert hidden["other"] is other
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_masks_of_a_batch(count) -> None:
+    images = torch.stack([FORMS["tensors"](seed) for seed in range(count)])
+    masks = torch.zeros(count, 100, 120, dtype=torch.int64)
+    hidden, kept = HIDE([images, masks])
+    assert all(map(is_hidden, hidden))
+    assert kept is masks
+    batch = {"image": list(images), "mask": masks, "faces": torch.tensor([[FACE]] * count)}
+    hide = HideFaces(boxes="faces", method="fill", color=7)
+    named = {"jpg" if key == "image" else key: value for key, value in batch.items()}
+    assert all(map(is_hidden, hide(named)["jpg"]))
+
+
+def test_an_image_behind_the_first_entry() -> None:
+    with pytest.raises(
+        ValueError, match="entry 0 of the sample is a int and entry 1 is or may hold an image, expected images=1"
+    ):
+        HIDE((3, array(0)))
+    assert is_hidden(HideFaces(everywhere, "fill", color=7, images=1)((3, array(0)))[1])
+
+
+def test_arrays_of_objects_are_batches() -> None:
+    """As the numpy format of Hugging Face's datasets gives images of different sizes."""
+    hidden = HIDE(OBJECTS)
+    assert (hidden.dtype, hidden.shape) == (object, (2,))
+    assert is_hidden(hidden[0])
+    assert (hidden[1][20:40, 10:60] == 7).all()
+    assert np.array_equal(OBJECTS[0], array(0))
+    faces = np.empty(2, object)
+    faces[:] = [np.array([FACE]), np.zeros((0, 4))]
+    hide = HideFaces(images="image", boxes="faces", method="fill", color=7)
+    first, second = hide({"image": OBJECTS, "faces": faces})["image"]
+    assert is_hidden(first)
+    assert np.array_equal(second, OBJECTS[1])
+
+
+def test_empty_cells() -> None:
+    hide = HideFaces(everywhere, "fill", color=7, images="image")
+    assert hide({"image": None, "label": 1}) == {"image": None, "label": 1}
+    first, second = hide({"image": [array(0), None]})["image"]
+    assert is_hidden(first)
+    assert second is None
+    for nothing in ((None,), ((None, 3),), (None, 3)):
+        with pytest.raises(TypeError, match="the image is None, expected a tensor"):
+            HIDE(*nothing)
+
+
+def test_a_row_without_boxes_is_not_left_to_the_detector() -> None:
+    hide = HideFaces(images="image", boxes="faces")
+    with pytest.raises(ValueError, match="the boxes 'faces' are None, expected rows of four numbers"):
+        hide({"image": array(0), "faces": None})
+    tensors = torch.stack([FORMS["tensors"](0)] * 2)
+    for images in ([array(0), array(1)], np.stack([array(0)] * 2), OBJECTS, tensors):
+        with pytest.raises(ValueError, match="the boxes 'faces' of image 1 are None"):
+            hide({"image": images, "faces": [[FACE], None]})
+    assert hide({"image": [None], "faces": [None]})["image"] == [None]
+    assert hide({"image": None, "faces": None})["image"] is None

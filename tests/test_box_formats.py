@@ -8,6 +8,7 @@ import torch
 
 import fastblur
 from fastblur import Regions
+from fastblur.transforms import HideFaces
 
 BOX = [10.0, 20.0, 40.0, 60.0]
 XYWH, CXCYWH = [10.0, 20.0, 30.0, 40.0], [25.0, 40.0, 30.0, 40.0]
@@ -101,3 +102,26 @@ def test_regions_of_single_images() -> None:
     assert (joined.tolist(), joined.scores.tolist()) == ([[BOX], []], [[0.5], [0.0]])
     with pytest.raises(ValueError, match="Regions of 2 images, expected those of one"):
         Regions.from_boxes([joined])
+    with pytest.raises(ValueError, match="boxes of image 0 are Regions, which are 'xyxy', and format is 'xywh'"):
+        Regions.from_boxes([parts[0]], format="xywh")
+    assert Regions.from_boxes([parts[0]], format="xyxy").tolist() == [[BOX]]
+
+
+@pytest.mark.parametrize("others", [{"blur": [0], "invalid": [False]}, {"categories": [1]}, {}])
+def test_the_users_word_for_dicts_that_do_not_say(others) -> None:
+    """As WIDER FACE's column of faces."""
+    for format, row in (("xywh", XYWH), ("xyxy", BOX), ("cxcywh", CXCYWH)):
+        assert Regions.from_boxes([{"bbox": [row], **others}], format=format).tolist() == [[BOX]]
+        assert Regions.from_boxes([[{"bbox": row, **others}]], format=format).tolist() == [[BOX]]
+        hidden = HideFaces(boxes="faces", box_format=format)(IMAGE, {"faces": {"bbox": [row], **others}})[0]
+        assert torch.equal(hidden, fastblur.blur(IMAGE, [BOX]))
+    with pytest.raises(ValueError, match="in the format 'xywh', and format is 'xyxy'"):
+        Regions.from_boxes([{"bbox": [XYWH], "category": [0]}], format="xyxy")
+
+
+def test_numbers_that_are_nowhere() -> None:
+    with pytest.raises(ValueError, match=r"device='meta'.*expected rows of four numbers"):
+        Regions.from_boxes([torch.zeros(1, 4, device="meta")])
+    nested = np.empty(1, object)  # as pandas and the numpy format of Hugging Face's datasets keep rows
+    nested[0] = np.array(BOX)
+    assert Regions.from_boxes([nested]).tolist() == [[BOX]]

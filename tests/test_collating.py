@@ -46,3 +46,49 @@ def test_named_tuples_scores_and_errors() -> None:
         fastblur.collate([])
     with pytest.raises(TypeError, match="a sample has a int, expected a Regions as the first"):
         fastblur.collate([Regions.from_boxes([[]]), 3])
+
+
+@pytest.mark.parametrize("counts", [(1, 1), (1, 2), (0, 1)])
+@pytest.mark.parametrize("nested", [False, True])
+def test_bounding_boxes_are_regions_by_their_own_format(torchvision_part, counts, nested) -> None:
+    """Stacked they would be plain numbers, and their widths taken for corners."""
+    tv_tensors = torchvision_part("tv_tensors")
+    samples = []
+    for count in counts:
+        rows = torch.tensor([[5.0, 6, 20, 30]] * count).reshape(-1, 4)
+        boxes = tv_tensors.BoundingBoxes(rows, format="XYWH", canvas_size=(40, 50))
+        samples.append([image(0), {"boxes": boxes}] if nested else (image(0), boxes))
+    images, given = fastblur.collate(samples)
+    regions = given["boxes"] if nested else given
+    assert regions.tolist() == [[[5, 6, 25, 36]] * count for count in counts]
+    assert torch.equal(fastblur.blur(images, regions)[1], fastblur.blur(image(0), [[5, 6, 25, 36]] * counts[1]))
+
+
+def test_bounding_boxes_of_another_size_or_kind(torchvision_part) -> None:
+    tv_tensors = torchvision_part("tv_tensors")
+    boxes = tv_tensors.BoundingBoxes([[5.0, 6, 20, 30]], format="XYWH", canvas_size=(80, 100))
+    with pytest.raises(ValueError, match=r"boxes of an image of 80 x 100 \(H, W\), and its image has 40 x 50"):
+        fastblur.collate([(image(0), {"boxes": boxes})])
+    turned = tv_tensors.BoundingBoxes([[5.0, 6, 20, 30, 45]], format="XYWHR", canvas_size=(40, 50))
+    with pytest.raises(ValueError, match="in the format 'xywhr'"):
+        fastblur.collate([(image(0), turned)])
+    with pytest.raises(TypeError, match="a sample has a Tensor, expected a BoundingBoxes as the first"):
+        fastblur.collate([boxes, torch.zeros(1, 4)])
+
+
+def test_lists_of_rows_stay_those_of_each_sample() -> None:
+    """As `default_collate` joins lists, four images with four faces each would get the boxes of one another."""
+    rows = [[[i + j, 2.0, i + 20, 30] for j in range(4)] for i in range(4)]
+    images, boxes = fastblur.collate([(image(i), rows[i]) for i in range(4)])
+    assert boxes == rows
+    assert torch.equal(fastblur.blur(images, boxes)[3], fastblur.blur(image(3), rows[3]))
+    assert fastblur.collate([(image(0), []), (image(1), rows[0])])[1] == [[], rows[0]]
+    numbers = fastblur.collate([[1, 2], [3, 4]])  # as default_collate
+    assert [one.tolist() for one in numbers] == [[1, 3], [2, 4]]
+
+
+def test_samples_of_another_structure() -> None:
+    with pytest.raises(ValueError, match="a sample has 3 entries, expected 2 as the first"):
+        fastblur.collate([(1, 2), (1, 2, 3)])
+    with pytest.raises(ValueError, match=r"a sample has the keys \['a'\], expected 'b' too as in the first"):
+        fastblur.collate([{"a": 1, "b": 2}, {"a": 1}])

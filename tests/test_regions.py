@@ -279,3 +279,17 @@ def test_wrong_scores():
         Regions.from_boxes(ROWS, SCORES[:2])
     with pytest.raises(ValueError, match="image 0 has 1 scores, expected 2 as its boxes"):
         Regions.from_boxes(ROWS, [[0.9], [], [0.5]])
+
+
+def test_parts_sizes_and_places_of_another_kind() -> None:
+    regions = Regions.from_boxes([[[1, 2, 3, 4]], []])
+    assert Regions.cat(one for one in (regions, regions)).tolist() == [*regions.tolist()] * 2
+    with pytest.raises(ValueError, match="expected at least one Regions, and nothing else"):
+        Regions.cat(regions)
+    with pytest.raises(ValueError, match=r"sizes have shape \(1,\), expected \(2,\), or \(2, 2\) as the images"):
+        regions.clipped((100,))
+    with pytest.raises(TypeError, match="Regions were indexed with a list, expected an int or a slice"):
+        regions[[0, 1]]
+    with pytest.raises(TypeError, match="Regions were indexed with a Tensor"):
+        regions[torch.tensor([True, False])]
+    assert regions[np.int64(0)].tolist() == [[1, 2, 3, 4]]

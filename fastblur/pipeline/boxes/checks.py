@@ -72,8 +72,9 @@ def given_boxes(
     elif coordinates == "auto":
         if size is None or stored == upright:
             raise ValueError(
-                f"the image is stored turned (EXIF orientation {orientation}), and nothing tells whether they "
-                "are of the stored or the upright picture, expected box-coordinates stored or upright"
+                f"the image is stored turned (EXIF orientation {orientation}), and nothing tells whether its "
+                "boxes are of the stored or the upright picture, expected box_coordinates 'stored' or 'upright' "
+                "(--box-coordinates)"
             )
         coordinates = "stored" if size == stored else "upright"
     width, height = stored if coordinates == "stored" else upright

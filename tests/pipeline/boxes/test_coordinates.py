@@ -113,13 +113,13 @@ def test_where_nothing_tells_the_image_fails_and_the_option_is_asked_for(
     reason = hidden(tmp_path, photograph(orientation), entry, kind)
     assert isinstance(reason, str)
     assert f"EXIF orientation {orientation}" in reason
-    assert "expected box-coordinates stored or upright" in reason
+    assert "expected box_coordinates 'stored' or 'upright'" in reason
 
 
 def test_a_square_picture_tells_nothing_by_its_size(tmp_path: Path) -> None:
     reason = hidden(tmp_path, photograph(6, 64, 64), size(64, 64))
     assert isinstance(reason, str)
-    assert "expected box-coordinates stored or upright" in reason
+    assert "expected box_coordinates 'stored' or 'upright'" in reason
 
 
 @pytest.mark.parametrize("options", [{}, {"box_coordinates": "stored"}, {"box_coordinates": "upright"}])
@@ -162,7 +162,7 @@ def test_relative_boxes_of_a_turned_picture() -> None:
     relative = np.array([BOX], np.float32) / np.array([HEIGHT, WIDTH, HEIGHT, WIDTH], np.float32)
     pixels = given_boxes(np.array([BOX], np.float32), HEIGHT, WIDTH, 6, coordinates="upright")
     assert np.allclose(given_boxes(relative, HEIGHT, WIDTH, 6, coordinates="upright", relative=True), pixels, atol=1e-3)
-    with pytest.raises(ValueError, match="expected box-coordinates stored or upright"):
+    with pytest.raises(ValueError, match="expected box_coordinates 'stored' or 'upright'"):
         given_boxes(relative, HEIGHT, WIDTH, 6, relative=True)
 
 
@@ -173,7 +173,7 @@ def test_hidefaces_on_bytes(orientation: int) -> None:
     result, _ = hide(data, {"faces": [BOX]})
     assert changed_upright(data, result) == BOX
     if orientation != 1:
-        with pytest.raises(ValueError, match="expected box-coordinates stored or upright"):
+        with pytest.raises(ValueError, match="expected box_coordinates 'stored' or 'upright'"):
             HideFaces(boxes="faces", method="fill")(data, {"faces": [BOX]})
 
 
