@@ -73,7 +73,8 @@ def run_command(
     box_column: Annotated[
         str | None,
         option(
-            "Of Parquet and Arrow files, hide the boxes in this column, lists of four numbers.",
+            "Of Parquet and Arrow files, hide the boxes in this column: lists of four numbers, or what COCO and "
+            "WIDER FACE have, structs with such lists as bbox.",
             WHAT,
         ),
     ] = None,
@@ -82,7 +83,7 @@ def run_command(
         option(
             "With --box-column, what the numbers are: xyxy, two corners; xywh, the upper left corner, width and "
             "height; cxcywh, the centre, width and height; in pixels, or with an n relative to the image's sides, "
-            "as xyxyn of img2dataset. Default: xyxy.",
+            "as xyxyn of img2dataset. Default: xyxy, but xywh for structs of COCO.",
             WHAT,
         ),
     ] = None,

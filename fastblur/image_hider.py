@@ -26,6 +26,7 @@ from fastblur.pipeline.boxes.checks import given_boxes, hiding_boxes
 from fastblur.pipeline.images.methods import as_levels, make_hide, parse_color
 from fastblur.regions import Regions
 from fastblur.samples import BYTES, FILE_TYPES, PATH, is_batch, is_cell, is_pil
+from fastblur.transformed import check_has_values
 
 MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
 
@@ -79,11 +80,9 @@ class ImageHider:
             hidden = [self.hide(image, rows) for image, rows in zip(value, each, strict=True)]
             if not isinstance(value, np.ndarray):
                 return type(value)(hidden)
-            if value.dtype != object:
-                return np.stack(hidden) if hidden else value
-            cells = np.empty(len(hidden), object)
-            cells[:] = hidden
-            return cells
+            if value.dtype == object:
+                return hidden  # a list: Hugging Face's datasets write no array of arrays
+            return np.stack(hidden) if hidden else value
         if is_cell(value):
             data = value[BYTES] if value[BYTES] is not None else _read(value.get(PATH))
             hidden_data = self._file(data, given)
@@ -142,6 +141,7 @@ class ImageHider:
         """Return a tensor with the faces hidden, `out` where it is given."""
         plain = image.as_subclass(Tensor)
         if given is None:
+            check_has_values(plain)
             regions: Any = self._detect(plain.flip(-3) if self.channels == "bgr" else plain)
         elif plain.ndim == 3:
             regions = [self._in_pixels(given, *plain.shape[-2:])]

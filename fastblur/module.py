@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+import torch
 from torch import Tensor, nn
 
 from fastblur import ops
@@ -14,6 +15,7 @@ from fastblur.errors import UsageError
 from fastblur.method_options import operator_arguments
 from fastblur.options import Channels, Method, check_choice
 from fastblur.regions import Regions
+from fastblur.transformed import check_has_values
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -95,8 +97,10 @@ class FaceBlur(nn.Module):
             return_regions: whether to return (images, regions).
             out: images of the same shape, dtype and device to write into; `out=images` works in place.
 
-        Exceptions of the detector are passed on: an image in which detection failed is never returned.
+        Raises UsageError in torch.jit.trace, and where torch.func.vmap maps over the images. Exceptions of the detector
+        are passed on: an image in which detection failed is never returned.
         """
+        check_has_values(images)
         seen = images
         if self.channels == "bgr":
             seen = images.flip(-3) if isinstance(images, Tensor) else [image.flip(0) for image in images]
@@ -121,10 +125,17 @@ def split_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, An
 
 
 def check_detector(detector: object, settings: dict[str, Any]) -> None:
-    """Raise TypeError for what is no detector, UsageError for settings of one that is not given by name."""
+    """Raise TypeError for what is no detector or setting, UsageError for settings that do not fit.
+
+    Those are settings of a detector that is not given by name, and a device that is not there.
+    """
     if isinstance(detector, str):
         check_name(detector)
         if not is_import_name(detector):
+            checked = DetectorSettings(**settings)
+            checked.check_device_is_there()
+            if torch.device(checked.device).type == "meta":
+                raise UsageError("device is 'meta', which holds no pixels, expected another")
             return
     elif not callable(detector):
         raise TypeError(f"detector is a {type(detector).__name__}, expected a name or a callable")

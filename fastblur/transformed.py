@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch._C import _functorch
 
@@ -27,6 +28,21 @@ def as_array(
         inner = _functorch.get_unwrapped(inner)
     dtype = np.float32 if tensor.is_floating_point() else np.int64
     return np.array(tensor.tolist(), dtype).reshape(tuple(tensor.shape))
+
+
+def check_has_values(images: Any) -> None:
+    """Raise UsageError where what a detector finds cannot depend on the images.
+
+    That is in torch.jit.trace, and for a tensor over which `torch.func.vmap` maps.
+    """
+    if torch.compiler.is_compiling():
+        return
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        raise UsageError("torch.jit.trace would keep the faces of its example in the graph, expected torch.compile")
+    while isinstance(images, Tensor) and _functorch.is_functorch_wrapped_tensor(images):
+        if _functorch.is_batchedtensor(images):
+            raise UsageError("torch.func.vmap maps over the images, expected them as one batch (B, 3, H, W)")
+        images = _functorch.get_unwrapped(images)
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -33,7 +33,8 @@ class HideFaces(nn.Module):
       RGBA or CMYK, which is searched upright as its EXIF says; an array (H, W), (H, W, C) or (B, H, W, C), uint8 or
       floating in 0..1; the bytes of an image file, which come back as a file of the same format, a JPEG with only the
       blocks changed that show a face; or a dict {"bytes": .., "path": ..} of such bytes, as Hugging Face keeps them;
-    - a list of these: a batch;
+    - a list of these: a batch; or an array of objects, as the numpy format of Hugging Face's datasets has images of
+      unequal size, which comes back as a list;
     - a dict with images or lists of images in it, at the keys `images`, or else at those that end as image files do
       ("jpg", "left.png"); or a list of such dicts;
     - a tuple whose first entry is one of these, or several arguments, as torchvision passes them; the others come back

@@ -38,6 +38,9 @@ OF_A_DETECTOR = [
     ({"detect_size": 640.0}, "detect_size is 640.0, expected an int >= 1"),
     ({"device": "gpu"}, "device is 'gpu', expected one of torch's, as 'cpu' or 'cuda:0'"),
     ({"engine": "tensorrt"}, "engine is 'tensorrt', expected 'torch' or 'onnx'"),
+    ({"device": "meta"}, "device is 'meta', which holds no pixels, expected another"),
+    ({"device": "cuda:99"}, "device is 'cuda:99', but this machine has"),
+    ({"weights": 5}, "weights is 5, expected the path of a file"),
 ]
 
 
@@ -53,6 +56,23 @@ def test_a_wrong_argument(make, options, sentence) -> None:
 def test_a_wrong_setting_of_a_detector(make, options, sentence) -> None:
     with pytest.raises(UsageError, match=re.escape(sentence)):
         make("centerface", **options)
+
+
+def test_cuda_where_there_is_none(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    for make in (FaceBlur, HideFaces, fastblur.load_detector):
+        with pytest.raises(UsageError, match="device is 'cuda', but this machine has none, or the installed PyTorch"):
+            make("centerface", device="cuda")
+    assert DetectorSettings(device="cuda").engine == "torch"  # for another machine
+
+
+@pytest.mark.parametrize("hide", [FaceBlur(nothing), HideFaces(nothing)])
+def test_transforms_under_which_nothing_is_found(hide) -> None:
+    images = torch.rand(2, 3, 40, 50)
+    with pytest.raises(UsageError, match="vmap maps over the images, expected them as one batch"):
+        torch.func.vmap(hide)(images)
+    with pytest.raises(UsageError, match="trace would keep the faces of its example in the graph"):
+        torch.jit.trace(hide, (images,))
 
 
 def test_ray_checks_when_it_is_made() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from fastblur.detectors.detector import Detector
 from fastblur.detectors.preprocess import as_stacks, check_pixels_are_there, check_range
 from fastblur.detectors.registry import is_import_name
-from fastblur.errors import UsageError
+from fastblur.errors import FastblurError, UsageError
 from fastblur.regions import Regions
 
 
@@ -59,11 +59,15 @@ def find_regions(detector: FaceDetector, images: Tensor | Sequence[Tensor]) -> R
 
     Returns Regions on the images' device, clipped to the images.
 
-    Raises TypeError or ValueError for other images, ValueError for an answer that is not one of `FaceDetector`, and
-    what the detector raises.
+    Raises TypeError or ValueError for other images, ValueError for an answer that is not one of `FaceDetector` or a
+    detector that has written to the images (as far as PyTorch counts that), and what the detector raises.
     """
     if isinstance(detector, Detector):
         return detector(images)
+    versions = None if torch.compiler.is_compiling() else [_version(image) for image in _each(images)]
+    if versions is not None and None in versions:  # nobody counts who writes
+        images = images.clone() if isinstance(images, Tensor) else [image.clone() for image in images]
+        versions = None
     stacks = as_stacks(images)
     check_pixels_are_there(stacks, torch.device("cpu"))
     given = [image for stack in stacks for image in _as_levels(stack)]
@@ -72,11 +76,28 @@ def find_regions(detector: FaceDetector, images: Tensor | Sequence[Tensor]) -> R
         return Regions.from_boxes([], device=device)
     with torch.no_grad():
         found = detector(given)
+    if versions is not None and versions != [_version(image) for image in _each(images)]:
+        raise ValueError(
+            f"detector {name_of(detector)} has written to the images that it was given, which are changed now, "
+            "expected one that writes to copies of its own"
+        )
     try:
         regions = _checked(found, [(image.shape[1], image.shape[2]) for image in given])
     except (TypeError, ValueError) as error:
         raise ValueError(f"detector {name_of(detector)}: {error}") from error
     return regions.to(device)
+
+
+def _each(images: Any) -> list[Any]:
+    """Return the objects whose memory the images are; what is none is refused later."""
+    return list(images) if isinstance(images, (list, tuple)) else [images]
+
+
+def _version(image: Any) -> int | None:
+    """Return how often a tensor, or one that shares its memory, was written to; None where PyTorch does not count."""
+    if not isinstance(image, Tensor):
+        return 0
+    return None if image.is_inference() else image._version
 
 
 def _as_levels(
@@ -101,6 +122,8 @@ def _checked(found: Any, sizes: list[tuple[int, int]]) -> Regions:
             raise ValueError("it gave Regions and something else, expected Regions alone")
         if len(found) != len(sizes):
             raise ValueError(f"it gave Regions of {len(found)} images, expected {len(sizes)}")
+        if found.device.type == "meta":
+            raise ValueError("it gave Regions on the device 'meta', which holds no numbers, expected another")
         if found.device.type == "cpu":
             found.check(np.array(sizes).min(1))
     else:
@@ -127,12 +150,22 @@ def _checked(found: Any, sizes: list[tuple[int, int]]) -> Regions:
 def resolve(detector: Any) -> FaceDetector:
     """Return the detector that a class makes, or that "package.module:name" names; any other callable itself.
 
-    Raises UsageError where there is no such module or name, TypeError for what cannot be called.
+    Raises UsageError where there is no such module or name, or it cannot be imported or made, TypeError for what cannot
+    be called; errors of fastblur's own pass.
     """
+    name = detector
     if isinstance(detector, str):
         detector = _imported(detector)
     if isinstance(detector, type):
-        detector = detector()
+        try:
+            detector = detector()
+        except FastblurError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise UsageError(
+                f"detector {name_of(name)!r} cannot be made: {said(error)}, expected a class that is made without "
+                "arguments"
+            ) from error
     if not callable(detector):
         raise TypeError(f"detector is a {type(detector).__name__}, expected a name or a callable")
     return cast(FaceDetector, detector)
@@ -150,6 +183,12 @@ def _imported(name: str) -> Callable[..., Any]:
         raise UsageError(
             f"detector is {name!r}, but there is no module {error.name!r}, expected one that Python can import"
         ) from None
+    except FastblurError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(
+            f"detector {name!r} cannot be imported: {said(error)}, expected a module that Python can import"
+        ) from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise UsageError(f"detector is {name!r}, but the module has no {attribute!r}, expected a detector there")
@@ -157,6 +196,11 @@ def _imported(name: str) -> Callable[..., Any]:
     if not callable(found):
         raise UsageError(f"detector is {name!r}, which is a {type(found).__name__}, expected a callable")
     return cast(Callable[..., Any], found)
+
+
+def said(error: BaseException) -> str:
+    """Return an exception of a user's code in one line: its type, and the first line of its text."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}".removesuffix(": ")
 
 
 def name_of(detector: object) -> str:

@@ -53,7 +53,9 @@ def load_detector(name: str = DEFAULT_DETECTOR, **settings: Any) -> "Detector":
         >>> detector(torch.zeros(2, 3, 120, 160, dtype=torch.uint8)).counts
         tensor([0, 0])
     """
-    return Detector(name, network_of(name), DetectorSettings(**settings))
+    checked = DetectorSettings(**settings)
+    checked.check_device_is_there()
+    return Detector(name, network_of(name), checked)
 
 
 class Detector:

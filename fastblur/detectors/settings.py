@@ -52,6 +52,8 @@ class DetectorSettings:
             device = torch.device(self.device)
         except (RuntimeError, TypeError):
             raise UsageError(f"device is {self.device!r}, expected one of torch's, as 'cpu' or 'cuda:0'") from None
+        if self.weights is not None and not isinstance(self.weights, (str, PathLike)):
+            raise UsageError(f"weights is {self.weights!r}, expected the path of a file")
         engine = self.engine or ("onnx" if device.type == "cpu" else "torch")
         object.__setattr__(self, "device", device)
         object.__setattr__(self, "engine", engine)
@@ -77,3 +79,18 @@ class DetectorSettings:
             if not is_whole(number) or number < 1:
                 raise UsageError(f"{name} is {number!r}, expected an int >= 1 or None")
             object.__setattr__(self, name, int(number))
+
+    def check_device_is_there(self) -> None:
+        """Raise UsageError for a CUDA device that this machine, or the installed PyTorch, does not have.
+
+        Not done when settings are made: they may be for another machine.
+        """
+        device = torch.device(self.device)
+        if device.type != "cuda":
+            return
+        count = torch.cuda.device_count()  # which lets children that are forked later still use CUDA
+        if (device.index or 0) >= count:
+            there = f"has {count}" if count else "has none, or the installed PyTorch has no CUDA"
+            raise UsageError(
+                f"device is {str(device)!r}, but this machine {there}, expected one that is there, or 'cpu'"
+            )

@@ -23,7 +23,7 @@ class HideFaces:
 
     Args:
         image_column: the column of images.
-        box_column: a column with the boxes to hide, (n, 4), instead of a detector.
+        box_column: a column with the boxes to hide, (n, 4), or structs with these as "bbox", instead of a detector.
         box_format: what the numbers of those boxes are, "xyxy" in pixels by default; "xyxyn" is relative to the image's
             sides, as img2dataset keeps them. The names are those of `fastblur.Regions.from_boxes`.
         on_error: "drop" the row, or "raise".
@@ -131,7 +131,11 @@ class HideFaces:
         if self._box_column is not None:
             if boxes is None:
                 raise ValueError("the row has no boxes")
-            sample["boxes"] = np.array([np.asarray(box, np.float32) for box in boxes], np.float32).reshape(-1, 4)
+            has_fields = isinstance(boxes, dict) or (len(boxes) > 0 and isinstance(boxes[0], dict))
+            if has_fields:
+                sample["boxes"] = boxes if isinstance(boxes, dict) else list(boxes)
+            else:
+                sample["boxes"] = np.array([np.asarray(box, np.float32) for box in boxes], np.float32).reshape(-1, 4)
         changed = self._hide(sample)["image"]
         return {**cell, "bytes": changed} if isinstance(cell, dict) else changed
 

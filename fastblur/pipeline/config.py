@@ -48,7 +48,7 @@ class RunConfig:
         boxes: path of the boxes file, or None.
         box_categories: of `boxes`, if that is COCO, the categories whose boxes are hidden; none for all.
         box_column: the column of tables with the boxes to hide, or None.
-        box_format: what the numbers in `box_column` are; None for "xyxy".
+        box_format: what the numbers in `box_column` are; None for what they say of themselves, or else "xyxy".
         box_coordinates: "auto", "stored" or "upright": of which picture given boxes are.
         unlisted: what happens to an image that `boxes` does not list; None for "fail".
         method: "blur", "pixelate" or "fill".
@@ -188,7 +188,7 @@ class RunConfig:
             self.format,
             self.image_columns,
             self.box_column,
-            self.box_format or "xyxy",
+            self.box_format,
             others=self.others,
             members=self.members,
         )

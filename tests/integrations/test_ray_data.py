@@ -106,6 +106,18 @@ def test_data_frames(arrays) -> None:
     assert len(frame) == 4
 
 
+def test_boxes_in_structs() -> None:
+    """As COCO and WIDER FACE have them in data sets of Hugging Face."""
+    x, y, x1, y1 = BOX
+    rows = [{"bbox": [[x, y, x1 - x, y1 - y]], "category": [1]}, {"bbox": [], "category": []}]
+    table = pa.table({"image": [png(0), png(1)], "boxes": rows})
+    arrays = [{name: np.array(cells) for name, cells in row.items()} for row in rows]  # as Ray's numpy format has them
+    for batch in (table, {"image": column(png(0), png(1)), "boxes": column(*arrays)}):
+        out = HideFaces(box_column="boxes", on_error="raise")(batch)
+        cells = out["image"].to_pylist() if batch is table else list(out["image"])
+        assert cells == [expected(png(0)), png(1)]
+
+
 def two_boxes(images):
     """A detector of a user's own."""
     return [[BOX] for _ in images]

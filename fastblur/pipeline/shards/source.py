@@ -70,7 +70,7 @@ class Source:
         format: str | None = None,
         columns: tuple[str, ...] = (),
         boxes: str | None = None,
-        box_format: BoxFormat = "xyxy",
+        box_format: BoxFormat | None = None,
         *,
         others: str = "fail",
         members: tuple[str, ...] = (),
@@ -79,7 +79,7 @@ class Source:
             raise UsageError(f"format is {format!r}, expected {', '.join(KINDS)} or none to tell it from the names")
         self.format, self.passed = format, 0
         self._columns, self._boxes, self._others, self._members = columns, boxes, others, members
-        self._box_format: BoxFormat = box_format
+        self._box_format = box_format
         paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
         if not paths:
             raise UsageError("SRC is an empty list, expected at least one folder or file")

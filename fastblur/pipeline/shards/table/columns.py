@@ -7,12 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fastblur.annotations.rows import checked_rows, shortened
-from fastblur.box_formats import to_corners
+from fastblur.box_formats import found_in, to_corners
 from fastblur.boxes import Boxes
 from fastblur.codecs import is_image
 from fastblur.options import BoxFormat
 from fastblur.pipeline.shards.content import IN_TEXT, unsearched_kind
 
+BOX_FIELDS = ("boxes", "bbox")  # of a struct, as `fastblur.box_formats` looks for them
 BYTES, PATH = "bytes", "path"  # the fields of an image as Hugging Face's datasets write it
 
 # What binary columns of images are called; "jpg" and the like by img2dataset and webdataset.
@@ -92,13 +93,21 @@ def image_columns(
     return [name for name in schema.names if name in found]
 
 
+def has_fields(type: Any) -> bool:
+    """Return whether a type of boxes is a struct, or a list of structs."""
+    return bool(pa.types.is_struct(type) or (is_list(type) and pa.types.is_struct(type.value_type)))
+
+
 def check_box_column(schema: Any, name: str) -> None:
-    """Raise ValueError where no column of this name has lists of boxes."""
+    """Raise ValueError where no column of this name has lists of boxes, or structs with them as "bbox" or "boxes"."""
     if name not in schema.names:
         raise ValueError(f"no column is called {name!r}, expected one of {', '.join(schema.names)} for the boxes")
     type = schema.field(name).type
-    inner = type
-    for _ in range(2):
+    inner, depth = type, 2
+    if has_fields(type):
+        struct, depth = (type, 2) if pa.types.is_struct(type) else (type.value_type, 1)
+        inner = next((struct.field(key).type for key in BOX_FIELDS if struct.get_field_index(key) >= 0), struct)
+    for _ in range(depth):
         if is_list(inner):
             inner = inner.value_type
         elif not pa.types.is_null(inner):  # what pyarrow makes of lists that are all empty
@@ -108,20 +117,32 @@ def check_box_column(schema: Any, name: str) -> None:
     if not (is_number or (inner is not None and pa.types.is_null(inner))):
         raise ValueError(
             f"the boxes column {name!r} is of the type {shortened(str(type))}, expected list<list<double>> with four "
-            "numbers a box, which box_format explains"
+            "numbers a box, or structs with those as 'bbox' or 'boxes', which box_format explains"
         )
 
 
 def row_boxes(
-    boxes: list[list[float | None] | None] | None,  # n rows of 4
-    format: BoxFormat,
-) -> Boxes:  # (n, 4) float32 xyxy
-    """Return a row's boxes as corners, in pixels or relative as the format says; raises ValueError."""
+    boxes: Any,  # n rows of 4 numbers, or a dict of them, or a list of n dicts; or None
+    format: BoxFormat | None,
+) -> tuple[Boxes, bool]:  # (n, 4) float32 xyxy
+    """Return a row's boxes as corners, and whether they are relative to the image's sides; raises ValueError.
+
+    Args:
+        boxes: as the table has them.
+        format: of the numbers; None for what a dict says of its own, or else "xyxy".
+    """
+    own: Any = None
+    if isinstance(boxes, dict) or (boxes and isinstance(boxes[0], dict)):
+        found = found_in(boxes, 0, format)
+        boxes, own = found.rows, found.format
     if boxes is None:
         raise ValueError("the row has no boxes")
+    if format is not None and own not in (None, format):
+        raise ValueError(f"the row has boxes in the format {own!r}, and box_format is {format!r}")
+    chosen: BoxFormat = format or own or "xyxy"
     # Half floats come as a type of NumPy's.
     rows = [box and [None if value is None else float(value) for value in box] for box in boxes]
-    return to_corners(checked_rows(rows, "the row"), format)
+    return to_corners(checked_rows(rows, "the row"), chosen), chosen.endswith("n")
 
 
 def leaves(array: Any) -> Iterator[bytes]:

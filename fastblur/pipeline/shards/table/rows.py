@@ -12,6 +12,7 @@ from fastblur.pipeline.shards.interfaces import Batch, Item
 from fastblur.pipeline.shards.table.arrow import ArrowReader
 from fastblur.pipeline.shards.table.columns import (
     check_box_column,
+    has_fields,
     image_columns,
     is_plain_image,
     row_boxes,
@@ -56,7 +57,7 @@ class GivenBoxes(NamedTuple):
     """The cells of a column of boxes, and what the four numbers of a box are."""
 
     column: Any
-    format: BoxFormat
+    format: BoxFormat | None
 
 
 def read_rows(
@@ -64,7 +65,7 @@ def read_rows(
     prefix: str,
     given: tuple[str, ...],
     box_column: str | None,
-    box_format: BoxFormat,
+    box_format: BoxFormat | None,
     others: str,
 ) -> Iterator[Row]:
     """Yield the rows of a table, and a row without a piece for a group that has none.
@@ -141,8 +142,7 @@ def _row(
     elif boxes is not None and result.items:
         (item,) = result.items
         try:
-            found = row_boxes(boxes.column[row].as_py(), boxes.format)
-            relative = boxes.format.endswith("n")
+            found, relative = row_boxes(boxes.column[row].as_py(), boxes.format)
             result.items = [Item(item.name, data=item.data, key=item.key, boxes=found, relative=relative)]
         except ValueError as error:
             result.items = [Item(item.name, problem=str(error), key=item.key)]
@@ -153,7 +153,7 @@ def _unsearched(group: Group, first: int, length: int, box_column: str | None) -
     """Return the rows in which other columns may hold images, each with those columns and what is wrong with them."""
     found: dict[int, list[tuple[str, str]]] = {}
     for name, column in group.other_columns.items():
-        if name == box_column:
+        if name == box_column and not has_fields(column.type):
             continue
         part = column.slice(first, length)
         for row, kind in unsearched_rows(pa.concat_arrays(part.chunks)).items() if part.num_chunks else ():

@@ -40,9 +40,9 @@ class TableShard:
         open: opens the file to read bytes from; it must be able to seek.
         stamp: a text that differs when the file may have changed.
         columns: the image columns; empty for all columns that look like one.
-        boxes: a column with the boxes of every image, list<list<float>> or of whole numbers; None where there is none.
-            There can be only one image column then.
-        box_format: what the four numbers of those boxes are.
+        boxes: a column with the boxes of every image, list<list<float>> or of whole numbers, or structs with such a
+            field "bbox" or "boxes"; None where there is none. There can be only one image column then.
+        box_format: what the four numbers of those boxes are; None for what a struct says of its own, or else "xyxy".
         others: what happens to rows in which other columns may hold images: "fail", "copy" to keep them, or "skip" to
             empty those cells.
     """
@@ -52,7 +52,7 @@ class TableShard:
     stamp: str
     columns: tuple[str, ...] = ()
     boxes: str | None = None
-    box_format: BoxFormat = "xyxy"
+    box_format: BoxFormat | None = None
     others: str = "fail"
 
     def fingerprint(self) -> str:

@@ -198,3 +198,74 @@ def test_lists_that_are_all_empty_say_that_there_are_no_faces() -> None:
     assert items[0].boxes is not None
     assert items[0].boxes.shape == (0, 4)
     assert items[1].problem == "the row has no boxes"
+
+
+NUMBERS = pa.list_(pa.list_(pa.float64()))
+STRUCTS = [
+    pa.struct([("bbox", NUMBERS), ("category", pa.list_(pa.int64()))]),
+    pa.struct([("boxes", pa.large_list(pa.list_(pa.float32(), 4)))]),
+    pa.list_(pa.struct([("bbox", pa.list_(pa.int64())), ("category_id", pa.int64())])),
+]
+
+
+@pytest.mark.parametrize("type", STRUCTS)
+def test_a_column_of_structs_with_boxes(type: Any) -> None:
+    check_box_column(pa.schema([("image", IMAGE), ("boxes", type)]), "boxes")
+
+
+@pytest.mark.parametrize(
+    "type",
+    [
+        pa.struct([("x", NUMBERS)]),
+        pa.struct([("bbox", pa.list_(pa.float64()))]),
+        pa.list_(pa.struct([("bbox", pa.string())])),
+        pa.list_(pa.struct([("bbox", NUMBERS)])),
+    ],
+)
+def test_a_column_of_other_structs(type: Any) -> None:
+    with pytest.raises(ValueError, match=r"expected list<list<double>> with four numbers a box, or structs with those"):
+        check_box_column(pa.schema([("image", IMAGE), ("boxes", type)]), "boxes")
+
+
+CORNERS = [[10.0, 20.0, 40.0, 60.0]]
+COCO = {"bbox": [[10.0, 20, 30, 40]], "category": [1]}
+WIDER = {"bbox": [[10.0, 20, 30, 40]], "blur": [1]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "format"),
+    [
+        ([COCO, {"bbox": [], "category": []}], None),
+        ([COCO, {"bbox": [], "category": []}], "xywh"),
+        ([WIDER, {"bbox": [], "blur": []}], "xywh"),
+        ([{"boxes": CORNERS}, {"boxes": []}], None),
+        ([[{"bbox": [10, 20, 30, 40], "category_id": 1}], []], None),
+    ],
+)
+def test_structs_with_boxes_are_read(rows: list[Any], format: Any) -> None:
+    first, second = run(parquet(pa.table({"image": [b"x", b"y"], "f": rows})), boxes="f", box_format=format).items
+    assert (first.problem, first.boxes.tolist(), first.relative) == (None, CORNERS, False)
+    assert (second.problem, second.boxes.tolist()) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("row", "format", "problem"),
+    [
+        (WIDER, None, "does not say whether its bbox has corners or a width and height"),
+        (COCO, "xyxy", "the row has boxes in the format 'xywh', and box_format is 'xyxy'"),
+        ({"bbox": None, "category": [1]}, None, "the row has no boxes"),
+        ({"bbox": [[1.0, 2, None, 4]], "category": [1]}, None, "expected four finite numbers"),
+    ],
+)
+def test_structs_that_do_not_fit_fail_their_row(row: Any, format: Any, problem: str) -> None:
+    rows = [{**row, "bbox": [[1.0, 2, 3, 4]]}, row]
+    *_, last = run(parquet(pa.table({"image": [b"x", b"y"], "f": rows})), boxes="f", box_format=format).items
+    assert last.boxes is None
+    assert problem in str(last.problem)
+
+
+def test_a_picture_next_to_the_boxes_in_a_struct_fails_its_row() -> None:
+    rows = [{**COCO, "crop": [b"\xff\xd8\xff\xe0" + bytes(100)]}, {**COCO, "crop": []}]
+    first, second = run(parquet(pa.table({"image": [b"x", b"y"], "f": rows})), boxes="f").items
+    assert "its column 'f' is an image, which is not searched" in str(first.problem)
+    assert second.boxes.tolist() == CORNERS
