@@ -86,7 +86,7 @@ def _make_journal(out: Path) -> Path:
                 box = [101.7251, 50.11927, 150.20518, 120.92517]
                 line |= {"fate": "hidden", "boxes": [box], "scores": [0.71252465], "jpeg": "blocks"}
             if number % 2:
-                line["near"] = [[12, 40, 60, 90, 0.152]]
+                line["near"] = [12, 40, 60, 90, 15]
             lines.append(line)
             counts["with_regions" if number % 6 == 0 else "copied"] += 1
             if number % 1300 == 0 or number == first:

@@ -14,6 +14,7 @@ from fastblur.audit.problems import Problems
 from fastblur.audit.selection import Selection
 from fastblur.boxes import MAX_COORDINATE
 from fastblur.pipeline.execution.record import Entry, RunRecord
+from fastblur.pipeline.images.near_misses import from_journal
 from fastblur.pipeline.images.task import Outcome
 
 WRITTEN = {Outcome.HIDDEN.value, Outcome.COPIED.value, Outcome.UNSEARCHED.value}
@@ -61,7 +62,7 @@ def _makes_sense(line: dict[str, Any]) -> bool:
             return False
         if scores and not all(score is None or 0 <= score <= 1 for score in scores):
             return False
-    return "near" not in line or all(_is_box(row[:4]) and 0 <= row[4] <= 1 for row in line["near"])
+    return "near" not in line or all(_is_box(box) and 0 <= score <= 1 for box, score in from_journal(line["near"]))
 
 
 def _is_box(box: Any) -> bool:

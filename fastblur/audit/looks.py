@@ -12,7 +12,7 @@ from fastblur.audit.pictures import Seen, see, small_jpeg
 from fastblur.audit.problems import Problems
 from fastblur.audit.selection import Chosen
 from fastblur.codecs import CodecError
-from fastblur.pipeline.images.near_misses import share_within
+from fastblur.pipeline.images.near_misses import from_journal, share_within
 from fastblur.pipeline.storage.paths import error_reason
 
 if TYPE_CHECKING:
@@ -81,7 +81,11 @@ class Looks:
         scores = line.get("scores") or [None] * len(boxes)
         coverages = [] if self._coverage is None else self._coverage.of_image.get(name, [])
         upright = seen.upright_boxes(boxes)
-        near = [row for row in line.get("near", ()) if sum(share_within(row[:4], box) for box in boxes) < HIDDEN_SHARE]
+        near = [
+            (box, score)
+            for box, score in from_journal(line.get("near", ()))
+            if sum(share_within(box, other) for other in boxes) < HIDDEN_SHARE
+        ]
         found: list[Suspect] = []
         if self._search is not None and "sample" in one.found:
             found = self._search.suspects(seen.pixels, upright)
@@ -103,8 +107,8 @@ class Looks:
                 for place, (box, score) in enumerate(zip(upright, scores, strict=True))
             ],
             "near_misses": [
-                {"box": box, "score": row[4]}
-                for box, row in zip(seen.upright_boxes([row[:4] for row in near]), near, strict=True)
+                {"box": box, "score": score}
+                for box, (_, score) in zip(seen.upright_boxes([box for box, _ in near]), near, strict=True)
             ],
             "suspects": [{"box": each.box, "score": each.score, "found_by": each.found_by} for each in found],
         }

@@ -126,7 +126,7 @@ def test_near_misses_are_shown_but_for_those_hidden_since(tmp_path: Path) -> Non
     _, out = make_run(tmp_path)
     (entry,) = (out / ".fastblur/journal").iterdir()
     lines = [json.loads(line) for line in entry.read_text().splitlines()]
-    lines[1]["near"] = [[22, 17, 58, 58, 0.2], [100, 80, 130, 110, 0.15]]  # the first one lies in a region
+    lines[1]["near"] = [22, 17, 58, 58, 20, 100, 80, 130, 110, 15]  # the first one lies in a region
     entry.write_text("".join(json.dumps(line) + "\n" for line in lines))
     (image,) = audit(out, tmp_path / "report", sample=0, gallery=1).content["images"]
     assert image["found"] == ["near miss"]

@@ -3,7 +3,7 @@
 - `run.json`: the parameters that decide the result, and the versions of the packages.
 - `journal/`: a file for each finished shard, named by a hash of the shard's name and fingerprint. Its first line
   has the shard and its counts, then comes a line for each image: path, fate (an `Outcome`), boxes, scores,
-  near misses (`near`: x0, y0, x1, y1, score), reason, and of a hidden JPEG whether it was rewritten by blocks or
+  near misses (`near`, see `near_misses.to_journal`), reason, and of a hidden JPEG whether it was rewritten by blocks or
   encoded.
 - `failures.jsonl`: the images that failed, for people; made again from the journal when a run goes on.
 - `lock`: held while a run writes here.
@@ -25,6 +25,7 @@ import numpy as np
 from fastblur.codecs.refused import RefusedKind
 from fastblur.errors import UsageError
 from fastblur.options import choices
+from fastblur.pipeline.images.near_misses import to_journal
 from fastblur.pipeline.images.task import ImageTask, Outcome
 from fastblur.pipeline.shards.interfaces import Shard
 from fastblur.pipeline.storage.sink import Sink
@@ -175,7 +176,7 @@ def journal_line(one: ImageTask) -> bytes:
         if one.scores is not None:
             line["scores"] = _short(one.scores)
         if one.near_misses:
-            line["near"] = [[*box, score] for box, score in one.near_misses]
+            line["near"] = to_journal(one.near_misses)
     if one.outcome is Outcome.HIDDEN and one.jpeg:
         line["jpeg"] = "blocks" if one.jpeg == "blocks" else "encoded"
         if one.reason:
