@@ -20,7 +20,7 @@ from fastblur.audit.selection import SCORE_BINS, SIZE_EDGES, Selection
 from fastblur.audit.summary import AuditSummary
 from fastblur.errors import UsageError
 from fastblur.files import atomic_write
-from fastblur.options import Device
+from fastblur.options import Device, is_number
 from fastblur.pipeline.config import check_workers, resolve_device
 from fastblur.pipeline.execution.concurrency import default_workers
 from fastblur.pipeline.execution.record import Inputs, RunRecord
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from fastblur.audit.search import HarderSearch
 
 OWNER = 0o700
+PICTURES_SHARE = 0.9  # of the megabytes; the page and audit.json take the rest
+MOST_MEGABYTES = 100_000
 PARTS = ("index.html", "audit.json", "pictures")
 
 
@@ -41,6 +43,7 @@ def audit(
     sample: int = 500,
     seed: int = 0,
     gallery: int = 250,
+    megabytes: float = 40,
     contact_sheet: str | Path | None = None,
     device: Device = "auto",
     workers: int | None = None,
@@ -60,6 +63,8 @@ def audit(
             numbers are; 0 searches none.
         seed: of the sample: the same one gives the same images.
         gallery: how many images with near misses, and with the regions of the lowest scores, are shown.
+        megabytes: of the report's pictures, about. They are as large as that allows; of boxes that are small in them
+            there are crops.
         contact_sheet: a JPEG or PNG file for the images in a grid, with their boxes and scores.
         device: where the detector of the search works: "cpu", "cuda", or "auto" for CUDA where there is one.
         workers: threads; by default one for each CPU that this process may use.
@@ -87,6 +92,8 @@ def audit(
     start = time.perf_counter()
     if sample < 0 or gallery < 0:
         raise UsageError(f"sample is {sample} and gallery is {gallery}, expected numbers of images")
+    if not is_number(megabytes) or not 1 <= megabytes <= MOST_MEGABYTES:
+        raise UsageError(f"megabytes is {megabytes!r}, expected 1 to {MOST_MEGABYTES}")
     if contact_sheet is not None:
         check_sheet(Path(contact_sheet), output)
     check_workers(workers)
@@ -103,7 +110,9 @@ def audit(
         coverage = Proof(record, files, source, problems, wanted, workers).run()
     search = _search(record, selection, resolve_device(device)) if chosen and sample else None
     looked = time.perf_counter()
-    images = Looks(files, search, coverage, problems, folder, contact_sheet is not None).images(chosen, workers)
+    most = int(megabytes * 1e6 * PICTURES_SHARE)
+    looks = Looks(files, search, coverage, problems, folder, contact_sheet is not None, most)
+    images = looks.images(chosen, workers)
     content = _content(record, account, selection, problems, coverage, images)
     content["output"], content["source"] = os.fspath(output), _shown(source)
     content["search"] = _search_figures(selection, search, images, time.perf_counter() - looked)
