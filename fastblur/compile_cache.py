@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.caching import FunctionCache
+from numba.core.runtime import rtsys
 
 
 def compile_cached(function: Callable[..., Any], sources: object = None, **options: Any) -> Any:
@@ -39,10 +41,21 @@ def compile_cached(function: Callable[..., Any], sources: object = None, **optio
 
 def _compile(function: Callable[..., Any], sources: object, options: dict[str, Any]) -> Any:
     dispatcher = numba.njit(nogil=True, cache=True, **options)(function)
-    file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if file is not None and sources is not None:
-        file._source_stamp = sources
+    cache_ = getattr(dispatcher, "_cache", None)
+    if isinstance(cache_, FunctionCache):
+        cache_.__class__ = _LightCache
+        if sources is not None:
+            cache_._cache_file._source_stamp = sources
     return dispatcher
+
+
+class _LightCache(FunctionCache):  # type: ignore[misc]  # Numba has no types
+    """Numba's cache, which loads code from the disk without all that Numba needs to compile: that takes 0.3 s."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        rtsys.initialize(target_context)  # what the code itself needs
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
 
 
 @cache

@@ -1,7 +1,11 @@
 """What every test shares: where the test data lies, and the photographs that installed packages carry."""
 
 import os
-from collections.abc import Iterator
+import sys
+import types
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -37,3 +41,21 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def torchvision_part(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], types.ModuleType]]:
+    """Import a module of torchvision without its compiled operators, which need a torchvision made for this torch."""
+    spec = find_spec("torchvision")
+    if spec is None:
+        pytest.skip("the package torchvision is absent")
+    package = types.ModuleType("torchvision")
+    package.__path__ = list(spec.submodule_search_locations)
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "torchvision"}
+    for name in before:
+        del sys.modules[name]
+    monkeypatch.setitem(sys.modules, "torchvision", package)
+    yield lambda name: import_module(f"torchvision.{name}")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    sys.modules.update(before)

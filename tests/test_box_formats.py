@@ -1,9 +1,5 @@
 """Boxes as other libraries give them, by their own classes where they load, and by look-alikes where they do not."""
 
-import sys
-import types
-from importlib import import_module
-from importlib.util import find_spec
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,21 +15,8 @@ IMAGE = torch.randint(0, 256, (3, 80, 90), dtype=torch.uint8, generator=torch.Ge
 
 
 @pytest.fixture
-def tv_tensors(monkeypatch):
-    """The tv_tensors of torchvision, without the compiled operators, which need a torchvision made for this torch."""
-    spec = find_spec("torchvision")
-    if spec is None:
-        pytest.skip("the package torchvision is absent")
-    package = types.ModuleType("torchvision")
-    package.__path__ = list(spec.submodule_search_locations)
-    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "torchvision"}
-    for name in before:
-        del sys.modules[name]
-    monkeypatch.setitem(sys.modules, "torchvision", package)
-    yield import_module("torchvision.tv_tensors")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-        del sys.modules[name]
-    sys.modules.update(before)
+def tv_tensors(torchvision_part):
+    return torchvision_part("tv_tensors")
 
 
 @pytest.mark.parametrize(("format", "row"), [("XYXY", BOX), ("XYWH", XYWH), ("CXCYWH", CXCYWH)])

@@ -86,3 +86,29 @@ def test_the_working_folder_is_not_used(package: Path) -> None:
     assert found == "[1, 2, 3] 0 None\n"
     assert not list(package.glob("fastblur-numba-*"))
     assert "NUMBA_CACHE_DIR" in warned
+
+
+HIDE = """
+import io, sys
+import numpy as np
+import torch
+from PIL import Image
+import fastblur
+noise = np.random.default_rng(0).integers(0, 256, (64, 80, 3)).astype(np.uint8)
+for method in ("blur", "pixelate", "fill"):
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "JPEG", quality=80)
+    assert fastblur.hide_jpeg(file.getvalue(), np.array([[20, 20, 50, 60]]), method) != file.getvalue()
+for images in (torch.zeros(2, 3, 64, 80, dtype=torch.uint8), torch.rand(2, 3, 64, 80)):
+    fastblur.blur(images, [[[20, 20, 50, 60], [30, 30, 60, 60]], []], shape="ellipse")
+    fastblur.masked_blur2d(images, torch.ones(2, 1, 64, 80), 2.0)
+print("numba.np.linalg" in sys.modules)
+"""
+
+
+def test_code_from_the_disk_is_loaded_without_the_compiler() -> None:
+    """Numba would load all that it can compile, linear algebra and SciPy too, before the first function."""
+    for _ in range(2):  # the first may have to compile
+        done = subprocess.run([sys.executable, "-c", HIDE], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout == "False\n"

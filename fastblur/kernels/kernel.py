@@ -83,14 +83,16 @@ def refuses_values(
     if images and images[0].dtype == torch.float64:
         return "for float64 images, expected backend='reference'"
     # Tangents of forward-mode differentiation flow whether or not gradients are asked for.
-    if forward_ad._current_level >= 0 and any(map(_has_tangent, (*images, *others))):
+    if forward_ad._current_level >= 0 and any(map(_may_have_tangent, (*images, *others))):
         return "for images with tangents, expected backend='reference'"
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*images, *others)):
         return "for images that require a gradient, expected backend='reference'"
     return None
 
 
-def _has_tangent(tensor: Tensor) -> bool:
+def _may_have_tangent(tensor: Tensor) -> bool:
+    if torch.compiler.is_compiling():  # a graph is made with tensors that have none, and runs with others
+        return tensor.is_floating_point()
     return tensor.is_floating_point() and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore
 
 

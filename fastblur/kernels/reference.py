@@ -4,7 +4,7 @@ It is written to read like the formula of docs/architecture.md, one image and on
 coordinates back from the device; tests compare the other kernels with it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import ceil, floor, inf
 from typing import NamedTuple
 
@@ -37,11 +37,11 @@ def blur(images: Batch, regions: Regions, recipe: Recipe, out: Batch | None = No
     """Blur every region; see `fastblur.blur`."""
 
     def one(image: Tensor, boxes: list[list[float]]) -> Tensor:
-        layers = []
-        for region in _regions(boxes, image, recipe.margin, recipe.scope):
+        def layer(region: Region) -> tuple[Tensor, Tensor]:
             alpha = _alpha(region, image, recipe.feather * region.scale, recipe.shape)
-            layers.append((alpha, _gaussian_where(alpha, image, max(MIN_SIGMA, recipe.strength * region.scale))))
-        return _composite(image, layers)
+            return alpha, _gaussian_where(alpha, image, max(MIN_SIGMA, recipe.strength * region.scale))
+
+        return _composite(image, map(layer, _regions(boxes, image, recipe.margin, recipe.scope)))
 
     return _each(images, regions, one, out)
 
@@ -52,11 +52,11 @@ def pixelate(
     """Replace every region by a mosaic; see `fastblur.pixelate`."""
 
     def one(image: Tensor, boxes: list[list[float]]) -> Tensor:
-        layers = []
-        for region in _regions(boxes, image, margin, "region"):
+        def layer(region: Region) -> tuple[Tensor, Tensor]:
             side = max(MIN_BLOCK, ceil(max(region.x1 - region.x0, region.y1 - region.y0) / blocks))
-            layers.append((_alpha(region, image, 0.0, shape), _mosaic(region, image, side)))
-        return _composite(image, layers)
+            return _alpha(region, image, 0.0, shape), _mosaic(region, image, side)
+
+        return _composite(image, map(layer, _regions(boxes, image, margin, "region")))
 
     return _each(images, regions, one, out)
 
@@ -74,8 +74,8 @@ def fill(
 
     def one(image: Tensor, boxes: list[list[float]]) -> Tensor:
         plain = color.to(image).reshape(-1, 1, 1).expand_as(image)
-        regions_ = _regions(boxes, image, margin, "region")
-        return _composite(image, [(_alpha(region, image, feather * region.d, shape), plain) for region in regions_])
+        found = _regions(boxes, image, margin, "region")
+        return _composite(image, ((_alpha(region, image, feather * region.d, shape), plain) for region in found))
 
     return _each(images, regions, one, out)
 
@@ -234,13 +234,13 @@ def _mosaic(
 
 def _composite(
     image: Tensor,  # (C, H, W)
-    layers: list[tuple[Tensor, Tensor]],  # alpha, (H, W), and b, (C, H, W), of each region
+    layers: Iterable[tuple[Tensor, Tensor]],  # alpha, (H, W), and b, (C, H, W), of each region
 ) -> Tensor:  # (C, H, W)
     """Return I + A (b - I) with A = min(1, sum alpha) and b = sum alpha b / sum alpha; I bit for bit where A is 0."""
-    if not layers:
-        return image
-    total = torch.stack([alpha for alpha, _ in layers]).sum(0)
-    mixed = torch.stack([alpha * layer for alpha, layer in layers]).sum(0)
+    total, mixed = torch.zeros_like(image[0]), torch.zeros_like(image)
+    for alpha, layer in layers:  # one after the other: all layers of a crowd would take all memory
+        total = total + alpha
+        mixed = mixed + alpha * layer
     mean = mixed / torch.where(total > 0, total, 1.0)
     return torch.where(total > 0, image + total.clamp(max=1) * (mean - image), image)
 

@@ -35,12 +35,12 @@ def as_batch(images: Images) -> Batch:
     _check_image(0, first, first)
     dtype, device, strided = first.dtype, first.device, torch.strided
     compiling = torch.compiler.is_compiling()  # a graph cannot branch on it, nor does its compiled code make such
-    negated = False
+    negatable, negated = not compiling and first.is_floating_point(), False
     for i, image in enumerate(images):  # each look at a tensor takes some 40 ns, and lists are long
         alike = (type(image) is Tensor or isinstance(image, Tensor)) and image.ndim == 3 and image.numel()
         if not alike or image.dtype is not dtype or image.device != device or image.layout is not strided:
             _check_image(i, image, first)
-        negated |= not compiling and image.is_neg()
+        negated |= negatable and image.is_neg()
     return [image.resolve_neg() for image in images] if negated else list(images)
 
 
@@ -112,7 +112,7 @@ def as_out(out: Images | None, images: Images, batch: Batch) -> Batch | None:
     for mine, given in pairs:
         if mine is not given and (mine.shape, mine.dtype, mine.device) != (given.shape, given.dtype, given.device):
             raise ValueError(f"out is {_describe(mine)}, expected {_describe(given)} as the images")
-        if grad and (mine.requires_grad or given.requires_grad):
+        if grad and (mine.requires_grad or (mine is not given and given.requires_grad)):
             raise ValueError("out= was given for images that require a gradient, expected one or the other")
     if not torch.compiler.is_compiling():  # which knows no addresses
         check_memory(pairs)

@@ -12,12 +12,14 @@ def check_memory(
 ) -> None:
     """Raise ValueError where a write to one of the outs would change other elements of it, another out, or an image."""
     starts, ends, in_place = [], [], True
-    shape, strides, span, itself = None, None, 0, False
+    negatable = any(mine.is_floating_point() for mine, _ in pairs[:1])
+    size = pairs[0][0].element_size() if pairs else 0
     for mine, given in pairs:
-        if mine.shape != shape or mine.stride() != strides:  # those of a list are often alike
-            shape, strides = mine.shape, mine.stride()
-            span, itself = _span(shape, strides, mine.element_size())
-        if itself or mine.is_neg():
+        if mine.is_contiguous():  # which is asked in a quarter of the time that shape and strides take
+            span, itself = mine.numel() * size, False
+        else:
+            span, itself = _span(mine.shape, mine.stride(), size)
+        if itself or (negatable and mine.is_neg()):
             raise ValueError("out is a view that negates, or whose elements share memory, expected memory of its own")
         start = mine.data_ptr()
         starts.append(start)
@@ -28,7 +30,7 @@ def check_memory(
         if start == given.data_ptr() and mine.stride() == given.stride():
             continue
         first = given.data_ptr()
-        if first < start + span and start < first + _span(given.shape, given.stride(), given.element_size())[0]:
+        if first < start + span and start < first + _span(given.shape, given.stride(), size)[0]:
             raise ValueError("out overlaps the images in memory, expected the images themselves or memory of its own")
     if len(pairs) == 1:
         return

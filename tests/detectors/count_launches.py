@@ -1,21 +1,25 @@
 """Count the operations of a detector that would be a launch on a GPU, and the bytes that they read and write.
 
-    FASTBLUR_WEIGHTS=FOLDER python -m tests.detectors.count_launches [--detector NAME] [--batch N] [--ragged]
+    FASTBLUR_WEIGHTS=FOLDER python -m tests.detectors.count_launches [--detector NAME] [--batch N] [--ragged] [--plain]
 
 counts what PyTorch's dispatcher is asked for on the CPU, float16 network included, on images of 384 x 512: views and
-allocations are no launches, every other operation is one, and reads its tensors and writes its results once. What
-cuDNN does within a convolution, and what kernels keep in the cache, is not seen.
+allocations are no launches, every other operation is one, and reads its tensors and writes its results once. A bias is
+a launch of its own after a convolution, as PyTorch adds it on CUDA. ReLUs are fused into convolutions as on CUDA where
+cuDNN takes them all; `--plain` leaves them alone. What cuDNN does within a convolution, and what kernels keep in the
+cache, is not seen.
 """
 
 import argparse
 from collections import Counter
 from typing import Any
+from unittest import mock
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from fastblur.detectors import load_detector
+from fastblur.detectors.runtimes import torch as runtime
 
 NO_LAUNCH = (
     "view", "reshape", "expand", "slice", "select", "permute", "transpose", "unsqueeze", "squeeze", "empty", "detach",
@@ -38,7 +42,10 @@ class Counted(TorchDispatchMode):
         if name not in NO_LAUNCH:
             tensors = [one for one in tree_leaves((arguments, options or {}, result)) if isinstance(one, torch.Tensor)]
             self.launches[name] += 1
-            self.bytes[name] += sum(one.numel() * one.element_size() for one in tensors)
+            self.bytes[name] += sum(one.nbytes for one in tensors)
+            if name == "convolution" and arguments[2] is not None:
+                self.launches["bias of a convolution"] += 1
+                self.bytes["bias of a convolution"] += 2 * result.nbytes + arguments[2].nbytes
         return result
 
 
@@ -55,8 +62,10 @@ def main() -> None:
     parser.add_argument("--detector", default="centerface")
     parser.add_argument("--batch", type=int, default=1, help="on the CPU each image goes through alone")
     parser.add_argument("--ragged", action="store_true")
+    parser.add_argument("--plain", action="store_true", help="no ReLU is part of a convolution")
     arguments = parser.parse_args()
-    detector = load_detector(arguments.detector, device="cpu", engine="torch", half=True)
+    with mock.patch.object(runtime, "helps_on", return_value=not arguments.plain):
+        detector = load_detector(arguments.detector, device="cpu", engine="torch", half=True)
     images = torch.randint(0, 255, (arguments.batch, 3, 384, 512), dtype=torch.uint8)
     counted = count(detector, list(images) if arguments.ragged else images)
     for name, launches in counted.launches.most_common():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch.autograd import forward_ad
 
 import fastblur
 from fastblur.kernels.parameters import KernelParameters
@@ -130,6 +131,19 @@ def test_gradients_are_those_of_eager():
     torch._dynamo.reset()
     with pytest.raises(torch._dynamo.exc.Unsupported):
         torch.compile(torch.func.grad(loss), fullgraph=True, backend="aot_eager")(batch)
+
+
+def test_tangents_are_those_of_eager():
+    batch, direction = (
+        images(dtype=torch.float32),
+        torch.randn(2, 3, 80, 90, generator=torch.Generator().manual_seed(1)),
+    )
+    compiled = torch.compile(blur, backend="aot_eager")
+    compiled(batch, BOXES, COUNTS)  # a graph without tangents is there already
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(batch, direction)
+        expected, found = (forward_ad.unpack_dual(f(dual, BOXES, COUNTS)).tangent for f in (blur, compiled))
+    assert torch.allclose(found, expected)
 
 
 def test_export_keeps_boxes_and_sizes_open():

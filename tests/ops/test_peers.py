@@ -89,12 +89,9 @@ def test_kornia_dynamo():
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize(("kernel", "sigma"), [((13, 13), (2.0, 2.0)), ((7, 25), (1.0, 4.0)), ((25, 5), (4.0, 0.8))])
-def test_torchvision_gaussian_blur(kernel, sigma, channels_last, dtype):
+def test_torchvision_gaussian_blur(torchvision_part, kernel, sigma, channels_last, dtype):
     """Torchvision takes sizes and sigmas as (x, y), ends its taps at the size, and pads by reflection."""
-    try:
-        functional = pytest.importorskip("torchvision.transforms.v2.functional")
-    except RuntimeError as error:  # its operators were built for another torch
-        pytest.skip(f"torchvision does not fit this torch: {error}")
+    functional = torchvision_part("transforms.v2.functional")
     batch = images(dtype=torch.float64)
     batch = (batch * 255).round().to(dtype) if dtype == torch.uint8 else batch.to(dtype)
     batch = batch.contiguous(memory_format=torch.channels_last) if channels_last else batch

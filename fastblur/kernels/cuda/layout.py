@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -82,16 +83,19 @@ def ragged(images: Sequence[Tensor], masks: Sequence[Tensor], apart: bool) -> La
     first = images[0]
     if first.is_cuda and torch.cuda.is_current_stream_capturing():
         raise RuntimeError("a list of images is blurred while a CUDA graph is captured, expected a batch (B, C, H, W)")
-    shapes = np.array([(*image.shape, *image.stride()) for image in images], np.int64)
-    addresses = np.array([image.data_ptr() for image in images], np.int64)
-    channels, height, width, plane, row, step = shapes.T
+    count = len(images)  # and each is looked at by calls that no Python stands between
+    shapes = np.fromiter(chain.from_iterable(map(Tensor.size, images)), np.int64, 3 * count)
+    strides = np.fromiter(chain.from_iterable(map(Tensor.stride, images)), np.int64, 3 * count)
+    addresses = np.fromiter(map(Tensor.data_ptr, images), np.int64, count)
+    channels, height, width = shapes.reshape(-1, 3).T
+    plane, row, step = strides.reshape(-1, 3).T
     kinds = zip(channels.tolist(), plane.tolist(), step.tolist(), strict=True)
     ways = set() if apart else {_together(*kind, dtype=first.dtype) for kind in set(kinds)}
     together = ways.pop() if len(ways) == 1 else 1
     if together > 1:
         plane, step = np.zeros_like(plane), np.ones_like(step)
     rest = np.stack((together * width, row, np.where(channels > together, plane, 0), addresses // first.element_size()))
-    table = torch.empty((len(images), TABLE.value), dtype=torch.int64, pin_memory=first.is_cuda)
+    table = torch.empty((count, TABLE.value), dtype=torch.int64, pin_memory=first.is_cuda)
     rows = table.numpy()
     rows[:, ADDRESS], rows[:, DEPTH], rows[:, HEIGHT], rows[:, WIDTH] = addresses, channels, height, width
     rows[:, PLANE], rows[:, LINE], rows[:, STEP] = plane, row, step
@@ -102,7 +106,7 @@ def ragged(images: Sequence[Tensor], masks: Sequence[Tensor], apart: bool) -> La
     sizes = (int(channels.max()), int(height.max()), int(width.max()))
     covers = (masks[0] if masks else first, 0, 0, 0)
     aligned = bool((step == 1).all() and not (rest % 4).any())
-    return Layout(len(images), *sizes, together, aligned, True, placed, covers, (images, masks, apart))
+    return Layout(count, *sizes, together, aligned, True, placed, covers, (images, masks, apart))
 
 
 def _together(channels: int, plane: int, step: int, dtype: torch.dtype) -> int:

@@ -192,6 +192,6 @@ def plan_regions(
         done_a += tl.sum(averages * todo, 0)
         done_s += tl.sum(smooths * todo, 0)
         done_b += tl.sum(tiles * todo, 0)
-    tl.store(plan, total)
-    tl.store(plan + 1, fitting)
-    store_place(row_of(plan, images, slots, tl.full((), 0, tl.int32) + total), used, True)
+    i = tl.arange(0, REGIONS_AT_ONCE)  # of which two are meant: a single store would have its thread kept in memory
+    tl.store(plan + i, tl.where(i == 0, total, fitting), mask=i < 2)
+    store_place(row_of(plan, images, slots, total + i), used, i == 0)

@@ -270,6 +270,7 @@ def test_a_small_box_of_a_large_picture_is_shown_from_its_crop(tmp_path: Path, o
     expected = [part[0] + 20 * side, part[1] + 20 * side, part[0] + 40 * side, part[1] + 40 * side]
     assert np.abs(np.array(box) - expected).max() <= 5
     page.keyboard.press("n")
+    page.keyboard.press("Escape")
     assert saved(page)[0]["judged"] == [{"kind": "near miss", "box": found["box"], "verdict": "no face"}]
 
 

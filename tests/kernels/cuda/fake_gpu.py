@@ -12,6 +12,12 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
 REGISTERS, SHARED = 65536, 232448  # of a multiprocessor of an H100
+BEFORE = 9  # what stands before a program's own arguments: grid, stream, function, metadata twice, hooks
+INTEGERS = {"i1": 1, "i32": 1 << 31, "i64": 1 << 63}
+POINTERS = {
+    torch.uint8: "*u8", torch.int32: "*i32", torch.int64: "*i64", torch.float32: "*fp32", torch.float16: "*fp16",
+    torch.bfloat16: "*bf16", torch.bool: "*i1",
+}  # fmt: skip
 
 
 @dataclass
@@ -21,6 +27,17 @@ class Program:
     name: str
     code: bytes
     shared: int
+
+
+def check(kinds, arguments):
+    """Assert what Triton's own launcher takes for granted or fails over: number, types and range of the arguments."""
+    assert len(arguments) == len(kinds)
+    for kind, given in zip(kinds, arguments, strict=True):
+        if kind.startswith("*"):
+            assert kind == POINTERS[given.dtype], (kind, given.dtype)
+        elif kind != "constexpr":
+            assert type(given) is int, (kind, given)
+            assert -INTEGERS[kind] <= given < INTEGERS[kind] + (kind == "i1"), (kind, given)
 
 
 class FakeDriver:
@@ -36,8 +53,11 @@ class FakeDriver:
         self.launcher_cls = self._launcher
 
     def _launcher(self, source, metadata):
+        kinds = list(source.signature.values())
+
         def launch(*arguments, **options):
             self.launches += 1
+            check(kinds, arguments[BEFORE:])
 
         return launch
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -67,8 +68,9 @@ def test_compiles_for_gpus_that_need_not_be_there(architecture):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("folder", OTHERS)
 def test_compiles_with_another_triton(folder, architecture):
+    (version,) = (path.stem.split("-")[1] for path in Path(folder).glob("triton-*.dist-info"))
     printed = compiled(architecture, "--few", first_path=folder)
-    assert printed["triton"] != triton.__version__
+    assert printed["triton"] == version
     assert len(printed["programs"]) >= 10
 
 
@@ -96,7 +98,8 @@ def test_aligned_pixels_are_words_and_nothing_spills():
         for name in ("average", "blend"):
             assert programs[f"{name} {title}"]["byte_wide"] == 0, title
             assert programs[f"{name} {title}, the other alignment"]["byte_wide"] > 0, title
-            assert programs[f"{name} {title}"]["spilled"] == 0, title
+        for name, taken in programs.items():
+            assert taken["spilled"] == 0, name
 
 
 def test_the_gpu_benchmark_runs_dry(tmp_path):
