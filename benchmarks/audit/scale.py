@@ -14,7 +14,8 @@ from typing import Any
 from benchmarks.audit.data import judgements, known_faces, link_tree, write_boxes
 from fastblur.audit import audit
 from fastblur.pipeline import correct, run
-from fastblur.pipeline.execution.journal import RUN, SHARDS
+from fastblur.pipeline.execution.journal import RUN, SHARDS, name_of_entry
+from fastblur.pipeline.shards.folder import names_hash
 from fastblur.pipeline.summary import COUNTS
 
 COPIES, ENTRIES, IMAGES_A_SHARD = 80, 1_500_000, 256
@@ -95,5 +96,6 @@ def _make_journal(out: Path) -> Path:
         counts["images"] = len(lines)
         head = {"shard": lines[0]["path"], **counts, "broken": ""}
         text = "".join(json.dumps(one, separators=(",", ":")) + "\n" for one in (head, *lines))
-        (out / SHARDS / f"{first:032x}.jsonl").write_text(text)
+        name = name_of_entry(lines[0]["path"], names_hash(line["path"] for line in lines))
+        (out / SHARDS / f"{name}.jsonl").write_text(text)
     return out

@@ -13,11 +13,14 @@ from fastblur.audit.output import Output
 from fastblur.audit.problems import Problems
 from fastblur.audit.selection import Selection
 from fastblur.boxes import MAX_COORDINATE
+from fastblur.pipeline.execution.journal import name_of_entry
 from fastblur.pipeline.execution.record import Entry, RunRecord
 from fastblur.pipeline.images.near_misses import from_journal
 from fastblur.pipeline.images.task import Outcome
+from fastblur.pipeline.shards.folder import names_hash
 
 WRITTEN = {Outcome.HIDDEN.value, Outcome.COPIED.value, Outcome.UNSEARCHED.value}
+COUNTED = ("hidden", "copied", "failed", "unsearched", "skipped")
 FATES = {outcome.value for outcome in Outcome}
 
 
@@ -56,6 +59,8 @@ def _makes_sense(line: dict[str, Any]) -> bool:
     """Return whether a line is one that a run writes; raises KeyError or TypeError where it is not even like one."""
     if line["fate"] not in FATES or not isinstance(line["path"], str):
         return False
+    if line["fate"] in WRITTEN and not _is_name(line["path"]):
+        return False
     if line["fate"] == "hidden":
         boxes, scores = line["boxes"], line.get("scores")
         if not boxes or not all(map(_is_box, boxes)) or (scores is not None and len(scores) != len(boxes)):
@@ -63,6 +68,12 @@ def _makes_sense(line: dict[str, Any]) -> bool:
         if scores and not all(score is None or 0 <= score <= 1 for score in scores):
             return False
     return "near" not in line or all(_is_box(box) and 0 <= score <= 1 for box, score in from_journal(line["near"]))
+
+
+def _is_name(name: str) -> bool:
+    """Return whether a name can be that of a file in the output."""
+    leads_out = name.startswith("/") or (".." in name and ".." in name.split("/"))
+    return name != "" and "\0" not in name and not leads_out
 
 
 def _is_box(box: Any) -> bool:
@@ -77,8 +88,13 @@ def count_images(record: RunRecord, output: Output, selection: Selection, proble
     nobody expects, are looked up in a second pass.
     """
     account, expected = Account(), array("q")
+    for digest in record.half_corrected():
+        sentence = f"fastblur correct with the file whose sha256 is {digest} began and did not end: give it again"
+        problems.add("", "", "journal", sentence)
     for entry in record.entries():
         _add_entry(entry, account, expected, selection, problems)
+    if not account.counts and not problems.counts:
+        problems.add("", "", "journal", "the journal names no image, expected those of a run that found some")
     present = array("q")
     for name, problem in output.files():
         if name in account.containers:
@@ -101,6 +117,10 @@ def _add_entry(
         )
     if not entry.counts:
         return
+    if not _is_name(entry.shard):
+        sentence = f"journal/{entry.name}.jsonl is of the shard {entry.shard!r}, expected the name of one in the output"
+        problems.add("", entry.shard, "journal", sentence)
+        return
     counts: Counter[str] = Counter()
     lines = list(read_lines(entry, problems))
     container = not lines or (lines[0]["path"] != entry.shard and lines[0]["path"].startswith(f"{entry.shard}/"))
@@ -119,13 +139,26 @@ def _add_entry(
     if container:
         account.containers.setdefault(entry.shard, []).append(entry.name)
     counts["failed"] += bool(entry.broken)
-    told = {"hidden": entry.counts["with_regions"], **{name: entry.counts[name] for name in ("copied", "failed")}}
-    if not entry.problem and any(told[name] != counts[name] for name in told):
-        found = {name: counts[name] for name in told}
-        problems.add("", entry.shard, "journal", f"journal/{entry.name}.jsonl counts {told}, its lines are {found}")
-    account.counts += counts
     images = counts["hidden"] + counts["copied"] + counts["failed"]
-    account.shards.append({"name": entry.shard, "images": images, **{name: counts[name] for name in told}})
+    found = {"images": images, **{name: counts[name] for name in COUNTED}}
+    told = {**entry.counts, "hidden": entry.counts["with_regions"]}
+    if not entry.problem and any(told[name] != found[name] for name in found):
+        sentence = f"journal/{entry.name}.jsonl counts { {name: told[name] for name in found} }, its lines are {found}"
+        problems.add("", entry.shard, "journal", sentence)
+    if not (entry.problem or container or entry.name == _expected_name(entry.shard, lines)):
+        sentence = f"journal/{entry.name}.jsonl is not of the shard {entry.shard!r} with these images, by its name"
+        problems.add("", entry.shard, "journal", sentence)
+    account.counts += counts
+    told = {name: counts[name] for name in ("hidden", "copied", "failed")}
+    account.shards.append({"name": entry.shard, "images": images, **told})
+
+
+def _expected_name(shard: str, lines: list[dict[str, Any]]) -> str | None:
+    """Return the name of the journal's file for a shard of these files; None where no run has such names."""
+    try:
+        return name_of_entry(shard, names_hash(line["path"] for line in lines))
+    except UnicodeEncodeError:
+        return None
 
 
 def _compare(
@@ -141,6 +174,7 @@ def _compare(
     extra = set(np.setdiff1d(present, once).tolist())
     if len(missing) or len(twice):
         lost, doubled = set(missing.tolist()), set(twice.tolist())
+        entries: dict[str, list[str]] = {}  # of the journal, that name an image twice
         for entry in record.entries():
             for line in read_lines(entry, Problems()):
                 key, name = hash(line["path"]), line["path"]
@@ -151,9 +185,9 @@ def _compare(
                         name, entry.shard, "missing", f"{name!r} is not in the output, the journal says that it is"
                     )
                 if key in doubled:
-                    problems.add(
-                        name, entry.shard, "twice", f"the journal names {name!r} in several shards, expected one"
-                    )
+                    entries.setdefault(name, []).append(entry.name)
+        for name, where in entries.items():
+            problems.add(name, "", "twice", _twice(name, where))
     for name, problem in output.files() if extra else ():
         if problem is None and hash(name) in extra:
             problems.add(
@@ -161,10 +195,24 @@ def _compare(
             )
 
 
+def _twice(name: str, entries: list[str]) -> str:
+    """Say that the journal names an image again, and what may have happened; `entries` has the journal's files."""
+    files = sorted(set(entries))
+    if len(files) == 1:
+        return f"journal/{files[0]}.jsonl names {name!r} {len(entries)} times, expected once: it was edited"
+    return (
+        f"the journal names {name!r} in {len(files)} shards ({', '.join(f'journal/{one}.jsonl' for one in files)}), "
+        "expected one: SRC had other files when the run was continued, and the later one of them says what is in OUT"
+    )
+
+
 def _check_container(record: RunRecord, output: Output, container: str, names: list[str], problems: Problems) -> None:
     """Compare the images in a tar or table with those that the journal names."""
     if len(names) > 1:
-        problems.add("", container, "twice", f"the journal has {len(names)} entries for {container!r}, expected one")
+        where = ", ".join(f"journal/{name}.jsonl" for name in names)
+        sentence = f"the journal has {len(names)} entries for {container!r} ({where}), expected one: "
+        sentence += "the file had changed in SRC when the run was continued, and the later one says what is in OUT"
+        problems.add("", container, "twice", sentence)
         return
     entry = record.entry(names[0])
     written = [line["path"] for line in read_lines(entry, Problems()) if line["fate"] in WRITTEN]

@@ -99,7 +99,7 @@ def audit(
     check_workers(workers)
     workers = default_workers() if workers is None else workers
     record = RunRecord(output)
-    folder = None if report is None else _make_report(Path(report), output)
+    folder = None if report is None else _make_report(Path(report), output, source)
     problems, files = Problems(), Output(record)
     selection = Selection(sample, seed, gallery)
     account = count_images(record, files, selection, problems)
@@ -205,10 +205,10 @@ def _shown(source: Inputs | None) -> str | None:
     return ", ".join(os.fspath(one) for one in source)
 
 
-def _make_report(folder: Path, output: str | Path) -> Path:
+def _make_report(folder: Path, output: str | Path, source: Inputs | None) -> Path:
     """Make the folder of a report, for its owner only; what an earlier report left there goes.
 
-    Raises UsageError where it lies in the output, or holds something else.
+    Raises UsageError where it lies in the output or the source, or holds something else.
     """
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(folder)):
         raise UsageError(f"REPORT {str(folder)!r} is a URL, expected a folder on this machine")
@@ -217,6 +217,11 @@ def _make_report(folder: Path, output: str | Path) -> Path:
         raise UsageError(
             f"REPORT {str(folder)!r} lies in OUT, which gets published, expected another place: it may show faces"
         )
+    for one in [source] if isinstance(source, (str, os.PathLike)) else source or ():
+        if lies_in(folder, one):
+            raise UsageError(
+                f"REPORT {str(folder)!r} lies in SRC, whose next run would take its pictures, expected another place"
+            )
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"REPORT {str(folder)!r} is a file, expected a folder")
     if folder.is_dir() and any(one.name not in PARTS for one in folder.iterdir()):

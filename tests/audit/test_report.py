@@ -161,3 +161,13 @@ def test_a_run_says_what_to_do_next(published: tuple[Path, Path], tmp_path: Path
     ended = subprocess.run([*command, str(tmp_path / "given.jsonl")], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert "next" not in ended.stdout, "the output of one image has no journal"
+
+
+def test_a_report_does_not_lie_in_the_source(published: tuple[Path, Path], tmp_path: Path) -> None:
+    source, out = published
+    (tmp_path / "link").symlink_to(source)
+    for place in (source, source / "report", tmp_path / "link" / "report"):
+        for given in (source, [source]):
+            with pytest.raises(UsageError, match="lies in SRC"):
+                audit(out, place, source=given)
+    assert not (source / "report").exists()
