@@ -1,6 +1,5 @@
 """The account: every image that the journal names is there, and nothing else."""
 
-import json
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -12,16 +11,12 @@ import numpy as np
 from fastblur.audit.output import Output
 from fastblur.audit.problems import Problems
 from fastblur.audit.selection import Selection
-from fastblur.boxes import MAX_COORDINATE
 from fastblur.pipeline.execution.journal import name_of_entry
+from fastblur.pipeline.execution.journal_lines import WRITTEN, is_name, parse_line
 from fastblur.pipeline.execution.record import Entry, RunRecord
-from fastblur.pipeline.images.near_misses import from_journal
-from fastblur.pipeline.images.task import Outcome
 from fastblur.pipeline.shards.folder import names_hash
 
-WRITTEN = {Outcome.HIDDEN.value, Outcome.COPIED.value, Outcome.UNSEARCHED.value}
 COUNTED = ("hidden", "copied", "failed", "unsearched", "skipped")
-FATES = {outcome.value for outcome in Outcome}
 
 
 @dataclass
@@ -45,40 +40,12 @@ def read_lines(entry: Entry, problems: Problems) -> Iterator[dict[str, Any]]:
     """Yield what the journal says of each image of a shard; lines that make no sense are problems."""
     for number, text in enumerate(entry.lines, 2):
         try:
-            line = json.loads(text)
-            if not _makes_sense(line):
-                raise ValueError
-        except (ValueError, KeyError, TypeError, RecursionError):
+            line = parse_line(text)
+        except ValueError:
             where = f"line {number} of journal/{entry.name}.jsonl"
             problems.add("", entry.shard, "journal", f"{where} is not what a run writes, expected an image's outcome")
             continue
         yield line
-
-
-def _makes_sense(line: dict[str, Any]) -> bool:
-    """Return whether a line is one that a run writes; raises KeyError or TypeError where it is not even like one."""
-    if line["fate"] not in FATES or not isinstance(line["path"], str):
-        return False
-    if line["fate"] in WRITTEN and not _is_name(line["path"]):
-        return False
-    if line["fate"] == "hidden":
-        boxes, scores = line["boxes"], line.get("scores")
-        if not boxes or not all(map(_is_box, boxes)) or (scores is not None and len(scores) != len(boxes)):
-            return False
-        if scores and not all(score is None or 0 <= score <= 1 for score in scores):
-            return False
-    return "near" not in line or all(_is_box(box) and 0 <= score <= 1 for box, score in from_journal(line["near"]))
-
-
-def _is_name(name: str) -> bool:
-    """Return whether a name can be that of a file in the output."""
-    leads_out = name.startswith("/") or (".." in name and ".." in name.split("/"))
-    return name != "" and "\0" not in name and not leads_out
-
-
-def _is_box(box: Any) -> bool:
-    x0, y0, x1, y1 = box
-    return bool(-MAX_COORDINATE <= x0 < x1 <= MAX_COORDINATE and -MAX_COORDINATE <= y0 < y1 <= MAX_COORDINATE)
 
 
 def count_images(record: RunRecord, output: Output, selection: Selection, problems: Problems) -> Account:
@@ -117,7 +84,7 @@ def _add_entry(
         )
     if not entry.counts:
         return
-    if not _is_name(entry.shard):
+    if not is_name(entry.shard):
         sentence = f"journal/{entry.name}.jsonl is of the shard {entry.shard!r}, expected the name of one in the output"
         problems.add("", entry.shard, "journal", sentence)
         return

@@ -16,6 +16,7 @@ from fastblur.pipeline.config import RunConfig, check_workers
 from fastblur.pipeline.errors import RunStopped, stopping_the_run
 from fastblur.pipeline.execution.concurrency import default_workers
 from fastblur.pipeline.execution.journal import CORRECTING, SHARDS, Journal, count, entry_name, journal_line, locked
+from fastblur.pipeline.execution.journal_lines import parse_line
 from fastblur.pipeline.execution.record import Entry, Inputs, RunRecord
 from fastblur.pipeline.execution.shard_run import write_results
 from fastblur.pipeline.images.hiding import HidingStages
@@ -138,14 +139,11 @@ def _todo(record: RunRecord, source: Inputs, judged: dict[str, Judgement], diges
         if digest in entry.corrected:
             continue
         try:
-            lines: list[Line] = [json.loads(line) for line in entry.lines]
-            changed = _changed(lines, here)
-        except UsageError:
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            lines: list[Line] = [parse_line(line) for line in entry.lines]
+        except ValueError:
             where = f"journal/{entry.name}.jsonl of OUT"
             raise UsageError(f"{where} is not what a run writes, expected it as it was") from None
-        yield _Todo(shard, entry, lines, changed)
+        yield _Todo(shard, entry, lines, _changed(lines, here))
         if not by_shard:
             return
     for name in by_shard:

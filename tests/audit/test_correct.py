@@ -130,6 +130,21 @@ def test_a_second_time_does_nothing(tmp_path: Path, kind: str) -> None:
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == times
 
 
+@pytest.mark.parametrize(
+    "change", [{"boxes": 7}, {"boxes": "x"}, {"boxes": [[1]]}, {"scores": 1e308}, {"jpeg": 7}, {"path": "../2.jpg"}]
+)
+def test_a_journal_that_was_edited_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    source, out, judgements = judged(tmp_path, "folder")
+    (entry,) = (out / ".fastblur/journal").iterdir()
+    head, *lines = entry.read_text().splitlines()
+    lines[1] = json.dumps({**json.loads(lines[1]), **change})
+    entry.write_text("".join(f"{line}\n" for line in (head, *lines)))
+    before = outputs(out, "folder")
+    with pytest.raises(UsageError, match="is not what a run writes"):
+        correct(source, out, judgements)
+    assert outputs(out, "folder") == before
+
+
 def test_a_file_without_judgements_is_nothing_to_do(tmp_path: Path) -> None:
     source, out, judgements = judged(tmp_path, "folder")
     judgements.write_text("\n")
