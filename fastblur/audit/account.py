@@ -64,7 +64,7 @@ def count_images(record: RunRecord, output: Output, selection: Selection, proble
         problems.add("", "", "journal", "the journal names no image, expected those of a run that found some")
     present = array("q")
     for name, problem in output.files():
-        if name in account.containers:
+        if problem is None and name in account.containers:
             continue
         if problem is not None:
             problems.add(name, "", "extra", f"{name!r} {problem}, expected a file that the run wrote")
@@ -79,9 +79,8 @@ def _add_entry(
     entry: Entry, account: Account, expected: "array[int]", selection: Selection, problems: Problems
 ) -> None:
     if entry.problem:
-        problems.add(
-            "", entry.shard, "journal", f"journal/{entry.name}.jsonl {entry.problem}, expected a shard's outcome"
-        )
+        where = f"journal/{entry.name}.jsonl" if entry.name else "the journal"
+        problems.add("", entry.shard, "journal", f"{where} {entry.problem}, expected the outcome of a run")
     if not entry.counts:
         return
     if not is_name(entry.shard):

@@ -20,7 +20,7 @@ from fastblur.audit.selection import SCORE_BINS, SIZE_EDGES, Selection
 from fastblur.audit.summary import AuditSummary
 from fastblur.errors import UsageError
 from fastblur.files import atomic_write
-from fastblur.options import Device, is_number
+from fastblur.options import Device, is_number, is_whole
 from fastblur.pipeline.config import check_workers, resolve_device
 from fastblur.pipeline.execution.concurrency import default_workers
 from fastblur.pipeline.execution.record import Inputs, RunRecord
@@ -90,8 +90,10 @@ def audit(
         (1, 0)
     """
     start = time.perf_counter()
-    if sample < 0 or gallery < 0:
-        raise UsageError(f"sample is {sample} and gallery is {gallery}, expected numbers of images")
+    if not all(is_whole(number) and number >= 0 for number in (sample, gallery)):
+        raise UsageError(f"sample is {sample!r} and gallery is {gallery!r}, expected numbers of images")
+    if not is_whole(seed) or not -(1 << 63) <= seed < 1 << 63:
+        raise UsageError(f"seed is {seed!r}, expected a whole number of at most 64 bits")
     if not is_number(megabytes) or not 1 <= megabytes <= MOST_MEGABYTES:
         raise UsageError(f"megabytes is {megabytes!r}, expected 1 to {MOST_MEGABYTES}")
     if contact_sheet is not None:

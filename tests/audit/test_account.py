@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fastblur.audit import audit
-from fastblur.errors import UsageError
+from fastblur.errors import FileError, UsageError
 from tests.audit.run_cases import FILES, make_run
 
 WRONG = [{"threshold": "x"}, {"threshold": 7}, {"detector": 7}, {"members": "jpg"}, {"image_columns": [1]}]
@@ -187,6 +187,47 @@ def test_a_table_with_fewer_rows(tmp_path: Path) -> None:
     assert problems(out) == {("missing", "")}
 
 
+def test_pipes_and_links_in_the_output(tmp_path: Path) -> None:
+    """Nothing waits for a pipe, and no link stands for an image."""
+    for kind in ("folder", "tar"):
+        (tmp_path / kind).mkdir()
+        make_run(tmp_path / kind, kind)
+    source, out = tmp_path / "folder/src", tmp_path / "folder/out"
+    for name in ("a/1.png", "a/2.jpg"):
+        (out / name).unlink()
+    os.mkfifo(out / "a/1.png")
+    (out / "a/2.jpg").symlink_to(out / "a/3.jpg")
+    assert {("extra", "a/1.png"), ("extra", "a/2.jpg")} <= problems(out)
+    summary = audit(out, tmp_path / "report", source=source, sample=10)
+    assert {one["image"] for one in summary.content["images"]} == set(FILES) - {"a/1.png"}
+    tars = tmp_path / "tar/out"
+    (tars / "a.tar").unlink()
+    os.mkfifo(tars / "a.tar")
+    assert {("extra", "a.tar"), ("changed", "")} <= problems(tars)
+    (entry,) = (out / ".fastblur/journal").iterdir()
+    entry.unlink()
+    os.mkfifo(entry)
+    assert ("journal", "") in problems(out)
+    (out / ".fastblur/run.json").unlink()
+    os.mkfifo(out / ".fastblur/run.json")
+    with pytest.raises(FileError, match="cannot be read: it is not a regular file"):
+        audit(out, sample=0)
+
+
+def test_numbers_that_make_no_sense(tmp_path: Path) -> None:
+    _, out = make_run(tmp_path)
+    for wrong in (
+        {"seed": 1 << 63},
+        {"seed": 0.5},
+        {"sample": -1},
+        {"gallery": 1.5},
+        {"megabytes": 0},
+        {"megabytes": float("nan")},
+    ):
+        with pytest.raises(UsageError, match=f"{next(iter(wrong))} is"):
+            audit(out, **{"sample": 0, **wrong})
+
+
 def test_an_output_at_a_url(tmp_path: Path) -> None:
     fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
     from fastblur.pipeline import run
@@ -204,7 +245,7 @@ def test_an_output_at_a_url(tmp_path: Path) -> None:
 def test_what_holds_no_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no run"):
         audit(tmp_path, sample=0)
-    with pytest.raises(UsageError, match="does not exist"):
+    with pytest.raises(UsageError, match=r"OUT '.*nowhere' does not exist"):
         audit(tmp_path / "nowhere", sample=0)
     (tmp_path / ".fastblur").mkdir()
     for record in (

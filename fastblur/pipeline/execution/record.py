@@ -12,7 +12,7 @@ from fastblur.pipeline.config import RunConfig
 from fastblur.pipeline.execution.journal import CORRECTING, RUN, SHARDS
 from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.shards.tree import LocalTree, RemoteTree
-from fastblur.pipeline.storage.paths import error_reason, is_url, read_file, strip_file_scheme
+from fastblur.pipeline.storage.paths import check_regular, error_reason, is_url, read_file, strip_file_scheme
 from fastblur.pipeline.summary import COUNTS
 
 Inputs = str | Path | Sequence[str | Path]
@@ -41,7 +41,7 @@ class Entry:
     """A finished shard, as the journal has it.
 
     Attributes:
-        name: of its file, without the suffix.
+        name: of its file, without the suffix; "" where the journal's folder cannot be listed.
         shard: the shard's name.
         counts: of its images.
         broken: why the shard ended too early, or "".
@@ -75,10 +75,13 @@ class RunRecord:
 
     def __init__(self, destination: str | Path) -> None:
         self.destination = path = strip_file_scheme(destination)
-        self.tree: LocalTree | RemoteTree = RemoteTree(path) if is_url(path) else LocalTree(Path(path))
+        self.tree: LocalTree | RemoteTree = (
+            RemoteTree(path, "OUT") if is_url(path) else LocalTree(Path(path), "OUT", links=False)
+        )
         if self.tree.file is not None:
             raise UsageError(f"OUT {path!r} is a file, expected the folder or URL of a run")
         try:
+            check_regular(self.tree.path(RUN))
             record = json.loads(read_file(self.tree.path(RUN), ENTRY_BYTES))
             self.parameters: dict[str, Any] = dict(record["parameters"])
             if not _makes_sense(self.parameters):
@@ -102,14 +105,17 @@ class RunRecord:
         for path, is_folder, problem in self.tree.entries(SHARDS):
             name = path.rpartition("/")[2]
             if problem is not None:
-                yield Entry(name.removesuffix(".jsonl"), problem=str(problem))
+                name = "" if path == SHARDS else name.removesuffix(".jsonl")
+                yield Entry(name, problem=problem.removeprefix("the folder "))
             elif not is_folder and name.endswith(".jsonl"):
                 yield self.entry(name.removesuffix(".jsonl"))
 
     def entry(self, name: str) -> Entry:
         """Return a finished shard by the name of its file."""
+        path = self.tree.path(f"{SHARDS}/{name}.jsonl")
         try:
-            head, *lines = read_file(self.tree.path(f"{SHARDS}/{name}.jsonl"), ENTRY_BYTES).decode("ascii").split("\n")
+            check_regular(path)
+            head, *lines = read_file(path, ENTRY_BYTES).decode("ascii").split("\n")
             told = json.loads(head)
             counts = {count: told[count] for count in COUNTS}
             if not all(type(number) is int and number >= 0 for number in counts.values()):
