@@ -146,8 +146,9 @@ def functions() -> Iterator[tuple[str, str, ast.FunctionDef | ast.AsyncFunctionD
 
 
 def is_compiled(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether Numba compiles the function: its parameters are the loop's variables, and a call costs nothing."""
-    return any(isinstance(one, ast.Name) and one.id.startswith("compiled") for one in function.decorator_list)
+    """Whether Numba or Triton compiles it: its parameters are the loop's variables, and a call costs nothing."""
+    names = [ast.unparse(one) for one in function.decorator_list]
+    return any(name.startswith(("compiled", "triton.jit")) for name in names)
 
 
 def test_no_function_is_too_long() -> None:

@@ -15,7 +15,8 @@ rounds, each timed by events around enough calls to last a while; batches take t
   512 with faces; the best are what OPTIONS and PROGRAMS in fastblur/kernels/cuda/launch.py should say.
 - million: 1.5 million images of the profile, in place, as batches of 512 that stay on the device.
 - peers: the same tensors, a batch of 64 of the profile, and a batch with one face an image.
-- detect: detector and blur on tensors, 64 images of 640 x 640, eager, compiled and as a CUDA graph.
+- detect: detector and blur on tensors, 64 images of 640 x 640, eager (also without ReLUs in the convolutions), compiled
+  and as a CUDA graph.
 
 --dry runs all of it on the CPU in Triton's interpreter, tiny, to see that it runs; its figures mean nothing.
 """
@@ -36,14 +37,14 @@ from benchmarks.common.command import parser, write_json
 from benchmarks.common.measure import ROOT
 from benchmarks.common.workloads import SIZES
 from benchmarks.gpu.bench import Bench
+from benchmarks.gpu.detect import detect
 from benchmarks.gpu.peers import peers
 from fastblur.kernels.constants import ALPHA_SUPPORT, SIGMA_PER_STEP
 
 DEFAULT = fastblur.RECIPES["default"]
-DETECTORS = ("centerface", "retinaface-mobilenet0.25", "retinaface-resnet50", "yunet")
 VARIANTS: tuple[dict[str, int], ...] = (
-    {"num_warps": 1}, {"num_warps": 1, "maxnreg": 168}, {"num_warps": 1, "maxnreg": 128}, {"num_warps": 2},
-    {"num_warps": 2, "maxnreg": 128}, {"num_warps": 2, "maxnreg": 96}, {"num_warps": 4},
+    {"num_warps": 1}, {"num_warps": 1, "maxnreg": 128}, {"num_warps": 2}, {"num_warps": 2, "maxnreg": 168},
+    {"num_warps": 2, "maxnreg": 128}, {"num_warps": 2, "maxnreg": 96}, {"num_warps": 4}, {"num_warps": 8},
 )  # fmt: skip
 
 
@@ -223,38 +224,6 @@ def against_peers(bench: Bench) -> dict[str, Any]:
             print(f"peers, {title}, batch {batch}: {name:30} {1e3 * seconds:9.3f} ms {ratio:8.1f} x fastblur")
         for name, reason in absent.items():
             print(f"peers, {title}: {name} left out, {reason.splitlines()[0] if reason else reason}")
-    return results
-
-
-def detect(bench: Bench) -> dict[str, Any]:
-    results: dict[str, Any] = {}
-    batch, side = (1, 64) if bench.dry else (64, 640)
-    images = bench.images(batch, (side, side))
-    for name in DETECTORS[:1] if bench.dry else DETECTORS:
-        try:
-            detector = fastblur.load_detector(name, device=bench.device)
-        except Exception as reason:  # weights that are absent
-            print(f"detect: {name} left out, {str(reason).splitlines()[0]}")
-            results[name] = {"left_out": str(reason)}
-            continue
-        results[name] = {}
-
-        def hide(value: torch.Tensor, detector: Any = detector) -> torch.Tensor:
-            return bench.blur(value, detector(value))
-
-        eager = partial(hide, images)
-        ways: dict[str, Callable[[], Callable[[], Any]]] = {"eager": lambda call=eager: call}
-        if not bench.dry:
-            ways["compiled"] = lambda hide=hide: partial(torch.compile(hide, fullgraph=True), images)
-            ways["graph"] = partial(bench.graph, eager)
-        for way, build in ways.items():
-            try:
-                seconds = bench.time(build())
-                results[name][way] = {"seconds": seconds, "images_a_second": batch / seconds}
-                print(f"detect: {name:26} {way:9} {batch / seconds:9.0f} images/s")
-            except Exception as reason:  # a detector that waits for the device cannot be a graph
-                results[name][way] = {"left_out": f"{type(reason).__name__}: {reason}"}
-                print(f"detect: {name:26} {way:9} left out, {type(reason).__name__}")
     return results
 
 

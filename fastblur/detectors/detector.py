@@ -22,7 +22,7 @@ from fastblur.detectors.postprocess import (
     to_regions,
     to_regions_and_near_misses,
 )
-from fastblur.detectors.preprocess import as_stacks, check_pixels_are_there, letterbox
+from fastblur.detectors.preprocess import as_stacks, check_pixels_are_there, fits_one_launch, letterbox, stacks_on
 from fastblur.detectors.registry import DEFAULT_DETECTOR, network_of
 from fastblur.detectors.runtimes.cuda_graph import CudaGraphCache
 from fastblur.detectors.runtimes.onnx import Session, exported, kept
@@ -215,12 +215,14 @@ class Detector:
         stacks: list[Tensor],  # (b, 3, H, W) each
     ) -> Candidates:  # (B, K, ...) in the images' pixels
         """Return the best anchors of one group of images, over all passes."""
+        stacks = stacks_on(stacks, self.device)
         own_sizes = [_size(stack) for stack in stacks]
         own = self._per_image(stacks, own_sizes)
         passes = []
         for sizes in pass_sizes(own_sizes, self.detect_size):
-            candidates = self._run_pass(forward, can_sync, lowest, stacks, sizes)
-            passes.append(to_image_pixels(candidates, self._per_image(stacks, sizes), own))
+            seen = self._per_image(stacks, sizes)
+            candidates = self._run_pass(forward, can_sync, lowest, stacks, sizes, seen)
+            passes.append(to_image_pixels(candidates, seen, own))
         return join_passes(passes)
 
     def _run_pass(
@@ -230,20 +232,36 @@ class Detector:
         lowest: float | None,  # score of a candidate; None: the threshold
         stacks: list[Tensor],  # (b, 3, H, W) each
         sizes: list[Size],  # at which the network sees them
+        seen: Tensor,  # (B, 1, 2) float32, the same on the device: (width, height) of each image
     ) -> Candidates:  # (B, K, ...) in pixels of the network's input
         """Return the best anchors of one pass through the network."""
         height, width = canvas_of(sizes, self._network.multiple)
-        dtype = torch.float16 if self.half and not self._normalises else torch.float32  # where it is rounded next
-        x = letterbox(stacks, sizes, (height, width), self._fill, self._format, dtype)  # (B, 3, height, width)
-        if self._reverses:
-            x = x.flip(1)
-        if self._normalises:
-            x.sub_(self._mean).div_(self._std)
-        heads = forward(x)
+        heads = forward(self._input(stacks, sizes, seen, (height, width)))
         scores = self._network.scores(heads)  # (B, A)
         best = best_anchors(scores, self.threshold if lowest is None else lowest, can_sync)
         candidates = Candidates(*self._network.decode(heads, height, width, best))
         return candidates if can_sync else mark_overflow(candidates, scores, self.threshold)
+
+    def _input(
+        self,
+        stacks: list[Tensor],  # (b, 3, H, W) each
+        sizes: list[Size],  # at which the network sees them
+        seen: Tensor,  # (B, 1, 2) float32, the same on the device
+        canvas: Size,
+    ) -> Tensor:  # (B, 3, *canvas)
+        """Return what the network is given: the images on one canvas, in its order of channels, normalised."""
+        if fits_one_launch(stacks, self.device):
+            from fastblur.detectors.letterbox_triton import letterbox_triton
+
+            half = torch.float16 if self.half else torch.float32
+            return letterbox_triton(stacks, seen, canvas, self._mean, self._std, self._reverses, self._format, half)
+        dtype = torch.float16 if self.half and not self._normalises else torch.float32  # where it is rounded next
+        x = letterbox(stacks, sizes, canvas, self._fill, self._format, dtype)
+        if self._reverses:
+            x = x.flip(1)
+        if self._normalises:
+            x.sub_(self._mean).div_(self._std)
+        return x
 
     @torch.no_grad()
     def _regions(self, candidates: Candidates, can_sync: bool, lowest: float | None) -> Sequence[Regions]:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastblur.detectors.multi_scale import Size
+from fastblur.kernels.triton_support import HAS_TRITON
 
 MAX_FLOATING = 2.0  # filters may overshoot 1 as far; a forgotten / 255 goes further
 DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -73,11 +74,38 @@ def check_range(
         raise ValueError(f"floating images go up to {highest:.4g}, expected 0..1")
 
 
+def stacks_on(
+    stacks: list[Tensor],  # (b, 3, H, W) each
+    device: torch.device,
+) -> list[Tensor]:
+    """Return the stacks on the device; those of a list on the CPU go to a GPU in one copy, from pinned memory."""
+    first = stacks[0]
+    alone = len(stacks) == 1 or torch.compiler.is_compiling() or any(one.dtype != first.dtype for one in stacks)
+    if alone or first.device.type != "cpu" or device.type != "cuda":
+        return [stack.to(device, non_blocking=True) for stack in stacks]
+    lengths = [stack.numel() for stack in stacks]
+    held = torch.empty(sum(lengths), dtype=first.dtype, pin_memory=True)
+    for part, stack in zip(torch.split(held, lengths), stacks, strict=True):
+        part.view(stack.shape).copy_(stack)
+    there = torch.split(held.to(device, non_blocking=True), lengths)
+    return [part.view(stack.shape) for part, stack in zip(there, stacks, strict=True)]
+
+
+def fits_one_launch(
+    stacks: Sequence[Tensor],  # (b, 3, H, W) each
+    device: torch.device,  # of the network
+) -> bool:
+    """Return whether `letterbox_triton` takes the images; a compiler fuses `letterbox` by itself."""
+    if device.type != "cuda" or not HAS_TRITON or torch.compiler.is_compiling():
+        return False
+    return stacks[0].dtype != torch.float64 and all(stack.dtype == stacks[0].dtype for stack in stacks)
+
+
 def letterbox(
-    stacks: Sequence[Tensor],  # (b, 3, H, W) each, uint8 in 0..255 or floating in 0..1, any device
+    stacks: Sequence[Tensor],  # (b, 3, H, W) each, uint8 in 0..255 or floating in 0..1, on the device of `fill`
     sizes: Sequence[Size],  # of each stack's images in the result
     canvas: Size,  # no less than any of `sizes`
-    fill: Tensor,  # (3, 1, 1) float32, on the device of the result
+    fill: Tensor,  # (3, 1, 1) float32, on that device
     memory_format: torch.memory_format = torch.contiguous_format,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:  # (B, 3, *canvas) of `dtype` in 0..255
@@ -91,7 +119,7 @@ def letterbox(
         result.copy_(fill)
     start = 0
     for stack, (h, w) in zip(stacks, sizes, strict=True):
-        pixels = stack.to(fill.device, non_blocking=True)
+        pixels = stack
         if pixels.shape[2:] != (h, w):
             pixels = F.interpolate(pixels.float(), size=(h, w), mode="bilinear", antialias=True)
         target = result[start : start + len(stack), :, :h, :w]

@@ -61,13 +61,16 @@ def test_torch_compile_takes_a_function_that_detects_and_blurs(shared, monkeypat
 
     def hide(images):
         regions = detector(images)
-        return fastblur.blur(images, regions, backend="cuda"), regions.counts
+        return fastblur.blur(images, regions, backend="cuda"), regions.boxes, regions.counts
 
-    hidden, counts = torch.compile(hide, fullgraph=True, backend="aot_eager")(images)
+    hidden, boxes, counts = torch.compile(hide, fullgraph=True, backend="aot_eager")(images)
     regions = detector(images)
     assert counts.tolist() == regions.counts.tolist()
-    assert int(counts[0]) > 0
-    expected = fastblur.blur(images, regions, backend="cuda")
+    count = int(counts[0])
+    assert count > 0
+    # On a GPU the letterbox and ReLUs go another way outside graphs, and round otherwise.
+    assert float((boxes[0, :count] - regions.boxes[0, :count]).abs().max()) <= 0.5
+    expected = fastblur.blur(images, fastblur.Regions(boxes, counts), backend="cuda")
     assert not torch.equal(expected, images)
     assert int((hidden.int() - expected.int()).abs().max()) <= 1
 

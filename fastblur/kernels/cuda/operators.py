@@ -59,8 +59,8 @@ def _copy(out: Sequence[Tensor], images: Sequence[Tensor]) -> None:
 
 
 def _on_device(color: Tensor, device: torch.device) -> Tensor:
-    if device.type == "cpu":
-        return color.contiguous()
+    if device.type == "cpu" or color.device.type != "cpu":
+        return color.to(device).contiguous()
     if not torch.cuda.is_current_stream_capturing():
         return color.contiguous().pin_memory().to(device, non_blocking=True)
     # A graph would copy again, at every replay, from host memory that is no longer ours: its values go into the graph.

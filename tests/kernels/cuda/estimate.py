@@ -39,7 +39,7 @@ def _nothing(*arguments):
 
 
 class Compiler:
-    """Compiles what blurring aligned uint8 images in place launches, without the parts that are not counted."""
+    """Compiles what blurring uint8 images in place launches, without the parts that are not counted."""
 
     def __init__(self, layout: str) -> None:
         from fastblur.kernels.cuda import average, blend, launch, planner, smooth
@@ -56,6 +56,8 @@ class Compiler:
             images = torch.zeros(2, 3, *SIZE, dtype=torch.uint8)
             if self.layout == "channels_last":
                 images = images.contiguous(memory_format=torch.channels_last)
+            if self.layout == "odd":
+                images = torch.zeros(2, 3, SIZE[0], SIZE[1] + 1, dtype=torch.uint8)[..., 1:]
             fastblur.blur(images, [[[10, 10, 80, 80]]] * 2, out=images, backend="cuda")
             for name, (module, original) in without.items():
                 self.modules[module].__dict__[name] = original
@@ -176,7 +178,12 @@ def main() -> None:
     for option in ("warps", "registers", "stages", "programs", "set"):
         parser.add_argument(f"--{option}", action="append", default=[], metavar="NAME=NUMBER")
     parser.add_argument("--rate", type=float, default=2.5, help="instructions a cycle and multiprocessor")
-    parser.add_argument("--layout", choices=("contiguous", "channels_last"), default="contiguous")
+    parser.add_argument(
+        "--layout",
+        choices=("contiguous", "channels_last", "odd"),
+        default="contiguous",
+        help="odd: widths that are no multiple of 4",
+    )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     changes = {

@@ -98,8 +98,19 @@ def test_aligned_pixels_are_words_and_nothing_spills():
         for name in ("average", "blend"):
             assert programs[f"{name} {title}"]["byte_wide"] == 0, title
             assert programs[f"{name} {title}, the other alignment"]["byte_wide"] > 0, title
-        for name, taken in programs.items():
-            assert taken["spilled"] == 0, name
+        for name, taken in programs.items():  # pixels that are no words take more registers than the bound leaves
+            assert taken["spilled"] == 0 or name.endswith("the other alignment"), name
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last", "odd"])
+def test_the_estimate_from_the_machine_code(layout):
+    """1.5 million images of ImageNet's profile in 0.3 s, with faces everywhere in 1.5 s; a count, and no clock."""
+    pytest.importorskip("triton.backends.nvidia", reason="this triton has no NVIDIA compiler")
+    done = run("tests.kernels.cuda.estimate", "--json", "--layout", layout, interpret="0")
+    assert done.returncode == 0, done.stderr[-4000:]
+    batches = json.loads(done.stdout)["batches"]
+    assert batches["profile 512"]["million"] < 0.3
+    assert batches["512, all with faces"]["million"] < 1.5
 
 
 def test_the_gpu_benchmark_runs_dry(tmp_path):

@@ -91,6 +91,14 @@ def test_none_picks_the_kernel_and_nothing_waits_for_the_device():
 
 
 @on_gpu
+def test_a_color_may_be_on_either_side():
+    images, color = put(batch()), torch.tensor([3.0, 70.0, 200.0])
+    expected = called(fastblur.fill, batch(), ROWS, color=color)
+    for given in (color, color.cuda()):
+        assert torch.equal(fastblur.fill(images, regions(), color=given).cpu(), expected)
+
+
+@on_gpu
 def test_cuda_graphs():
     images, found = put(batch()), regions()
     expected = fastblur.blur(images, found)
