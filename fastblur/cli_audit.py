@@ -44,6 +44,9 @@ def audit_command(
     gallery: Annotated[
         int, typer.Option(help="Images with near misses, and with regions of the lowest scores, that are shown.")
     ] = 250,
+    megabytes: Annotated[
+        float, typer.Option(help="Size of the report, about; more shows large photographs in larger pictures.")
+    ] = 40,
     contact_sheet: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also write the images in a grid, with boxes and scores: a .jpg or .png."),
@@ -74,6 +77,7 @@ def audit_command(
             sample=sample,
             seed=seed,
             gallery=gallery,
+            megabytes=megabytes,
             contact_sheet=contact_sheet,
             device=device,
             workers=workers,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fastblur import ops
-from fastblur.box_formats import as_rows, found_in, relative_boxes, to_corners
+from fastblur.box_formats import as_rows, check_own_size, found_in, relative_boxes, to_corners
 from fastblur.boxes import Boxes
 from fastblur.codecs import Picture, check, decode, encode, file_to_copy, size_of, stored_boxes, upright_views
 from fastblur.codecs.exif import ORIENTATION, orientation
@@ -110,9 +110,13 @@ class ImageHider:
                 )
         return list(given)
 
-    def _rows(self, given: Any) -> tuple[Boxes, bool]:
-        """Return the boxes of an image as corners, (n, 4), and whether they are relative to its sides."""
+    def _rows(self, given: Any, sizes: list[tuple[int, int]]) -> tuple[Boxes, bool]:
+        """Return the boxes of an image as corners, (n, 4), and whether they are relative to its sides.
+
+        `sizes` are the (H, W) that the image may be said to have.
+        """
         found = found_in(given, 0, self.format)
+        check_own_size(found, sizes, 0)
         format: Any = found.format or self.format or "xyxy"
         rows = as_rows(found.rows, 0)
         if not np.isfinite(rows).all():
@@ -124,12 +128,13 @@ class ImageHider:
         return to_corners(rows, format), format.endswith("n")
 
     def _in_pixels(self, given: Any, height: int, width: int) -> Boxes:
-        rows, relative = self._rows(given)
+        rows, relative = self._rows(given, [(height, width)])
         return hiding_boxes(relative_boxes(rows, height, width) if relative else rows, height, width)
 
     def _as_stored(self, given: Any, height: int, width: int, turned: int) -> Boxes:
         """Return boxes that are given for a stored picture, whose EXIF orientation is `turned`, in its pixels."""
-        rows, relative = self._rows(given)
+        upright = (width, height) if turned >= 5 else (height, width)
+        rows, relative = self._rows(given, [(height, width), upright])
         return given_boxes(rows, height, width, turned, coordinates=self.coordinates, relative=relative)
 
     def tensor(
@@ -192,8 +197,8 @@ class ImageHider:
     def _floats(self, image: np.ndarray[Any, Any], given: Any) -> np.ndarray[Any, Any]:
         """Hide the faces in an array in 0..1, as WebDataset decodes to "rgb"."""
         pixels = _swapped(image if image.ndim == 3 else image[..., None], self.channels)
-        tensor = torch.from_numpy(np.array(pixels, order="C")).permute(2, 0, 1)
-        tensor = tensor if tensor.dtype in (torch.float32, torch.float64, torch.float16) else tensor.float()
+        dtype = {2: np.float16, 4: np.float32}.get(image.itemsize, np.float64)  # in this machine's order of bytes
+        tensor = torch.from_numpy(np.array(pixels, dtype, order="C")).permute(2, 0, 1)
         if given is None:
             regions: Any = self._detect(tensor)
         else:

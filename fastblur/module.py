@@ -12,6 +12,7 @@ from fastblur.detectors import DEFAULT_DETECTOR, DetectorSettings, load_detector
 from fastblur.detectors.custom import FaceDetector, find_regions, name_of, resolve
 from fastblur.detectors.registry import check_name, is_import_name
 from fastblur.errors import UsageError
+from fastblur.forked import use_one_thread_if_forked
 from fastblur.method_options import operator_arguments
 from fastblur.options import Channels, Method, check_choice
 from fastblur.regions import Regions
@@ -101,6 +102,8 @@ class FaceBlur(nn.Module):
         are passed on: an image in which detection failed is never returned.
         """
         check_has_values(images)
+        if not torch.compiler.is_compiling():
+            use_one_thread_if_forked()
         seen = images
         if self.channels == "bgr":
             seen = images.flip(-3) if isinstance(images, Tensor) else [image.flip(0) for image in images]

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from fastblur.boxes import SMALLEST_FACE
 from fastblur.codecs import OTHER_SUFFIXES, SUFFIXES, is_image
+from fastblur.pipeline.shards.content import has_image_in_text
 
 BYTES, PATH = "bytes", "path"  # the keys of an image as Hugging Face's datasets keep it undecoded
 NO_IMAGES = ("Mask", "BoundingBoxes", "KeyPoints")  # torchvision's tensors that are not
 FILE_TYPES = (bytes, bytearray, memoryview)
+HEAD_BYTES = 4096  # of a file, which tell whether it is an image
 
 
 def is_pil(value: Any) -> bool:
@@ -55,7 +57,7 @@ def may_hold_image(
     Taken for images are
 
     - PIL images; the bytes of an image file, also in a BytesIO or an array of one dimension, and any other open file;
-      Hugging Face's {"bytes": .., "path": ..};
+      texts with an image in base64; Hugging Face's {"bytes": .., "path": ..};
     - tensors and arrays, both sides of at least 8 pixels, of uint8 with two dimensions or more; of floating numbers
       with three or more; of other whole numbers with three or more, 3 or 4 of them being channels;
     - lists, dicts and arrays of objects in which there is one of these.
@@ -69,8 +71,10 @@ def may_hold_image(
         boxes: the key whose value in a dict is boxes.
         count: how many images the sample has, where it is a batch.
     """
-    if value is None or isinstance(value, (str, int, float)):
+    if value is None or isinstance(value, (int, float)):
         return False
+    if isinstance(value, str):
+        return has_image_in_text(value)
     if isinstance(value, Mapping):
         return is_cell(value) or any(may_hold_image(one, boxes, count) for key, one in value.items() if key != boxes)
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -94,7 +98,7 @@ def _may_show(value: Any, count: int | None) -> bool:
     if not is_whole and "float" not in kind:
         return False
     if is_byte and len(shape) == 1:  # a file's bytes, as OpenCV encodes them
-        return is_image(bytes(value.tolist()))
+        return is_image(bytes(value[:HEAD_BYTES].tolist()))
     rows_first, rows_last = shape[-3:-1], shape[-2:]  # (.., H, W, C) and (.., C, H, W), or (.., H, W)
     if is_byte:
         return len(shape) > 1 and (_are_sides(rows_first) or _are_sides(rows_last))

@@ -208,7 +208,7 @@ def test_grey_tensors() -> None:
     assert torch.equal(seen[1], seen[0])
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, ">f4", np.longdouble])
 def test_floating_arrays_as_webdataset_decodes_to_rgb(dtype) -> None:
     floats = (array(0) / 255).astype(dtype)
     hidden = HIDE(floats)
@@ -331,6 +331,7 @@ MAY_SHOW = {
     "a file in memory": io.BytesIO(file(1, "JPEG")),
     "its bytes in an array": np.frombuffer(file(1), np.uint8),
     "in a tensor": torch.frombuffer(bytearray(file(1)), dtype=torch.uint8),
+    "a text": "see data:image/png;base64,iVBORw0KGgo",
     "floats": array(1) / 255,
     "uint8 masks": torch.zeros(5, 100, 120, dtype=torch.uint8),
 }

@@ -7,6 +7,8 @@
   and how many suspects there are in images without a known face.
 - smuggled: of 50 hidden images of the sample 20 become their originals, 15 get half of a region back and 15 another
   pixel outside; how many `audit --source` names, and that it names nothing else.
+- half: half of a region put back, at random sides of the known faces, by three seeds, in JPEG files rewritten by
+  blocks and encoded, in PNG and in WebP files (150 regions each); how many `audit --source` names.
 - scale: a run over 20,000 images (the sample, over and over); the time of `audit` with 500 sampled, without --source;
   the time of `correct` for 10 images, and how many files it writes.
 - journal: the account of a journal of 1.5 million entries with as many (empty) files: time and memory of a process.
@@ -15,12 +17,13 @@
 - kept: the size of the journal, and the time of a run with a detector, with near misses kept over without, in turns.
 """
 
-from benchmarks.audit import correction, found, kept, scale
+from benchmarks.audit import correction, found, half, kept, scale
 from benchmarks.common.command import parser, scratch_folder, write_json
 
 PARTS = {
     "search": found.search,
     "smuggled": found.smuggled,
+    "half": half.half,
     "scale": scale.scale,
     "journal": scale.journal,
     "killed": correction.killed,

@@ -12,6 +12,7 @@ from benchmarks.audit.data import Known, found, known_faces, make_tree, take_out
 from fastblur.audit import audit
 from fastblur.codecs import decode, encode
 from fastblur.pipeline import run
+from fastblur.pipeline.images.near_misses import from_journal
 
 TAKEN_OUT = 30
 
@@ -49,7 +50,7 @@ def _found(folder: Path, source: Path, hidden: Known, faces: Known, arguments: a
     near: Known = {}
     for path in (folder / "detected" / ".fastblur" / "journal").iterdir():
         for line in map(json.loads, path.read_text().splitlines()[1:]):
-            near[line["path"]] = [row[:4] for row in line.get("near", ())]
+            near[line["path"]] = [list(box) for box, _ in from_journal(line.get("near", ()))]
     total = [(name, face) for name, rows in faces.items() for face in rows]
     by_search = [found(face, suspects[name]) for name, face in total]
     by_both = [found(face, [*suspects[name], *near[name]]) for name, face in total]

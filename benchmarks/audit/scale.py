@@ -14,7 +14,8 @@ from typing import Any
 from benchmarks.audit.data import judgements, known_faces, link_tree, write_boxes
 from fastblur.audit import audit
 from fastblur.pipeline import correct, run
-from fastblur.pipeline.execution.journal import RUN, SHARDS
+from fastblur.pipeline.execution.journal import RUN, SHARDS, name_of_entry
+from fastblur.pipeline.shards.folder import names_hash
 from fastblur.pipeline.summary import COUNTS
 
 COPIES, ENTRIES, IMAGES_A_SHARD = 80, 1_500_000, 256
@@ -86,7 +87,7 @@ def _make_journal(out: Path) -> Path:
                 box = [101.7251, 50.11927, 150.20518, 120.92517]
                 line |= {"fate": "hidden", "boxes": [box], "scores": [0.71252465], "jpeg": "blocks"}
             if number % 2:
-                line["near"] = [[12, 40, 60, 90, 0.152]]
+                line["near"] = [12, 40, 60, 90, 15]
             lines.append(line)
             counts["with_regions" if number % 6 == 0 else "copied"] += 1
             if number % 1300 == 0 or number == first:
@@ -95,5 +96,6 @@ def _make_journal(out: Path) -> Path:
         counts["images"] = len(lines)
         head = {"shard": lines[0]["path"], **counts, "broken": ""}
         text = "".join(json.dumps(one, separators=(",", ":")) + "\n" for one in (head, *lines))
-        (out / SHARDS / f"{first:032x}.jsonl").write_text(text)
+        name = name_of_entry(lines[0]["path"], names_hash(line["path"] for line in lines))
+        (out / SHARDS / f"{name}.jsonl").write_text(text)
     return out

@@ -1,6 +1,5 @@
 """The account: every image that the journal names is there, and nothing else."""
 
-import json
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -12,12 +11,12 @@ import numpy as np
 from fastblur.audit.output import Output
 from fastblur.audit.problems import Problems
 from fastblur.audit.selection import Selection
-from fastblur.boxes import MAX_COORDINATE
+from fastblur.pipeline.execution.journal import name_of_entry
+from fastblur.pipeline.execution.journal_lines import WRITTEN, is_name, parse_line
 from fastblur.pipeline.execution.record import Entry, RunRecord
-from fastblur.pipeline.images.task import Outcome
+from fastblur.pipeline.shards.folder import names_hash
 
-WRITTEN = {Outcome.HIDDEN.value, Outcome.COPIED.value, Outcome.UNSEARCHED.value}
-FATES = {outcome.value for outcome in Outcome}
+COUNTED = ("hidden", "copied", "failed", "unsearched", "skipped")
 
 
 @dataclass
@@ -41,32 +40,12 @@ def read_lines(entry: Entry, problems: Problems) -> Iterator[dict[str, Any]]:
     """Yield what the journal says of each image of a shard; lines that make no sense are problems."""
     for number, text in enumerate(entry.lines, 2):
         try:
-            line = json.loads(text)
-            if not _makes_sense(line):
-                raise ValueError
-        except (ValueError, KeyError, TypeError, RecursionError):
+            line = parse_line(text)
+        except ValueError:
             where = f"line {number} of journal/{entry.name}.jsonl"
             problems.add("", entry.shard, "journal", f"{where} is not what a run writes, expected an image's outcome")
             continue
         yield line
-
-
-def _makes_sense(line: dict[str, Any]) -> bool:
-    """Return whether a line is one that a run writes; raises KeyError or TypeError where it is not even like one."""
-    if line["fate"] not in FATES or not isinstance(line["path"], str):
-        return False
-    if line["fate"] == "hidden":
-        boxes, scores = line["boxes"], line.get("scores")
-        if not boxes or not all(map(_is_box, boxes)) or (scores is not None and len(scores) != len(boxes)):
-            return False
-        if scores and not all(score is None or 0 <= score <= 1 for score in scores):
-            return False
-    return "near" not in line or all(_is_box(row[:4]) and 0 <= row[4] <= 1 for row in line["near"])
-
-
-def _is_box(box: Any) -> bool:
-    x0, y0, x1, y1 = box
-    return bool(-MAX_COORDINATE <= x0 < x1 <= MAX_COORDINATE and -MAX_COORDINATE <= y0 < y1 <= MAX_COORDINATE)
 
 
 def count_images(record: RunRecord, output: Output, selection: Selection, problems: Problems) -> Account:
@@ -76,11 +55,16 @@ def count_images(record: RunRecord, output: Output, selection: Selection, proble
     nobody expects, are looked up in a second pass.
     """
     account, expected = Account(), array("q")
+    for digest in record.half_corrected():
+        sentence = f"fastblur correct with the file whose sha256 is {digest} began and did not end: give it again"
+        problems.add("", "", "journal", sentence)
     for entry in record.entries():
         _add_entry(entry, account, expected, selection, problems)
+    if not account.counts and not problems.counts:
+        problems.add("", "", "journal", "the journal names no image, expected those of a run that found some")
     present = array("q")
     for name, problem in output.files():
-        if name in account.containers:
+        if problem is None and name in account.containers:
             continue
         if problem is not None:
             problems.add(name, "", "extra", f"{name!r} {problem}, expected a file that the run wrote")
@@ -95,10 +79,13 @@ def _add_entry(
     entry: Entry, account: Account, expected: "array[int]", selection: Selection, problems: Problems
 ) -> None:
     if entry.problem:
-        problems.add(
-            "", entry.shard, "journal", f"journal/{entry.name}.jsonl {entry.problem}, expected a shard's outcome"
-        )
+        where = f"journal/{entry.name}.jsonl" if entry.name else "the journal"
+        problems.add("", entry.shard, "journal", f"{where} {entry.problem}, expected the outcome of a run")
     if not entry.counts:
+        return
+    if not is_name(entry.shard):
+        sentence = f"journal/{entry.name}.jsonl is of the shard {entry.shard!r}, expected the name of one in the output"
+        problems.add("", entry.shard, "journal", sentence)
         return
     counts: Counter[str] = Counter()
     lines = list(read_lines(entry, problems))
@@ -118,13 +105,26 @@ def _add_entry(
     if container:
         account.containers.setdefault(entry.shard, []).append(entry.name)
     counts["failed"] += bool(entry.broken)
-    told = {"hidden": entry.counts["with_regions"], **{name: entry.counts[name] for name in ("copied", "failed")}}
-    if not entry.problem and any(told[name] != counts[name] for name in told):
-        found = {name: counts[name] for name in told}
-        problems.add("", entry.shard, "journal", f"journal/{entry.name}.jsonl counts {told}, its lines are {found}")
-    account.counts += counts
     images = counts["hidden"] + counts["copied"] + counts["failed"]
-    account.shards.append({"name": entry.shard, "images": images, **{name: counts[name] for name in told}})
+    found = {"images": images, **{name: counts[name] for name in COUNTED}}
+    told = {**entry.counts, "hidden": entry.counts["with_regions"]}
+    if not entry.problem and any(told[name] != found[name] for name in found):
+        sentence = f"journal/{entry.name}.jsonl counts { {name: told[name] for name in found} }, its lines are {found}"
+        problems.add("", entry.shard, "journal", sentence)
+    if not (entry.problem or container or entry.name == _expected_name(entry.shard, lines)):
+        sentence = f"journal/{entry.name}.jsonl is not of the shard {entry.shard!r} with these images, by its name"
+        problems.add("", entry.shard, "journal", sentence)
+    account.counts += counts
+    told = {name: counts[name] for name in ("hidden", "copied", "failed")}
+    account.shards.append({"name": entry.shard, "images": images, **told})
+
+
+def _expected_name(shard: str, lines: list[dict[str, Any]]) -> str | None:
+    """Return the name of the journal's file for a shard of these files; None where no run has such names."""
+    try:
+        return name_of_entry(shard, names_hash(line["path"] for line in lines))
+    except UnicodeEncodeError:
+        return None
 
 
 def _compare(
@@ -140,6 +140,7 @@ def _compare(
     extra = set(np.setdiff1d(present, once).tolist())
     if len(missing) or len(twice):
         lost, doubled = set(missing.tolist()), set(twice.tolist())
+        entries: dict[str, list[str]] = {}  # of the journal, that name an image twice
         for entry in record.entries():
             for line in read_lines(entry, Problems()):
                 key, name = hash(line["path"]), line["path"]
@@ -150,9 +151,9 @@ def _compare(
                         name, entry.shard, "missing", f"{name!r} is not in the output, the journal says that it is"
                     )
                 if key in doubled:
-                    problems.add(
-                        name, entry.shard, "twice", f"the journal names {name!r} in several shards, expected one"
-                    )
+                    entries.setdefault(name, []).append(entry.name)
+        for name, where in entries.items():
+            problems.add(name, "", "twice", _twice(name, where))
     for name, problem in output.files() if extra else ():
         if problem is None and hash(name) in extra:
             problems.add(
@@ -160,10 +161,24 @@ def _compare(
             )
 
 
+def _twice(name: str, entries: list[str]) -> str:
+    """Say that the journal names an image again, and what may have happened; `entries` has the journal's files."""
+    files = sorted(set(entries))
+    if len(files) == 1:
+        return f"journal/{files[0]}.jsonl names {name!r} {len(entries)} times, expected once: it was edited"
+    return (
+        f"the journal names {name!r} in {len(files)} shards ({', '.join(f'journal/{one}.jsonl' for one in files)}), "
+        "expected one: SRC had other files when the run was continued, and the later one of them says what is in OUT"
+    )
+
+
 def _check_container(record: RunRecord, output: Output, container: str, names: list[str], problems: Problems) -> None:
     """Compare the images in a tar or table with those that the journal names."""
     if len(names) > 1:
-        problems.add("", container, "twice", f"the journal has {len(names)} entries for {container!r}, expected one")
+        where = ", ".join(f"journal/{name}.jsonl" for name in names)
+        sentence = f"the journal has {len(names)} entries for {container!r} ({where}), expected one: "
+        sentence += "the file had changed in SRC when the run was continued, and the later one says what is in OUT"
+        problems.add("", container, "twice", sentence)
         return
     entry = record.entry(names[0])
     written = [line["path"] for line in read_lines(entry, Problems()) if line["fate"] in WRITTEN]

@@ -7,12 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastblur.audit.account import WRITTEN, read_lines
+from fastblur.audit.account import read_lines
 from fastblur.audit.coverage import check_hidden
 from fastblur.audit.formula import Formula
 from fastblur.audit.output import MOST_BYTES, Output
 from fastblur.audit.problems import Problems
 from fastblur.pipeline.execution.journal import entry_name
+from fastblur.pipeline.execution.journal_lines import WRITTEN
 from fastblur.pipeline.execution.record import Entry, Inputs, RunRecord
 from fastblur.pipeline.images.hiding import HidingStages
 from fastblur.pipeline.images.redo import redo, with_boxes

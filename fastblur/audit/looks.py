@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from fastblur.audit.compare import Coverage
 from fastblur.audit.output import Output
-from fastblur.audit.pictures import Seen, see, small_jpeg
+from fastblur.audit.pictures import Seen, pictures, see
 from fastblur.audit.problems import Problems
 from fastblur.audit.selection import Chosen
 from fastblur.codecs import CodecError
-from fastblur.pipeline.images.near_misses import share_within
+from fastblur.pipeline.images.near_misses import from_journal, share_within
 from fastblur.pipeline.storage.paths import error_reason
 
 if TYPE_CHECKING:
     from fastblur.audit.search import HarderSearch, Suspect
 
+SAMPLE_WEIGHT = 2  # an image of the sample is judged as a whole, and gets as many times the bytes of another
 HIDDEN_SHARE = 0.5  # of a near miss's area in a region that `correct` has hidden since
 
 
@@ -32,9 +33,10 @@ class Looks:
         problems: Problems,
         folder: Path | None,
         keep_pixels: bool,
+        most: int,  # bytes of all pictures
     ) -> None:
         self._output, self._search, self._coverage, self._problems = output, search, coverage, problems
-        self._folder, self._keep_pixels = folder, keep_pixels
+        self._folder, self._keep_pixels, self._most = folder, keep_pixels, most
 
     def images(self, chosen: list[Chosen], workers: int) -> list[dict[str, Any]]:
         """Return what audit.json says of the images, in the order in which they were chosen."""
@@ -42,6 +44,8 @@ class Looks:
             import torch
 
             torch.set_num_threads(1)  # the images are what is done in parallel
+        weights = [SAMPLE_WEIGHT if "sample" in one.found else 1 for one in chosen]
+        self._unit = self._most / max(1, sum(weights))
         order = {one.line["path"]: number for number, one in enumerate(chosen, 1)}
         looks: list[dict[str, Any]] = []
         waiting: list[Future[dict[str, Any] | None]] = []
@@ -81,11 +85,15 @@ class Looks:
         scores = line.get("scores") or [None] * len(boxes)
         coverages = [] if self._coverage is None else self._coverage.of_image.get(name, [])
         upright = seen.upright_boxes(boxes)
-        near = [row for row in line.get("near", ()) if sum(share_within(row[:4], box) for box in boxes) < HIDDEN_SHARE]
+        near = [
+            (box, score)
+            for box, score in from_journal(line.get("near", ()))
+            if sum(share_within(box, other) for other in boxes) < HIDDEN_SHARE
+        ]
         found: list[Suspect] = []
         if self._search is not None and "sample" in one.found:
             found = self._search.suspects(seen.pixels, upright)
-        look = {
+        look: dict[str, Any] = {
             "id": number,
             "image": name,
             "shard": one.shard,
@@ -97,23 +105,35 @@ class Looks:
             "stored_width": seen.stored_size[0],
             "stored_height": seen.stored_size[1],
             "to_stored": list(seen.to_stored),
-            **self._picture(seen, number),
             "regions": [
                 {"box": box, "score": score, "coverage": coverages[place] if place < len(coverages) else None}
                 for place, (box, score) in enumerate(zip(upright, scores, strict=True))
             ],
             "near_misses": [
-                {"box": box, "score": row[4]}
-                for box, row in zip(seen.upright_boxes([row[:4] for row in near]), near, strict=True)
+                {"box": box, "score": score}
+                for box, (_, score) in zip(seen.upright_boxes([box for box, _ in near]), near, strict=True)
             ],
             "suspects": [{"box": each.box, "score": each.score, "found_by": each.found_by} for each in found],
         }
+        self._add_pictures(look, seen)
         return look
 
-    def _picture(self, seen: Seen, number: int) -> dict[str, Any]:
-        data, width, height = small_jpeg(seen.pixels)
-        name = f"pictures/{number:06}.jpg"
+    def _add_pictures(self, look: dict[str, Any], seen: Seen) -> None:
+        """Write an image's picture and the crops of its boxes, and add what audit.json says of them."""
+        regions = sorted(look["regions"], key=lambda one: (one["score"] is None, one["score"]))
+        boxes = [*look["suspects"], *look["near_misses"], *regions]  # as they matter
+        most = self._unit * (SAMPLE_WEIGHT if look["sampled"] else 1)
+        made = pictures(seen.pixels, [one["box"] for one in boxes], int(most))
+        stem = f"pictures/{look['id']:06}"
+        look |= {"picture": f"{stem}.jpg", "picture_width": made.width, "picture_height": made.height}
+        files = {f"{stem}.jpg": made.picture}
+        for number, (one, crop) in enumerate(zip(boxes, made.crops, strict=True), 1):
+            one["crop"] = None
+            if crop is not None:
+                files[f"{stem}-{number}.jpg"] = crop[0]
+                one["crop"] = {"picture": f"{stem}-{number}.jpg", "box": crop[1]}
         if self._folder is not None:
-            (self._folder / name).write_bytes(data)
-        picture = {"picture": name, "picture_width": width, "picture_height": height}
-        return {**picture, "pixels": data} if self._keep_pixels else picture
+            for name, data in files.items():
+                (self._folder / name).write_bytes(data)
+        if self._keep_pixels:
+            look["pixels"] = made.picture

@@ -8,7 +8,7 @@ from fastblur.pipeline.execution.record import RunRecord
 from fastblur.pipeline.shards.interfaces import Item, Shard
 from fastblur.pipeline.shards.table.shard import TableShard, is_table_name
 from fastblur.pipeline.shards.tar.shard import TarShard
-from fastblur.pipeline.storage.paths import open_file, read_file
+from fastblur.pipeline.storage.paths import check_regular, open_file, read_file
 
 MOST_BYTES = 1 << 34  # of an image's file
 
@@ -35,7 +35,9 @@ class Output:
 
     def read(self, name: str) -> bytes:
         """Return the bytes of an image that is a file; raises OSError."""
-        return read_file(self._tree.path(name), MOST_BYTES)
+        path = self._tree.path(name)
+        check_regular(path)
+        return read_file(path, MOST_BYTES)
 
     def items(self, container: str) -> Iterator[Item]:
         """Yield the images of a tar or table in its order; those of a table are called by their rows in the output.
@@ -55,7 +57,9 @@ class Output:
         return not is_table_name(container)
 
     def _shard(self, container: str) -> Shard:
-        opened: Any = partial(open_file, self._tree.path(container))
+        path = self._tree.path(container)
+        check_regular(path)
+        opened: Any = partial(open_file, path)
         if is_table_name(container):
             columns = tuple(self._parameters.get("image_columns", ()))
             return TableShard(container, opened, "", columns=columns, others="copy")

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from math import ceil, floor
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +11,13 @@ from PIL import Image
 from fastblur.codecs import Picture, decode, stored_boxes, upright_rgb
 from fastblur.codecs.picture import Pixels
 
-LONGEST = 480  # px of a picture's longer side
-QUALITY = 80
+LEAST, LONGEST = 320, 2560  # px of a picture's longer side
+GROWTH = 1.6  # the bytes of a picture grow by about its side to this power
+QUALITY = 78
+PICTURE_SHARE = 0.6  # of an image's bytes, where crops are wanted too
+JUDGEABLE = 160  # px of a box's longer side from which on no crop is needed
+CONTEXT, LEAST_BOX = 2.5, 12  # a crop is so many times as long as its box; px of the longer side of a box at least
+LONGEST_CROP = 480  # px: a box has 192 of them
 
 Affine = tuple[float, float, float, float, float, float]
 """(a, b, c, d, e, f) of x' = a x + b y + c, y' = d x + e y + f."""
@@ -56,10 +62,84 @@ def _to_stored(picture: Picture) -> Affine:
     return x1 - c, x2 - c, c, y1 - f, y2 - f, f
 
 
-def small_jpeg(pixels: Pixels) -> tuple[bytes, int, int]:
-    """Return an upright image as a small JPEG file, its width and height."""
+class Pictures(NamedTuple):
+    """An image's files for the page.
+
+    Attributes:
+        picture: JPEG of the whole image, `width` x `height` px.
+        crops: for each box a JPEG of it and what is around it, and the part of the image that it shows, (4,) upright
+            xyxy px; None where the picture shows the box as well, or no bytes are left.
+    """
+
+    picture: bytes
+    width: int
+    height: int
+    crops: list[tuple[bytes, list[int]] | None]
+
+
+def pictures(
+    pixels: Pixels,  # (h, w, 3) upright RGB
+    boxes: Sequence[Sequence[float]],  # (n, 4) xyxy px, those that matter most first
+    most: int,  # bytes, which the smallest picture may exceed
+) -> Pictures:
+    """Return an image as large as the bytes allow; where that is not full size, with crops of the boxes in it."""
     image = Image.fromarray(pixels)
-    image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    longest = max(image.size)
+    data, width, height = _largest(image, most)
+    if max(width, height) == longest:
+        return Pictures(data, width, height, [None] * len(boxes))
+    data, width, height = _largest(image, int(most * PICTURE_SHARE))
+    left, scale = most - len(data), max(width, height) / longest
+    crops: list[tuple[bytes, list[int]] | None] = []
+    for box in boxes:
+        crop = None
+        if max(box[2] - box[0], box[3] - box[1]) * scale < JUDGEABLE and left > 0:
+            crop = _crop(image, box, left)
+            left -= 0 if crop is None else len(crop[0])
+        crops.append(crop)
+    return Pictures(data, width, height, crops)
+
+
+def _largest(image: Image.Image, most: int) -> tuple[bytes, int, int]:
+    """Return the largest JPEG of an image that takes at most so many bytes; one of LEAST px may take more."""
+    longest = min(LONGEST, max(image.size))
+    file, width, height = _jpeg(image, LEAST)
+    side = min(longest, round(LEAST * (most / len(file)) ** (1 / GROWTH)))
+    while side > LEAST:
+        larger = _jpeg(image, side)
+        if len(larger[0]) <= most:
+            return larger
+        side = round(side * 0.9)
+    return file, width, height
+
+
+def _crop(image: Image.Image, box: Sequence[float], most: int) -> tuple[bytes, list[int]] | None:
+    """Return a JPEG of a box and what is around it, and the part that it shows; None where that takes more bytes."""
+    left, top, right, bottom = part = _around(box, image.width, image.height)
+    square = image.crop((left, top, right, bottom))
+    for longest in (LONGEST_CROP, LONGEST_CROP // 2):
+        file, _, _ = _jpeg(square, longest)
+        if len(file) <= most:
+            return file, part
+    return None
+
+
+def _around(box: Sequence[float], width: int, height: int) -> list[int]:
+    """Return the square around a box that is CONTEXT times as long, within an image of this size, xyxy px."""
+    side = CONTEXT * max(box[2] - box[0], box[3] - box[1], LEAST_BOX)
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return [
+        max(0, floor(x - side / 2)),
+        max(0, floor(y - side / 2)),
+        min(width, ceil(x + side / 2)),
+        min(height, ceil(y + side / 2)),
+    ]
+
+
+def _jpeg(image: Image.Image, longest: int) -> tuple[bytes, int, int]:
+    """Return an image as a JPEG file with a longer side of at most `longest`, its width and height."""
+    small = image.copy()
+    small.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=2.0)
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=QUALITY)
-    return file.getvalue(), image.width, image.height
+    small.save(file, "JPEG", quality=QUALITY)
+    return file.getvalue(), small.width, small.height

@@ -20,7 +20,7 @@ from fastblur.audit.selection import SCORE_BINS, SIZE_EDGES, Selection
 from fastblur.audit.summary import AuditSummary
 from fastblur.errors import UsageError
 from fastblur.files import atomic_write
-from fastblur.options import Device
+from fastblur.options import Device, is_number, is_whole
 from fastblur.pipeline.config import check_workers, resolve_device
 from fastblur.pipeline.execution.concurrency import default_workers
 from fastblur.pipeline.execution.record import Inputs, RunRecord
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from fastblur.audit.search import HarderSearch
 
 OWNER = 0o700
+PICTURES_SHARE = 0.9  # of the megabytes; the page and audit.json take the rest
+MOST_MEGABYTES = 100_000
 PARTS = ("index.html", "audit.json", "pictures")
 
 
@@ -41,6 +43,7 @@ def audit(
     sample: int = 500,
     seed: int = 0,
     gallery: int = 250,
+    megabytes: float = 40,
     contact_sheet: str | Path | None = None,
     device: Device = "auto",
     workers: int | None = None,
@@ -60,6 +63,8 @@ def audit(
             numbers are; 0 searches none.
         seed: of the sample: the same one gives the same images.
         gallery: how many images with near misses, and with the regions of the lowest scores, are shown.
+        megabytes: of the report's pictures, about. They are as large as that allows; of boxes that are small in them
+            there are crops.
         contact_sheet: a JPEG or PNG file for the images in a grid, with their boxes and scores.
         device: where the detector of the search works: "cpu", "cuda", or "auto" for CUDA where there is one.
         workers: threads; by default one for each CPU that this process may use.
@@ -85,14 +90,18 @@ def audit(
         (1, 0)
     """
     start = time.perf_counter()
-    if sample < 0 or gallery < 0:
-        raise UsageError(f"sample is {sample} and gallery is {gallery}, expected numbers of images")
+    if not all(is_whole(number) and number >= 0 for number in (sample, gallery)):
+        raise UsageError(f"sample is {sample!r} and gallery is {gallery!r}, expected numbers of images")
+    if not is_whole(seed) or not -(1 << 63) <= seed < 1 << 63:
+        raise UsageError(f"seed is {seed!r}, expected a whole number of at most 64 bits")
+    if not is_number(megabytes) or not 1 <= megabytes <= MOST_MEGABYTES:
+        raise UsageError(f"megabytes is {megabytes!r}, expected 1 to {MOST_MEGABYTES}")
     if contact_sheet is not None:
         check_sheet(Path(contact_sheet), output)
     check_workers(workers)
     workers = default_workers() if workers is None else workers
     record = RunRecord(output)
-    folder = None if report is None else _make_report(Path(report), output)
+    folder = None if report is None else _make_report(Path(report), output, source)
     problems, files = Problems(), Output(record)
     selection = Selection(sample, seed, gallery)
     account = count_images(record, files, selection, problems)
@@ -103,7 +112,9 @@ def audit(
         coverage = Proof(record, files, source, problems, wanted, workers).run()
     search = _search(record, selection, resolve_device(device)) if chosen and sample else None
     looked = time.perf_counter()
-    images = Looks(files, search, coverage, problems, folder, contact_sheet is not None).images(chosen, workers)
+    most = int(megabytes * 1e6 * PICTURES_SHARE)
+    looks = Looks(files, search, coverage, problems, folder, contact_sheet is not None, most)
+    images = looks.images(chosen, workers)
     content = _content(record, account, selection, problems, coverage, images)
     content["output"], content["source"] = os.fspath(output), _shown(source)
     content["search"] = _search_figures(selection, search, images, time.perf_counter() - looked)
@@ -196,10 +207,10 @@ def _shown(source: Inputs | None) -> str | None:
     return ", ".join(os.fspath(one) for one in source)
 
 
-def _make_report(folder: Path, output: str | Path) -> Path:
+def _make_report(folder: Path, output: str | Path, source: Inputs | None) -> Path:
     """Make the folder of a report, for its owner only; what an earlier report left there goes.
 
-    Raises UsageError where it lies in the output, or holds something else.
+    Raises UsageError where it lies in the output or the source, or holds something else.
     """
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(folder)):
         raise UsageError(f"REPORT {str(folder)!r} is a URL, expected a folder on this machine")
@@ -208,6 +219,11 @@ def _make_report(folder: Path, output: str | Path) -> Path:
         raise UsageError(
             f"REPORT {str(folder)!r} lies in OUT, which gets published, expected another place: it may show faces"
         )
+    for one in [source] if isinstance(source, (str, os.PathLike)) else source or ():
+        if lies_in(folder, one):
+            raise UsageError(
+                f"REPORT {str(folder)!r} lies in SRC, whose next run would take its pictures, expected another place"
+            )
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"REPORT {str(folder)!r} is a file, expected a folder")
     if folder.is_dir() and any(one.name not in PARTS for one in folder.iterdir()):

@@ -7,6 +7,8 @@ from hashlib import blake2b
 from heapq import heappush, heapreplace
 from typing import Any
 
+from fastblur.pipeline.images.near_misses import ROW
+
 SIZE_EDGES = [2.0 ** (exponent / 2) for exponent in range(4, 27)]  # px of a region's longer side
 SCORE_BINS = 20
 STRATA = ("hidden", "copied")
@@ -93,9 +95,9 @@ class Selection:
         if self._drawn[fate].wants(digest):
             self._drawn[fate].add(digest, Chosen(line, shard, place, container))
         if near:
-            self.near_misses += len(near)
+            self.near_misses += len(near) // ROW
             self.near_misses_images += 1
-            best = max(row[4] for row in near)
+            best = max(near[ROW - 1 :: ROW])
             if self._near.wants(best):
                 self._near.add(best, Chosen(line, shard, place, container))
         if scores and (known := [score for score in scores if score is not None]):

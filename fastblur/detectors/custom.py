@@ -16,6 +16,7 @@ from fastblur.detectors.detector import Detector
 from fastblur.detectors.preprocess import as_stacks, check_pixels_are_there, check_range
 from fastblur.detectors.registry import is_import_name
 from fastblur.errors import FastblurError, UsageError
+from fastblur.forked import use_one_thread_if_forked
 from fastblur.regions import Regions
 
 
@@ -64,6 +65,8 @@ def find_regions(detector: FaceDetector, images: Tensor | Sequence[Tensor]) -> R
     """
     if isinstance(detector, Detector):
         return detector(images)
+    if not torch.compiler.is_compiling():
+        use_one_thread_if_forked()
     versions = None if torch.compiler.is_compiling() else [_version(image) for image in _each(images)]
     if versions is not None and None in versions:  # nobody counts who writes
         images = images.clone() if isinstance(images, Tensor) else [image.clone() for image in images]
@@ -78,8 +81,8 @@ def find_regions(detector: FaceDetector, images: Tensor | Sequence[Tensor]) -> R
         found = detector(given)
     if versions is not None and versions != [_version(image) for image in _each(images)]:
         raise ValueError(
-            f"detector {name_of(detector)} has written to the images that it was given, which are changed now, "
-            "expected one that writes to copies of its own"
+            f"detector {name_of(detector)} has written to the images that it was given, expected one that writes to "
+            "copies of its own; tensors of the caller's are changed now"
         )
     try:
         regions = _checked(found, [(image.shape[1], image.shape[2]) for image in given])

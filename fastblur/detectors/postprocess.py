@@ -6,8 +6,10 @@ none. Where it may not, no value decides a shape.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fastblur.detectors.networks.anchors import gather_rows
@@ -129,16 +131,73 @@ def to_regions_and_near_misses(
 
     NMS drops no candidate for one of a lower score, so the former are the same whatever `lowest` is.
     """
+    if can_sync:  # most candidates are near misses, and most images have hardly any
+        most = int((candidates.scores >= threshold).sum(1).max())
+        best = candidates.scores.argsort(dim=1, descending=True, stable=True)[:, :most]
+        landmarks = None if candidates.landmarks is None else gather_rows(candidates.landmarks, best)
+        few = Candidates(gather_rows(candidates.boxes, best), gather_rows(candidates.scores, best), landmarks)
+        regions = to_regions(few, threshold, nms_threshold, can_sync)
+        valid = (candidates.scores < threshold) & _are_boxes(candidates, lowest)
+        return regions, _near_misses_by_image(candidates, valid, regions, nms_threshold)
     keep = _kept(candidates, lowest, nms_threshold)
     reached = candidates.scores >= threshold
     regions = _sorted_regions(candidates, keep & reached, can_sync, MAX_REGIONS, merge=True)
-    return regions, _sorted_regions(candidates, keep & ~reached, can_sync, MAX_NEAR_MISSES, merge=False)
+    near = candidates._replace(landmarks=None)
+    return regions, _sorted_regions(near, keep & ~reached, can_sync, MAX_NEAR_MISSES, merge=False)
+
+
+def _near_misses_by_image(
+    candidates: Candidates,  # on the CPU
+    valid: Tensor,  # (B, K) bool, which may be near misses
+    regions: Regions,  # that NMS kept of the others
+    nms_threshold: float,
+) -> Regions:
+    """Return the near misses, by score from the highest, at most MAX_NEAR_MISSES an image.
+
+    NumPy, one image after the other, and no further than needed: in a padded batch NMS would compare each candidate
+    with all, for the sake of the few images that have many.
+    """
+    boxes, scores = candidates.boxes.numpy(), candidates.scores.numpy()
+    found: list[list[int]] = []
+    for image, few in enumerate(valid.numpy()):
+        left = np.flatnonzero(few)
+        left = left[np.argsort(-scores[image, left], kind="stable")]
+        for region in regions[image].numpy() if len(left) else ():
+            left = left[~(_overlaps(region, boxes[image, left]) > nms_threshold)]
+        kept: list[int] = []
+        while len(left) and len(kept) < MAX_NEAR_MISSES:
+            kept.append(left[0])
+            left = left[1:]
+            left = left[~(_overlaps(boxes[image, kept[-1]], boxes[image, left]) > nms_threshold)]
+        found.append(kept)
+    most = max(map(len, found))
+    rows = torch.tensor([kept + [0] * (most - len(kept)) for kept in found], dtype=torch.int64).view(len(found), most)
+    counts = torch.tensor([len(kept) for kept in found])
+    return Regions(gather_rows(candidates.boxes, rows), counts, gather_rows(candidates.scores, rows))
+
+
+def _overlaps(
+    box: NDArray[np.float32],  # (4,) xyxy
+    others: NDArray[np.float32],  # (n, 4)
+) -> NDArray[np.float32]:  # (n,)
+    """Return the intersection over union of a box with each of the others, all of which have an area, as `nms.iou`."""
+    width = np.minimum(box[2], others[:, 2]) - np.maximum(box[0], others[:, 0])
+    height = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
+    inter = width.clip(0) * height.clip(0)
+    areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
+    ratio: NDArray[np.float32] = inter / ((box[2] - box[0]) * (box[3] - box[1]) + areas - inter)
+    return ratio
 
 
 def _kept(candidates: Candidates, lowest: float, nms_threshold: float) -> Tensor:  # (B, K) bool
     boxes, scores, _ = candidates
-    valid = (scores >= lowest) & (boxes[..., :2] < boxes[..., 2:]).all(-1)
-    return nms(boxes, scores, valid, nms_threshold)
+    return nms(boxes, scores, _are_boxes(candidates, lowest), nms_threshold)
+
+
+def _are_boxes(candidates: Candidates, lowest: float) -> Tensor:  # (B, K) bool
+    """Return which candidates have at least the score and an area."""
+    boxes, scores, _ = candidates
+    return (scores >= lowest) & (boxes[..., :2] < boxes[..., 2:]).all(-1)
 
 
 def _sorted_regions(

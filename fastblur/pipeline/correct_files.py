@@ -15,7 +15,8 @@ from fastblur.files import regular_file, sha256
 from fastblur.pipeline.config import RunConfig, check_workers
 from fastblur.pipeline.errors import RunStopped, stopping_the_run
 from fastblur.pipeline.execution.concurrency import default_workers
-from fastblur.pipeline.execution.journal import SHARDS, Journal, count, entry_name, journal_line, locked
+from fastblur.pipeline.execution.journal import CORRECTING, SHARDS, Journal, count, entry_name, journal_line, locked
+from fastblur.pipeline.execution.journal_lines import parse_line
 from fastblur.pipeline.execution.record import Entry, Inputs, RunRecord
 from fastblur.pipeline.execution.shard_run import write_results
 from fastblur.pipeline.images.hiding import HidingStages
@@ -76,14 +77,16 @@ def correct(
     local = not is_url(config.destination)
     with locked(Path(config.destination)) if local else nullcontext():
         todo = list(_todo(record, source, judged, digest))
-        if todo:
+        done: list[list[ImageTask]] = []
+        if todo or digest in record.half_corrected():
+            mark = f"{CORRECTING}/{digest}"
             sink = open_sink(config.destination)
             with stopping_the_run():
                 sink.clean()
+                sink.write(mark, b"", durable=True)
                 done = _Correction(config, sink, digest).run(todo, workers or default_workers())
                 sink.close()
-        else:
-            done = []
+                sink.remove(mark)
     seconds = time.perf_counter() - start
     return CorrectSummary(len(judged), sum(map(len, done)), _failed(done), len(done), seconds)
 
@@ -136,14 +139,11 @@ def _todo(record: RunRecord, source: Inputs, judged: dict[str, Judgement], diges
         if digest in entry.corrected:
             continue
         try:
-            lines: list[Line] = [json.loads(line) for line in entry.lines]
-            changed = _changed(lines, here)
-        except UsageError:
-            raise
-        except (ValueError, KeyError, TypeError):
+            lines: list[Line] = [parse_line(line) for line in entry.lines]
+        except ValueError:
             where = f"journal/{entry.name}.jsonl of OUT"
             raise UsageError(f"{where} is not what a run writes, expected it as it was") from None
-        yield _Todo(shard, entry, lines, changed)
+        yield _Todo(shard, entry, lines, _changed(lines, here))
         if not by_shard:
             return
     for name in by_shard:

@@ -223,7 +223,7 @@ class CorrectSummary:
     @property
     def exit_status(self) -> int:
         """0, or 1 where an image could not be done again."""
-        return exit_status(0, self.failed, self.judged)
+        return int(self.failed > 0)
 
     def text(self) -> str:
         """Return the counts for a reader."""
@@ -234,7 +234,8 @@ class CorrectSummary:
             + (", listed in .fastblur/failures.jsonl: they left OUT" if self.failed else ""),
             f"time          {self.seconds:.1f} s",
         ]
-        return "\n".join(lines if self.shards else [*lines, "nothing to do  OUT is as these judgements say"])
+        done = "OUT is as these judgements say" if self.judged else "the file has no judgements"
+        return "\n".join(lines if self.shards else [*lines, f"nothing to do {done}"])
 
 
 def exit_status(interrupted: int, failed: int, images: int) -> int:

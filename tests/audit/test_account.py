@@ -1,6 +1,7 @@
 """The account of an audit: what the journal names is there, and nothing else."""
 
 import json
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from fastblur.audit import audit
-from fastblur.errors import UsageError
-from tests.audit.run_cases import make_run
+from fastblur.errors import FileError, UsageError
+from tests.audit.run_cases import FILES, make_run
 
+WRONG = [{"threshold": "x"}, {"threshold": 7}, {"detector": 7}, {"members": "jpg"}, {"image_columns": [1]}]
 Change = Callable[[Path], None]
 
 
@@ -72,6 +74,13 @@ def edit(out: Path, change: Callable[[list[str]], list[str]]) -> None:
         (lambda lines: [*lines[:-1], "[" * 5000 + "\n"], {("journal", ""), ("extra", "b/6.webp")}),
         (lambda lines: [*lines[:-1], "{}\n"], {("journal", ""), ("extra", "b/6.webp")}),
         (lambda lines: [lines[0].replace("shard", "drahs"), *lines[1:]], {("journal", ""), ("extra", "b/6.webp")}),
+        (lambda lines: [lines[0].replace("a/1.png", "a/2.jpg"), *lines[1:]], {("journal", "")}),
+        (lambda lines: [lines[0].replace("a/1.png", "../x"), *lines[1:]], {("journal", ""), ("extra", "b/6.webp")}),
+        (lambda lines: [lines[0].replace('"images": 6', '"images": 7'), *lines[1:]], {("journal", "")}),
+        (lambda lines: [lines[0].replace('"images": 6', '"images": "6"'), *lines[1:]], {("journal", "")}),
+        (lambda lines: [lines[0].replace('"skipped": 0', '"skipped": 1'), *lines[1:]], {("journal", "")}),
+        (lambda lines: [*lines[:-1], lines[-1].replace("b/6", "../6")], {("journal", ""), ("extra", "b/6.webp")}),
+        (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], {("journal", "")}),
     ],
 )  # fmt: skip
 def test_a_journal_that_was_cut_or_edited(
@@ -83,11 +92,70 @@ def test_a_journal_that_was_cut_or_edited(
     assert {kind for kind, _ in problems(out)} >= {kind for kind, _ in expected}
 
 
+@pytest.mark.parametrize("near", [[1, 2, 3, 4], [1, 2, 0, 4, 20], [1, 2, 3, 4, 200], ["a", 2, 3, 4, 20], 7, [None] * 5])
+def test_near_misses_that_no_run_writes(tmp_path: Path, near: object) -> None:
+    _, out = make_run(tmp_path)
+    edit(out, lambda lines: [*lines[:-1], json.dumps({**json.loads(lines[-1]), "near": near}) + "\n"])
+    assert ("journal", "") in problems(out)
+
+
+def test_a_region_without_its_score(tmp_path: Path) -> None:
+    _, out = make_run(tmp_path)
+    edit(out, lambda lines: [*lines[:-1], json.dumps({**json.loads(lines[-1]), "scores": []}) + "\n"])
+    assert problems(out) == {("journal", ""), ("extra", "b/6.webp")}
+
+
+def test_what_is_named_twice_and_why(tmp_path: Path) -> None:
+    """By an edited journal in one shard; by a run that went on with other files in SRC in two."""
+    from fastblur.pipeline import run
+
+    source, out = make_run(tmp_path)
+    edit(out, lambda lines: [*lines, lines[-1]])
+    (twice,) = (one for one in audit(out, sample=0).content["account"]["problems"] if one["kind"] == "twice")
+    assert "names 'b/6.webp' 2 times, expected once: it was edited" in twice["sentence"]
+    shutil.rmtree(out)
+    options = {"boxes": tmp_path / "boxes.jsonl", "engine": "threads", "unlisted": "copy"}
+    run(source, out, **options)
+    shutil.copy(source / "a/1.png", source / "a/0.png")
+    run(source, out, **options)
+    found = [one for one in audit(out, sample=0).content["account"]["problems"] if one["kind"] == "twice"]
+    assert [one["image"] for one in found] == sorted(FILES)
+    assert all("in 2 shards" in one["sentence"] for one in found)
+    assert all("SRC had other files when the run was continued" in one["sentence"] for one in found)
+
+
+def test_a_tar_that_had_changed_when_the_run_was_continued(tmp_path: Path) -> None:
+    from fastblur.pipeline import run
+
+    source, out = make_run(tmp_path, "tar")
+    os.utime(source / "a.tar", ns=(1, 1))
+    run(source, out, boxes=tmp_path / "boxes.jsonl", engine="threads")
+    (found,) = audit(out, sample=0).content["account"]["problems"]
+    assert (found["kind"], found["shard"]) == ("twice", "a.tar")
+    assert "the file had changed in SRC when the run was continued" in found["sentence"]
+
+
+def test_a_correction_that_was_killed_is_named(tmp_path: Path) -> None:
+    _, out = make_run(tmp_path)
+    (out / ".fastblur/correcting").mkdir()
+    (out / ".fastblur/correcting" / ("1f" * 32)).touch()
+    (found,) = audit(out, sample=0).content["account"]["problems"]
+    assert (
+        found["sentence"]
+        == f"fastblur correct with the file whose sha256 is {'1f' * 32} began and did not end: give it again"
+    )
+
+
 def test_a_journal_without_its_only_entry(tmp_path: Path) -> None:
     _, out = make_run(tmp_path)
     shutil.rmtree(out / ".fastblur/journal")
     (out / ".fastblur/journal").mkdir()
-    assert {kind for kind, _ in problems(out)} == {"extra"}
+    assert {kind for kind, _ in problems(out)} == {"extra", "journal"}
+    shutil.rmtree(out / ".fastblur/journal")
+    assert {kind for kind, _ in problems(out)} == {"extra", "journal"}
+    for name in ("a", "b"):
+        shutil.rmtree(out / name)
+    assert problems(out) == {("journal", "")}, "no image, and nothing said of one, is no success"
 
 
 def test_a_tar_without_a_member_and_with_another(tmp_path: Path) -> None:
@@ -119,6 +187,47 @@ def test_a_table_with_fewer_rows(tmp_path: Path) -> None:
     assert problems(out) == {("missing", "")}
 
 
+def test_pipes_and_links_in_the_output(tmp_path: Path) -> None:
+    """Nothing waits for a pipe, and no link stands for an image."""
+    for kind in ("folder", "tar"):
+        (tmp_path / kind).mkdir()
+        make_run(tmp_path / kind, kind)
+    source, out = tmp_path / "folder/src", tmp_path / "folder/out"
+    for name in ("a/1.png", "a/2.jpg"):
+        (out / name).unlink()
+    os.mkfifo(out / "a/1.png")
+    (out / "a/2.jpg").symlink_to(out / "a/3.jpg")
+    assert {("extra", "a/1.png"), ("extra", "a/2.jpg")} <= problems(out)
+    summary = audit(out, tmp_path / "report", source=source, sample=10)
+    assert {one["image"] for one in summary.content["images"]} == set(FILES) - {"a/1.png"}
+    tars = tmp_path / "tar/out"
+    (tars / "a.tar").unlink()
+    os.mkfifo(tars / "a.tar")
+    assert {("extra", "a.tar"), ("changed", "")} <= problems(tars)
+    (entry,) = (out / ".fastblur/journal").iterdir()
+    entry.unlink()
+    os.mkfifo(entry)
+    assert ("journal", "") in problems(out)
+    (out / ".fastblur/run.json").unlink()
+    os.mkfifo(out / ".fastblur/run.json")
+    with pytest.raises(FileError, match="cannot be read: it is not a regular file"):
+        audit(out, sample=0)
+
+
+def test_numbers_that_make_no_sense(tmp_path: Path) -> None:
+    _, out = make_run(tmp_path)
+    for wrong in (
+        {"seed": 1 << 63},
+        {"seed": 0.5},
+        {"sample": -1},
+        {"gallery": 1.5},
+        {"megabytes": 0},
+        {"megabytes": float("nan")},
+    ):
+        with pytest.raises(UsageError, match=f"{next(iter(wrong))} is"):
+            audit(out, **{"sample": 0, **wrong})
+
+
 def test_an_output_at_a_url(tmp_path: Path) -> None:
     fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
     from fastblur.pipeline import run
@@ -136,9 +245,17 @@ def test_an_output_at_a_url(tmp_path: Path) -> None:
 def test_what_holds_no_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no run"):
         audit(tmp_path, sample=0)
-    with pytest.raises(UsageError, match="does not exist"):
+    with pytest.raises(UsageError, match=r"OUT '.*nowhere' does not exist"):
         audit(tmp_path / "nowhere", sample=0)
     (tmp_path / ".fastblur").mkdir()
-    (tmp_path / ".fastblur/run.json").write_text(json.dumps([1]))
+    for record in (
+        [1],
+        {"parameters": {"source": "a"}},
+        *({"parameters": {"source": "a", "method": "blur", **wrong}} for wrong in WRONG),
+    ):
+        (tmp_path / ".fastblur/run.json").write_text(json.dumps(record))
+        with pytest.raises(UsageError, match="not a run's record"):
+            audit(tmp_path, sample=0)
+    (tmp_path / ".fastblur/run.json").write_text("[" * 100_000)
     with pytest.raises(UsageError, match="not a run's record"):
         audit(tmp_path, sample=0)

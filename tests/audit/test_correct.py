@@ -130,6 +130,29 @@ def test_a_second_time_does_nothing(tmp_path: Path, kind: str) -> None:
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == times
 
 
+@pytest.mark.parametrize(
+    "change", [{"boxes": 7}, {"boxes": "x"}, {"boxes": [[1]]}, {"scores": 1e308}, {"jpeg": 7}, {"path": "../2.jpg"}]
+)
+def test_a_journal_that_was_edited_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    source, out, judgements = judged(tmp_path, "folder")
+    (entry,) = (out / ".fastblur/journal").iterdir()
+    head, *lines = entry.read_text().splitlines()
+    lines[1] = json.dumps({**json.loads(lines[1]), **change})
+    entry.write_text("".join(f"{line}\n" for line in (head, *lines)))
+    before = outputs(out, "folder")
+    with pytest.raises(UsageError, match="is not what a run writes"):
+        correct(source, out, judgements)
+    assert outputs(out, "folder") == before
+
+
+def test_a_file_without_judgements_is_nothing_to_do(tmp_path: Path) -> None:
+    source, out, judgements = judged(tmp_path, "folder")
+    judgements.write_text("\n")
+    summary = correct(source, out, judgements)
+    assert (summary.judged, summary.exit_status) == (0, 0)
+    assert "the file has no judgements" in summary.text()
+
+
 def test_only_the_images_judged_are_written(tmp_path: Path) -> None:
     source, out, judgements = judged(tmp_path, "folder")
     times = {name: (out / name).stat().st_mtime_ns for name in FILES}
@@ -290,16 +313,23 @@ def test_stopped_between_any_two_steps_it_goes_on(tmp_path: Path, step: str, mon
                 raise KeyboardInterrupt
             real(self, *args, **named)
 
+        before = outputs(out, "folder")
         monkeypatch.setattr(LocalSink, step, stopping)
         try:
             correct(source, out, judgements, workers=1)
         except KeyboardInterrupt:
+            monkeypatch.setattr(LocalSink, step, real)
+            named = [one["sentence"] for one in audit(out, sample=0).content["account"]["problems"]]
+            assert named or outputs(out, "folder") == before, "what has begun and not ended is said"
+            assert all("began and did not end" in one for one in named)
             continue
         break
     monkeypatch.setattr(LocalSink, step, real)
     correct(source, out, judgements)
     assert outputs(out, "folder") == fresh(tmp_path, "folder", source)
     assert not list((out / ".fastblur/tmp").iterdir())
+    assert not list((out / ".fastblur/correcting").iterdir())
+    assert audit(out, source=source, sample=0).content["account"]["problems"] == []
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_what_the_page_gets(published: tuple[Path, Path], tmp_path: Path) -> Non
     for one in images.values():
         with Image.open(tmp_path / "report" / one["picture"]) as picture:
             assert picture.size == (one["picture_width"], one["picture_height"])
-            assert max(picture.size) <= 480
+            assert picture.size == (one["width"], one["height"]), "small images are shown in full size"
             assert not picture.getexif()
     assert (tmp_path / "report" / "index.html").stat().st_size > 10_000
 
@@ -126,11 +126,11 @@ def test_near_misses_are_shown_but_for_those_hidden_since(tmp_path: Path) -> Non
     _, out = make_run(tmp_path)
     (entry,) = (out / ".fastblur/journal").iterdir()
     lines = [json.loads(line) for line in entry.read_text().splitlines()]
-    lines[1]["near"] = [[22, 17, 58, 58, 0.2], [100, 80, 130, 110, 0.15]]  # the first one lies in a region
+    lines[1]["near"] = [22, 17, 58, 58, 20, 100, 80, 130, 110, 15]  # the first one lies in a region
     entry.write_text("".join(json.dumps(line) + "\n" for line in lines))
     (image,) = audit(out, tmp_path / "report", sample=0, gallery=1).content["images"]
     assert image["found"] == ["near miss"]
-    assert image["near_misses"] == [{"box": [100, 80, 130, 110], "score": 0.15}]
+    assert image["near_misses"] == [{"box": [100, 80, 130, 110], "score": 0.15, "crop": None}]
 
 
 def test_the_command(published: tuple[Path, Path], tmp_path: Path) -> None:
@@ -161,3 +161,13 @@ def test_a_run_says_what_to_do_next(published: tuple[Path, Path], tmp_path: Path
     ended = subprocess.run([*command, str(tmp_path / "given.jsonl")], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert "next" not in ended.stdout, "the output of one image has no journal"
+
+
+def test_a_report_does_not_lie_in_the_source(published: tuple[Path, Path], tmp_path: Path) -> None:
+    source, out = published
+    (tmp_path / "link").symlink_to(source)
+    for place in (source, source / "report", tmp_path / "link" / "report"):
+        for given in (source, [source]):
+            with pytest.raises(UsageError, match="lies in SRC"):
+                audit(out, place, source=given)
+    assert not (source / "report").exists()

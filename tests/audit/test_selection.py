@@ -6,12 +6,12 @@ from typing import Any
 from fastblur.audit.selection import Selection
 
 
-def line(number: int, *, near: list[float] = [], scores: list[float] = []) -> dict[str, Any]:  # noqa: B006
+def line(number: int, *, near: list[int] = [], scores: list[float] = []) -> dict[str, Any]:  # noqa: B006
     fate = "hidden" if number % 4 == 0 else "copied"
     found: dict[str, Any] = {"path": f"{number}.jpg", "fate": fate, "boxes": []}
     if fate == "hidden":
         found |= {"boxes": [[0, 0, 20, 30]] * max(1, len(scores)), "scores": scores or [0.9]}
-    return found | ({"near": [[1, 2, 3, 4, score] for score in near]} if near else {})
+    return found | ({"near": [n for score in near for n in (1, 2, 3, 4, score)]} if near else {})
 
 
 def select(lines: list[dict[str, Any]], sample: int = 40, seed: int = 0, gallery: int = 5) -> Selection:
@@ -66,7 +66,7 @@ def test_a_sample_larger_than_the_run_is_all_of_it() -> None:
 
 
 def test_near_misses_and_low_scores() -> None:
-    lines = [line(number, near=[0.1 + number / 1000, 0.1]) for number in range(1, 20, 2)]
+    lines = [line(number, near=[10 + number, 10]) for number in range(1, 20, 2)]
     lines += [line(number, scores=[0.9, number / 100]) for number in range(20, 60, 4)]
     selection = select(lines, sample=0, gallery=3)
     assert names(selection, "near miss") == ["19.jpg", "17.jpg", "15.jpg"]

@@ -55,6 +55,15 @@ function scored({ score }) {
   return score === null ? "" : `, score\u00a0${score.toFixed(3)}`;
 }
 
+/** What an image's pictures are made of, SVG elements in upright px: a picture of all of it, under crops in full size. */
+function cropsOf(entries) {
+  return entries
+    .filter((entry) => entry.crop)
+    .map(({ crop: { picture, box: [x, y, x1, y1] } }) =>
+      svgElement("image", { x, y, width: x1 - x, height: y1 - y, preserveAspectRatio: "none", href: picture, class: "crop" }),
+    );
+}
+
 /** Draw boxes into an SVG element: a dark line under a bright one, so that they are seen on every picture. */
 function drawBoxes(svg, boxes, activeKey) {
   for (const { key, kind, box, verdict } of boxes) {

@@ -3,11 +3,18 @@
 const TILES = 48;
 const SHAPE = 4 / 3; // of a tile's picture
 
-/** The four galleries; an item is { image, kind, key, box, score, text }. */
+/** The four galleries; an item is { image, kind, key, box, score, crop }. */
 function galleriesOf(images) {
   const items = (kind, list) =>
     images.flatMap((image) =>
-      image[list].map((entry, index) => ({ image, kind, key: `${kind} ${image.id} ${index}`, box: entry.box, score: entry.score })),
+      image[list].map((entry, index) => ({
+        image,
+        kind,
+        key: `${kind} ${image.id} ${index}`,
+        box: entry.box,
+        score: entry.score,
+        crop: entry.crop,
+      })),
     );
   const down = (one, other) => other.score - one.score;
   const hidden = items("region", "regions").filter((item) => item.score !== null);
@@ -129,7 +136,7 @@ class Gallery {
   refreshTile(tile, item, index) {
     const verdict = this.verdict(item);
     const svg = tile.querySelector("svg");
-    svg.replaceChildren();
+    svg.replaceChildren(...(svg.querySelector("image.crop") ? svg.querySelectorAll("image.crop") : cropsOf([item])));
     drawBoxes(svg, boxesOf(item.image, this.judgements), item.key);
     tile.dataset.verdict = verdict ?? "";
     tile.querySelector(".badge").textContent = verdict === "face" ? "● a face" : verdict === "no face" ? "○ no face" : "";

@@ -92,14 +92,17 @@ class Viewer {
     const { image, key } = this.item;
     const whole = [0, 0, image.width, image.height];
     this.svg.setAttribute("viewBox", (this.view ?? whole).join(" "));
-    this.svg.replaceChildren(this.pictureOf(image));
+    const crops = this.svg.querySelectorAll("image.crop"); // of the same image, if its picture is there
+    const picture = this.pictureOf(image);
+    const all = [...image.regions, ...image.near_misses, ...image.suspects];
+    this.svg.replaceChildren(picture, ...(picture.isConnected ? crops : cropsOf(all)));
     drawBoxes(this.svg, boxes, key);
     if (this.sketch) drawBoxes(this.svg, [{ key: "sketch", kind: "drawn", box: ordered(this.sketch) }], "sketch");
   }
 
   /** The SVG image element, loaded once. */
   pictureOf(image) {
-    const there = this.svg.querySelector("image");
+    const there = this.svg.querySelector("image:not(.crop)");
     if (there?.getAttribute("href") === image.picture) return there;
     this.part("missing").textContent = "";
     const made = svgElement("image", { width: image.width, height: image.height, preserveAspectRatio: "none" });
@@ -140,8 +143,10 @@ class Viewer {
   /** A box that would be hard to find is shown with what is around it, anything else in the whole picture (null). */
   firstView() {
     const { image, box } = this.item;
-    if (!box || Math.max(box[2] - box[0], box[3] - box[1]) >= Math.max(image.width, image.height) / 10) return null;
-    return around(image, box, image.width / image.height, 8);
+    if (!box || Math.max(box[2] - box[0], box[3] - box[1]) >= Math.max(image.width, image.height) / 5) return null;
+    const shape = image.width / image.height;
+    const shown = Math.min(this.svg.clientWidth / Math.max(1, shape), this.svg.clientHeight * Math.min(1, shape));
+    return around(image, box, shape, Math.max(2, Math.min(8, shown / FACE)));
   }
 
   closeUp() {
@@ -284,6 +289,8 @@ class Viewer {
     this.zoomTo([left + (dx * wide) / 5, top + (dy * high) / 5, wide, high]);
   }
 }
+
+const FACE = 160; // px at which a box is shown at least
 
 const QUESTIONS = {
   "near miss": "The detector was not sure about the marked box. Is it a face?",

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -14,7 +15,9 @@ from fastblur.files import atomic_write
 from fastblur.need import need
 
 SCRIPTS = ("estimate.js", "judgements.js", "lines.js", "boxes.js", "gallery.js", "viewer.js", "page.js")
-PICTURE = re.compile(r"pictures/[0-9]+\.jpg")
+PICTURE = re.compile(r"pictures/[0-9]+(-[0-9]+)?\.jpg")
+BOXES = ("regions", "near_misses", "suspects")
+VISIBLE = 20  # px of a face's longer side in a picture: with fewer it is hard to see
 SHARDS = 1000  # at most so many in the page; audit.json has all
 PROBLEMS = 1000  # likewise
 NOT_IN_HTML = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
@@ -30,8 +33,10 @@ def write_page(
     OSError.
     """
     for image in account["images"]:
-        if not PICTURE.fullmatch(image["picture"]):
-            raise UsageError(f"the picture of {image['image']!r} is {image['picture']!r}, expected pictures/NUMBER.jpg")
+        crops = [one["crop"]["picture"] for name in BOXES for one in image[name] if one.get("crop")]
+        for picture in (image["picture"], *crops):
+            if not PICTURE.fullmatch(picture):
+                raise UsageError(f"a picture of {image['image']!r} is {picture!r}, expected pictures/NUMBER.jpg")
     script = "".join(_part(name) for name in SCRIPTS)
     markup = need("markupsafe", "audit").Markup
     environment = need("jinja2", "audit").Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -41,6 +46,7 @@ def write_page(
         shards=account["account"]["shards"][:SHARDS],
         problems=account["account"]["problems"][:PROBLEMS],
         charts={name: markup(svg) for name, svg in charts(account).items()},
+        smaller=_smaller(account["images"]),
         suspects=sum(len(image["suspects"]) for image in account["images"]),
         policy=_policy(script),
         style=markup(_part("page.css")),
@@ -50,6 +56,13 @@ def write_page(
     # Half of a surrogate pair stands for a byte of a name that is no UTF-8.
     data = page.encode("utf-8", "backslashreplace")
     atomic_write(report / "index.html", data, place=_place_for_owner)
+
+
+def _smaller(images: list[dict[str, Any]]) -> dict[str, int] | None:
+    """How many images of the sample are shown smaller than they are, and the least face that is seen in all, px."""
+    scales = [one["picture_width"] / one["width"] for one in images if one["sampled"]]
+    small = [scale for scale in scales if scale < 0.99]
+    return {"images": len(small), "face": math.ceil(VISIBLE / min(small))} if small else None
 
 
 def _part(name: str) -> str:

@@ -3,9 +3,10 @@
 - `run.json`: the parameters that decide the result, and the versions of the packages.
 - `journal/`: a file for each finished shard, named by a hash of the shard's name and fingerprint. Its first line
   has the shard and its counts, then comes a line for each image: path, fate (an `Outcome`), boxes, scores,
-  near misses (`near`: x0, y0, x1, y1, score), reason, and of a hidden JPEG whether it was rewritten by blocks or
+  near misses (`near`, see `near_misses.to_journal`), reason, and of a hidden JPEG whether it was rewritten by blocks or
   encoded.
 - `failures.jsonl`: the images that failed, for people; made again from the journal when a run goes on.
+- `correcting/`: an empty file for each correction that has begun and not ended, named by the sha256 of its judgements.
 - `lock`: held while a run writes here.
 
 A shard's file appears in one step, when the shard's images are durable: this is the durable point. It is made only
@@ -25,6 +26,7 @@ import numpy as np
 from fastblur.codecs.refused import RefusedKind
 from fastblur.errors import UsageError
 from fastblur.options import choices
+from fastblur.pipeline.images.near_misses import to_journal
 from fastblur.pipeline.images.task import ImageTask, Outcome
 from fastblur.pipeline.shards.interfaces import Shard
 from fastblur.pipeline.storage.sink import Sink
@@ -34,6 +36,7 @@ FOLDER = ".fastblur"
 SHARDS = f"{FOLDER}/journal"
 RUN = f"{FOLDER}/run.json"
 FAILURES = f"{FOLDER}/failures.jsonl"
+CORRECTING = f"{FOLDER}/correcting"  # an empty file, named by its sha256, for each file of judgements half applied
 
 
 class Journal:
@@ -56,6 +59,8 @@ class Journal:
             self.forget_failures()
             for name in names:
                 self._sink.remove(f"{SHARDS}/{name}")
+            for name in self._sink.names(CORRECTING):
+                self._sink.remove(f"{CORRECTING}/{name}")
             record = {"parameters": content, "versions": versions}
             self._sink.write(RUN, (json.dumps(record, indent=1) + "\n").encode("ascii"), durable=True)
             return
@@ -87,7 +92,7 @@ class Journal:
             images = map(json.loads, lines[1:] if head["failed"] else ())
             failed = [(told["path"], told["reason"]) for told in images if told["fate"] == Outcome.FAILED]
             failed += [(head["shard"], head["broken"])] if head["broken"] else []
-        except (ValueError, KeyError, TypeError, OverflowError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             self._sink.remove(f"{SHARDS}/{name}.jsonl")
             return None
         for path, reason in failed:
@@ -129,7 +134,7 @@ class Journal:
                 raise TypeError
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise UsageError(
                 f"{self._sink.path(RUN)} is not a run's record, expected --overwrite to start over"
             ) from None
@@ -138,7 +143,12 @@ class Journal:
 
 def entry_name(shard: Shard) -> str:
     """Return the name of a shard's file in the journal: another one when the shard has changed."""
-    parts = (shard.name.encode("utf-8", "surrogateescape"), shard.fingerprint().encode("utf-8", "surrogateescape"))
+    return name_of_entry(shard.name, shard.fingerprint())
+
+
+def name_of_entry(shard: str, fingerprint: str) -> str:
+    """Return the name of the file of a shard that has this name and fingerprint."""
+    parts = (shard.encode("utf-8", "surrogateescape"), fingerprint.encode("utf-8", "surrogateescape"))
     return blake2b(b"\0".join(parts), digest_size=16).hexdigest()
 
 
@@ -175,7 +185,7 @@ def journal_line(one: ImageTask) -> bytes:
         if one.scores is not None:
             line["scores"] = _short(one.scores)
         if one.near_misses:
-            line["near"] = [[*box, score] for box, score in one.near_misses]
+            line["near"] = to_journal(one.near_misses)
     if one.outcome is Outcome.HIDDEN and one.jpeg:
         line["jpeg"] = "blocks" if one.jpeg == "blocks" else "encoded"
         if one.reason:

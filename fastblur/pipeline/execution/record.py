@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from fastblur.errors import FileError, UsageError
+from fastblur.options import is_number
 from fastblur.pipeline.config import RunConfig
-from fastblur.pipeline.execution.journal import RUN, SHARDS
+from fastblur.pipeline.execution.journal import CORRECTING, RUN, SHARDS
 from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.shards.tree import LocalTree, RemoteTree
-from fastblur.pipeline.storage.paths import error_reason, is_url, read_file, strip_file_scheme
+from fastblur.pipeline.storage.paths import check_regular, error_reason, is_url, read_file, strip_file_scheme
 from fastblur.pipeline.summary import COUNTS
 
 Inputs = str | Path | Sequence[str | Path]
@@ -22,12 +23,25 @@ OPTIONS = ("method", "others", "format", "max_pixels", "device", "box_column", "
 """Options that decide what becomes of an image whose boxes are known, and are recorded by their own names."""
 
 
+def _makes_sense(parameters: dict[str, Any]) -> bool:
+    """Return whether parameters are of the types that a run writes, for what is read of them without a check."""
+    if "source" not in parameters or not isinstance(parameters.get("method"), str):
+        return False
+    threshold, detector = parameters.get("threshold"), parameters.get("detector")
+    lists = (parameters.get(name, []) for name in ("image_columns", "members"))
+    return (
+        (threshold is None or (is_number(threshold) and 0 <= threshold <= 1))
+        and (detector is None or isinstance(detector, str))
+        and all(isinstance(one, list) and all(isinstance(name, str) for name in one) for one in lists)
+    )
+
+
 @dataclass(frozen=True)
 class Entry:
     """A finished shard, as the journal has it.
 
     Attributes:
-        name: of its file, without the suffix.
+        name: of its file, without the suffix; "" where the journal's folder cannot be listed.
         shard: the shard's name.
         counts: of its images.
         broken: why the shard ended too early, or "".
@@ -61,13 +75,16 @@ class RunRecord:
 
     def __init__(self, destination: str | Path) -> None:
         self.destination = path = strip_file_scheme(destination)
-        self.tree: LocalTree | RemoteTree = RemoteTree(path) if is_url(path) else LocalTree(Path(path))
+        self.tree: LocalTree | RemoteTree = (
+            RemoteTree(path, "OUT") if is_url(path) else LocalTree(Path(path), "OUT", links=False)
+        )
         if self.tree.file is not None:
             raise UsageError(f"OUT {path!r} is a file, expected the folder or URL of a run")
         try:
+            check_regular(self.tree.path(RUN))
             record = json.loads(read_file(self.tree.path(RUN), ENTRY_BYTES))
             self.parameters: dict[str, Any] = dict(record["parameters"])
-            if not {"source", "method"} <= self.parameters.keys():
+            if not _makes_sense(self.parameters):
                 raise ValueError
         except FileNotFoundError:
             raise UsageError(
@@ -75,28 +92,40 @@ class RunRecord:
             ) from None
         except OSError as error:
             raise FileError(f"{self.tree.path(RUN)} cannot be read: {error_reason(error)}") from error
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise UsageError(f"{self.tree.path(RUN)} is not a run's record, expected what fastblur run wrote") from None
+
+    def half_corrected(self) -> list[str]:
+        """Return the sha256 of the files of judgements whose correction has begun and not ended."""
+        there = self.tree.entries(CORRECTING)
+        return [path.rpartition("/")[2] for path, is_folder, problem in there if not is_folder and problem is None]
 
     def entries(self) -> Iterator[Entry]:
         """Yield the finished shards; one whose file makes no sense has a problem."""
-        for path, is_folder, _ in self.tree.entries(SHARDS):
+        for path, is_folder, problem in self.tree.entries(SHARDS):
             name = path.rpartition("/")[2]
-            if not is_folder and name.endswith(".jsonl"):
+            if problem is not None:
+                name = "" if path == SHARDS else name.removesuffix(".jsonl")
+                yield Entry(name, problem=problem.removeprefix("the folder "))
+            elif not is_folder and name.endswith(".jsonl"):
                 yield self.entry(name.removesuffix(".jsonl"))
 
     def entry(self, name: str) -> Entry:
         """Return a finished shard by the name of its file."""
+        path = self.tree.path(f"{SHARDS}/{name}.jsonl")
         try:
-            head, *lines = read_file(self.tree.path(f"{SHARDS}/{name}.jsonl"), ENTRY_BYTES).decode("ascii").split("\n")
+            check_regular(path)
+            head, *lines = read_file(path, ENTRY_BYTES).decode("ascii").split("\n")
             told = json.loads(head)
-            counts = {count: int(told[count]) for count in COUNTS}
+            counts = {count: told[count] for count in COUNTS}
+            if not all(type(number) is int and number >= 0 for number in counts.values()):
+                raise ValueError
             entry = Entry(
                 name, str(told["shard"]), counts, str(told["broken"]), tuple(told.get("corrected", ())), lines
             )
         except OSError as error:
             return Entry(name, problem=f"cannot be read: {error_reason(error)}")
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return Entry(name, problem="is not what a run writes")
         if lines.pop() != "":
             return Entry(name, entry.shard, counts, entry.broken, problem="is cut short: its last line has no end")

@@ -60,6 +60,17 @@ _IN_TEXT = re.compile(IN_TEXT.encode())
 _DRAWN = re.compile(rb"\s*(/\* XPM \*/|#define \w+_width\b|%!PS|P[1-3]\s)")
 
 
+def has_image_in_text(text: str | bytes) -> bool:
+    """Return whether a text has an image in base64 in it, as data URLs do.
+
+    Example:
+        >>> from fastblur.pipeline.shards.content import has_image_in_text
+        >>> has_image_in_text("<img src='data:image/png;base64,iVBORw0KGgoAAA'>"), has_image_in_text("a face")
+        (True, False)
+    """
+    return _IN_TEXT.search(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text) is not None
+
+
 def unsearched_kind(data: bytes, *, whole: bool = True) -> str | None:
     """Return what a file is that holds or may hold images, for a message as "is a ZIP archive".
 
@@ -79,7 +90,7 @@ def unsearched_kind(data: bytes, *, whole: bool = True) -> str | None:
         return "of a kind that is not known" if len(data) >= MIN_IMAGE_BYTES else None
     if _DRAWN.match(text):
         return "a picture written as text"
-    return "text with an image in it" if _IN_TEXT.search(text) else None
+    return "text with an image in it" if has_image_in_text(text) else None
 
 
 def unsearched_problem(kind: str) -> str:

@@ -1,6 +1,6 @@
 """Shards of a folder tree: some hundred images that follow each other in the listing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -24,8 +24,7 @@ class FolderShard:
 
     def fingerprint(self) -> str:
         """Return a hash of the images' names. Sizes and times would cost a request a file on network disks."""
-        names = "\0".join(item.name for item in self.items).encode("utf-8", "surrogateescape")
-        return blake2b(names, digest_size=16).hexdigest()
+        return names_hash(item.name for item in self.items)
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield the images in their order."""
@@ -70,3 +69,8 @@ class FolderOutput:
 
     def abort(self) -> None:
         """Do nothing: every file is whole, and the same when the shard is done again."""
+
+
+def names_hash(names: Iterable[str]) -> str:
+    """Return the fingerprint of a shard with images of these names."""
+    return blake2b("\0".join(names).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

@@ -29,15 +29,21 @@ Entries = Iterator[tuple[str, bool, Problem | None]]  # name below the root, whe
 class LocalTree:
     """A folder or file of this machine.
 
+    Args:
+        path: of it.
+        called: what the user calls it, for sentences.
+        links: whether links may be in it; those that leave it never may.
+
     Attributes:
         location: its absolute path.
         file: its name if it is a file, else None.
         root: the folder that names are relative to.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, called: str = "SRC", *, links: bool = True) -> None:
         if not path.exists():
-            raise UsageError(f"SRC {str(path)!r} does not exist, expected a folder or a file")
+            raise UsageError(f"{called} {str(path)!r} does not exist, expected a folder or a file")
+        self._called, self._links = called, links
         absolute = Path(os.path.abspath(path))
         self.location = str(absolute)
         self.file = None if path.is_dir() else path.name
@@ -89,11 +95,13 @@ class LocalTree:
                 yield name, False, None
 
     def _link_problem(self, name: str) -> Problem | None:
+        if not self._links:
+            return Problem("is a link")
         if os.path.isdir(self.path(name)):
             return FolderProblem("is a link to a folder; these are not followed")
         real = os.path.realpath(self.path(name))
         if os.path.commonpath((real, self._real_root)) != self._real_root:
-            return Problem("is a link that leaves SRC")
+            return Problem(f"is a link that leaves {self._called}")
         return self._problem(name)
 
     def _problem(self, name: str) -> Problem | None:
@@ -107,15 +115,15 @@ class LocalTree:
 class RemoteTree:
     """A folder or object at a URL; attributes as `LocalTree`, its location the URL."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, called: str = "SRC") -> None:
         self._system, path = filesystem(url)
         self._scheme = url.partition("://")[0]
         try:
             kind = self._system.info(path)["type"]
         except FileNotFoundError:
-            raise UsageError(f"SRC {url!r} does not exist, expected a folder or a file") from None
+            raise UsageError(f"{called} {url!r} does not exist, expected a folder or a file") from None
         except OSError as error:
-            raise FileError(f"SRC {url!r} cannot be read: {error_reason(error)}") from error
+            raise FileError(f"{called} {url!r} cannot be read: {error_reason(error)}") from error
         folder, _, name = path.rpartition("/")
         self.location = url
         self.file = name if kind == "file" else None

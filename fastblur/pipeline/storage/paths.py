@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from typing import Any, BinaryIO, cast
 
 from fastblur.errors import UsageError
@@ -72,6 +73,12 @@ def read_file(path: str, most: int) -> bytes:
         return b"".join(parts)
     finally:
         os.close(descriptor)
+
+
+def check_regular(path: str) -> None:
+    """Raise OSError where a path of this machine is no regular file: reading a pipe or a device would never end."""
+    if not is_url(path) and not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
 
 
 def open_file(path: str) -> BinaryIO:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fastblur.audit.page import write_page
 from tests.audit.page.conftest import Open
@@ -159,6 +160,7 @@ def test_nothing_is_wider_than_the_screen_and_the_picture_is_seen(
     assert bars[2] - bars[0] > 10
     page.click("#tab-near-misses")
     page.click("#judge")
+    page.keyboard.press("0")
     pixels = screenshot(page)
     x0, y0, x1, y1 = bounds_of(pixels, (GREY, GREY, GREY), 2)
     assert x1 - x0 > 0.7 * min(width, height), "the picture fills its part of the screen"
@@ -240,3 +242,39 @@ def test_the_whole_page_is_reached_with_the_tab_key(tmp_path: Path, opened: Open
             )
         )
     assert {"summary", "tab-near-misses", "judge", "tile", "undo", "save", "load"} <= reached
+
+
+def test_a_small_box_of_a_large_picture_is_shown_from_its_crop(tmp_path: Path, opened: Open) -> None:
+    """At 160 px at least, in the gallery from the crop too; the crop lies where its part of the image is."""
+    save_picture(tmp_path)
+    blue = np.zeros((60, 60, 3), np.uint8)
+    blue[:, :, 2] = 200
+    Image.fromarray(blue).save(tmp_path / "pictures" / "000001-1.jpg", quality=95)
+    crop = {"picture": "pictures/000001-1.jpg", "box": [970, 470, 1030, 530]}
+    found = {**near_miss([990, 490, 1010, 510]), "crop": crop}
+    size = {"width": 4000, "height": 3000, "stored_width": 4000, "stored_height": 3000}
+    page = opened(tmp_path, account_of([image(1, near_misses=[found], **size)]))
+    assert "1 image of the sample is shown smaller" in " ".join(page.inner_text("#smaller").split())
+    assert "less than about 400 px" in " ".join(page.inner_text("#smaller").split()), "20 px of 200 for 4000"
+    color = tuple(int(value) for value in np.asarray(Image.open(tmp_path / crop["picture"]))[30, 30])
+    page.locator("#gallery").scroll_into_view_if_needed()
+    tile = bounds_of(screenshot(page), color, 4)
+    assert tile[2] - tile[0] > 100
+    page.click("#judge")
+    pixels = screenshot(page)
+    pixels = pixels[:, :900]  # without the list of boxes
+    box = bounds_of(pixels, color_of(page, "--box-near-miss"), 12)
+    assert box[2] - box[0] >= 160
+    part = np.array(bounds_of(pixels, color, 4))
+    side = (part[2] - part[0]) / 60
+    expected = [part[0] + 20 * side, part[1] + 20 * side, part[0] + 40 * side, part[1] + 40 * side]
+    assert np.abs(np.array(box) - expected).max() <= 5
+    page.keyboard.press("n")
+    page.keyboard.press("Escape")
+    assert saved(page)[0]["judged"] == [{"kind": "near miss", "box": found["box"], "verdict": "no face"}]
+
+
+def test_a_crop_elsewhere_is_refused(tmp_path: Path) -> None:
+    found = {**near_miss([0, 0, 9, 9]), "crop": {"picture": "../000001-1.jpg", "box": [0, 0, 20, 20]}}
+    with pytest.raises(ValueError, match=r"expected pictures/NUMBER\.jpg"):
+        write_page(tmp_path, account_of([image(1, near_misses=[found])]))

@@ -11,7 +11,7 @@ from fastblur.detectors import load_detector
 from fastblur.detectors.networks.spec import Candidates
 from fastblur.detectors.postprocess import MAX_NEAR_MISSES, to_regions, to_regions_and_near_misses
 from fastblur.pipeline import detect, run
-from fastblur.pipeline.images.near_misses import MOST, near_misses
+from fastblur.pipeline.images.near_misses import MOST, from_journal, near_misses, to_journal
 
 THRESHOLD = 0.92  # between the scores of the two photographs of the demo
 
@@ -40,8 +40,9 @@ def test_the_journal_keeps_what_is_just_under_the_threshold(photographs: Path, t
     found = lines(tmp_path / "out")
     assert (found["found.png"]["fate"], found["near.jpg"]["fate"]) == ("hidden", "copied")
     assert "near" not in found["found.png"]
-    (near,) = found["near.jpg"]["near"]
-    assert THRESHOLD / 2 <= near[4] < THRESHOLD
+    near = found["near.jpg"]["near"]
+    assert len(near) == 5
+    assert THRESHOLD / 2 <= near[4] / 100 < THRESHOLD
     run(photographs, tmp_path / "all", engine="threads")
     ((x0, y0, x1, y1),) = lines(tmp_path / "all")["near.jpg"]["boxes"]
     assert near[:4] == [int(x0), int(y0), int(-(-x1 // 1)), int(-(-y1 // 1))], "rounded outward"
@@ -98,11 +99,39 @@ def test_candidates_are_parted_by_the_threshold(can_sync: bool) -> None:
         assert near[image].tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("can_sync", [True, False])
+def test_near_misses_of_uneven_images(can_sync: bool) -> None:
+    """One image has none, one a box of less than a pixel and one without an area, one a near miss under a region."""
+    boxes = [
+        [[0, 0, 9, 9]] * 3,
+        [[0.2, 0.2, 0.9, 0.9], [5, 5, 5, 9], [4, 4, 9, 9]],
+        [[1, 0, 10, 10], [0, 0, 10, 10], [40, 0, 50, 9]],
+    ]
+    scores = [[0.1, -1, -1], [0.3, 0.4, 0.5], [0.4, 0.9, 0.3]]
+    candidates = Candidates(torch.tensor(boxes, dtype=torch.float32), torch.tensor(scores), None)
+    regions, near = to_regions_and_near_misses(candidates, 0.5, 0.25, 0.3, can_sync)
+    assert regions.tolist() == [[], [[4, 4, 9, 9]], [[0, 0, 10, 10]]]
+    assert near.counts.tolist() == [0, 1, 1]
+    assert near[1].tolist() == candidates.boxes[1, :1].tolist()
+    assert near[2].tolist() == [[40, 0, 50, 9]]
+
+
 def test_what_lies_in_a_region_is_left_out_and_the_best_are_kept() -> None:
     regions = np.array([[0, 0, 100, 100]], np.float32)
     found = [([40.0, 40, 60, 60], 0.2), ([90.0, 0, 190, 50], 0.19)]
     assert near_misses(regions, found) == [([90, 0, 190, 50], 0.19)]
+    margin = [([92.0, 10, 119, 40], 0.2), ([100.0, 10, 121, 40], 0.19)]
+    assert near_misses(regions, margin) == [([100, 10, 121, 40], 0.19)], "half of the first is in the tenth around it"
     many = [([10.0 * n, 200, 10.0 * n + 9, 220], n / 100) for n in range(30)]
     kept = near_misses(regions, many)
     assert len(kept) == MOST
     assert [score for _, score in kept] == sorted((n / 100 for n in range(30)), reverse=True)[:MOST]
+
+
+def test_the_journals_numbers_come_back() -> None:
+    found = [([1, 2, 9, 9], 0.2499), ([0, 0, 4, 4], 0.129), ([3, 3, 8, 8], 0.29)]
+    values = to_journal(found)
+    assert all(isinstance(value, int) for value in values)
+    assert from_journal(values) == [([1, 2, 9, 9], 0.24), ([0, 0, 4, 4], 0.12), ([3, 3, 8, 8], 0.29)]
+    with pytest.raises(ValueError, match="near misses are 14 numbers, expected 5 for each"):
+        from_journal(values[:-1])
