@@ -228,3 +228,16 @@ def as_scores(value: Any, count: int, index: int) -> np.ndarray:  # (n,) float32
     if not np.isfinite(scores).all():
         raise ValueError(f"image {index} has the scores {scores.tolist()}, expected finite numbers")
     return scores
+
+
+def as_sizes(size: Any, count: int) -> list[tuple[int, int]] | None:
+    """Return (H, W) of each image; raises ValueError where that is not what was given."""
+    if size is None:
+        return None
+    try:
+        sizes = np.asarray(size, np.float64)
+    except (TypeError, ValueError):
+        sizes = np.zeros(0)
+    if sizes.shape not in ((2,), (count, 2)) or not (sizes >= 1).all():
+        raise ValueError(f"size is {size!r}, expected (H, W) in pixels, or one for each of {count} images")
+    return [(int(h), int(w)) for h, w in np.broadcast_to(sizes, (count, 2))]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from fastblur.box_formats import check_own_size, found_in
 from fastblur.errors import UsageError
 from fastblur.options import is_number
 from fastblur.regions import Regions
@@ -39,8 +40,8 @@ def collate(samples: Sequence[Any]) -> Any:
     """
     if not samples:
         raise ValueError("there are no samples, expected at least one")
-    for sample in samples:
-        _check_canvas(sample)
+    for index, sample in enumerate(samples):
+        _check_canvas(sample, index)
     return _joined(samples)
 
 
@@ -95,24 +96,16 @@ def _is_rows(value: list[Any]) -> bool:
     return all(isinstance(row, (list, tuple)) and len(row) == 4 and all(map(is_number, row)) for row in value)
 
 
-def _check_canvas(sample: Any) -> None:
+def _check_canvas(sample: Any, index: int) -> None:
     """Raise UsageError where a sample's BoundingBoxes are of another size than all of its images.
 
     The Regions made of them do not know their image's size any more.
     """
     tensors = list(_tensors(sample))
-    boxes = [one for one in tensors if _is_bounding_boxes(one)]
-    if not boxes:
-        return
-    sizes = {tuple(one.shape[-2:]) for one in tensors if one.ndim == 3 and not _is_bounding_boxes(one)}
-    for one in boxes:
-        canvas: Any = one.canvas_size  # type: ignore[attr-defined]
-        if sizes and tuple(canvas) not in sizes:
-            height, width = next(iter(sizes))
-            raise UsageError(
-                f"a sample has boxes of an image of {canvas[0]} x {canvas[1]} (H, W), and its image has {height} x "
-                f"{width}, expected boxes that were resized with it"
-            )
+    sizes = {(one.shape[-2], one.shape[-1]) for one in tensors if one.ndim == 3 and not _is_bounding_boxes(one)}
+    for one in tensors:
+        if sizes and _is_bounding_boxes(one):
+            check_own_size(found_in(one, index), list(sizes), index)
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastblur.box_formats import as_scores, image_boxes
+from fastblur.box_formats import as_scores, as_sizes, image_boxes
 from fastblur.boxes import check_boxes, check_pixels
 from fastblur.errors import UsageError
 from fastblur.options import BoxFormat
@@ -124,7 +124,7 @@ class Regions:
         """
         if hasattr(boxes, "counts") or not hasattr(boxes, "__len__"):
             raise TypeError(f"boxes are a {type(boxes).__name__}, expected a list with the boxes of each image")
-        sizes = _as_sizes(size, len(boxes))
+        sizes = as_sizes(size, len(boxes))
         rows, found = [], []
         for i, one in enumerate(boxes):
             hw = None if sizes is None else sizes[i]
@@ -294,16 +294,3 @@ class Regions:
             landmarks = self.landmarks.gather(1, order[..., None, None].expand_as(self.landmarks))
         boxes = self.boxes.gather(1, order[..., None].expand_as(self.boxes))
         return Regions(boxes, keep.sum(1), scores, landmarks)
-
-
-def _as_sizes(size: Any, count: int) -> list[tuple[int, int]] | None:
-    """Return (H, W) of each image; raises ValueError where that is not what was given."""
-    if size is None:
-        return None
-    try:
-        sizes = np.asarray(size, np.float64)
-    except (TypeError, ValueError):
-        sizes = np.zeros(0)
-    if sizes.shape not in ((2,), (count, 2)) or not (sizes >= 1).all():
-        raise ValueError(f"size is {size!r}, expected (H, W) in pixels, or one for each of {count} images")
-    return [(int(h), int(w)) for h, w in np.broadcast_to(sizes, (count, 2))]

@@ -174,3 +174,28 @@ def test_what_a_search_makes_of_what_it_cannot_search(src: Path, tmp_path: Path)
     status, _, errors = call("detect", src, tmp_path / "x.jsonl", "--others", "drop")
     assert status == 2
     assert "Traceback" not in errors
+
+
+def test_boxes_in_a_column_of_structs(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pixels = np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8)
+    data = encoded(pixels, "PNG")
+    for name, others in (("coco", {"category": [1]}), ("wider", {"blur": [0]})):
+        (tmp_path / name).mkdir()
+        faces = [{"bbox": [[10, 20, 30, 40]], **others}]
+        parquet.write_table(pa.table({"image": [data], "faces": faces}), tmp_path / name / "t.parquet")
+    runs = {("coco",): 0, ("coco", "xywh"): 0, ("wider", "xywh"): 0, ("wider",): 1, ("coco", "xyxy"): 1}
+    for (name, *format), status in runs.items():
+        out = tmp_path / f"out {name} {format}"
+        given = ["--box-column", "faces", *(["--box-format", *format] if format else [])]
+        how = ["--method", "fill", "--color", "7", "--margin", "0"]
+        exit_status, _, errors = call("run", tmp_path / name, out, *given, *how)
+        assert exit_status == status, errors
+        rows = parquet.read_table(out / "t.parquet").to_pylist()
+        assert len(rows) == (0 if status else 1)
+        if status:
+            continue
+        hidden = decoded(rows[0]["image"])
+        expected = pixels.copy()
+        expected[20:60, 10:40] = 7
+        np.testing.assert_array_equal(hidden, expected)

@@ -67,7 +67,7 @@ def test_bounding_boxes_are_regions_by_their_own_format(torchvision_part, counts
 def test_bounding_boxes_of_another_size_or_kind(torchvision_part) -> None:
     tv_tensors = torchvision_part("tv_tensors")
     boxes = tv_tensors.BoundingBoxes([[5.0, 6, 20, 30]], format="XYWH", canvas_size=(80, 100))
-    with pytest.raises(ValueError, match=r"boxes of an image of 80 x 100 \(H, W\), and its image has 40 x 50"):
+    with pytest.raises(ValueError, match="are of an image of 100 x 80 pixels, expected 50 x 40 as the image"):
         fastblur.collate([(image(0), {"boxes": boxes})])
     turned = tv_tensors.BoundingBoxes([[5.0, 6, 20, 30, 45]], format="XYWHR", canvas_size=(40, 50))
     with pytest.raises(ValueError, match="in the format 'xywhr'"):

@@ -182,6 +182,28 @@ def test_what_does_not_fit_is_said_before_anything_is_written(src: Path, package
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("def detector(images) return []", "cannot be imported: SyntaxError: expected ':'"),
+        (
+            "class detector:\n    def __init__(self, path): ...",
+            "cannot be made: TypeError: detector.__init__() missing",
+        ),
+        ("class detector:\n    def __init__(self):\n        1 / 0", "cannot be made: ZeroDivisionError"),
+    ],
+)
+def test_a_broken_one_is_wrong_usage_and_not_a_bug(src: Path, package: Path, tmp_path: Path, text, sentence) -> None:
+    name = f"own_{abs(hash(text))}"
+    (package / f"{name}.py").write_text(text)
+    for command in ("run", "detect"):
+        out = tmp_path / f"{command}.jsonl"
+        done = CliRunner().invoke(app, [command, str(src), str(out), "--detector", f"{name}:detector"])
+        assert done.exit_code == 2
+        assert f"fastblur: detector '{name}:detector' {sentence}" in done.output
+        assert "Traceback" not in done.output
+
+
 def test_what_is_no_detector() -> None:
     with pytest.raises(TypeError, match="detector is a int, expected a name or a callable"):
         RunConfig(("a",), "b", detector=3)
