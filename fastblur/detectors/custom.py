@@ -42,7 +42,8 @@ class FaceDetector(Protocol):
 
         Args:
             images: a list of (3, H, W) uint8 tensors, RGB in 0..255, upright, of different sizes, on the device where
-                the work is done. Not to be written to.
+                the work is done. Not to be written to: they may be the caller's own. That is an error where PyTorch
+                counts it, which it does not for what is written through NumPy.
 
         Returns: for each image its boxes, (n, 4) xyxy in pixels of that image; as Regions, as a list with an array,
         tensor or list for each, or as a tuple of such a list and one with the (n,) scores. What `Regions.from_boxes`
