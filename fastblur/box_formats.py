@@ -20,11 +20,13 @@ class Found(NamedTuple):
         rows: what holds their coordinates.
         scores: what holds their scores, or None.
         format: what they say of their format, or None.
+        size: (H, W) in pixels of the image that they say they are of, or None.
     """
 
     rows: Any
     scores: Any = None
     format: str | None = None
+    size: tuple[int, int] | None = None
 
 
 def to_xyxy(
@@ -102,9 +104,25 @@ def image_boxes(
     chosen: Any = format or found.format or "xyxy"
     if chosen not in choices(BoxFormat):
         raise UsageError(f"boxes of image {index} are in the format {chosen!r}, expected {listed(choices(BoxFormat))}")
+    if size is not None:
+        check_own_size(found, [size], index)
     rows = as_rows(found.rows, index)
     scores = None if found.scores is None else as_scores(found.scores, len(rows), index)
     return to_xyxy(rows, chosen, size), scores
+
+
+def check_own_size(
+    found: Found,
+    sizes: Sequence[tuple[int, int]],  # (H, W) px, those that are right
+    index: int,
+) -> None:
+    """Raise ValueError where boxes say that they are of an image of another size."""
+    if found.size is not None and found.size not in sizes:
+        (own_height, own_width), (height, width) = found.size, sizes[0]
+        raise UsageError(
+            f"boxes of image {index} are of an image of {own_width} x {own_height} pixels, expected {width} x {height} "
+            "as the image"
+        )
 
 
 def found_in(value: Any, index: int) -> Found:
@@ -117,7 +135,7 @@ def found_in(value: Any, index: int) -> Found:
     if value is None:
         raise UsageError(f"boxes of image {index} are None, expected rows of four numbers, an empty list for none")
     if hasattr(value, "canvas_size") and hasattr(value, "format"):
-        return Found(value, None, getattr(value.format, "name", str(value.format)).lower())
+        return Found(value, None, getattr(value.format, "name", str(value.format)).lower(), _size(value.canvas_size))
     if isinstance(value, Mapping):
         return _found_in_dict(value, index)
     if isinstance(value, Sequence) and len(value) and all(isinstance(one, Mapping) for one in value):
@@ -137,8 +155,13 @@ def found_in(value: Any, index: int) -> Found:
         value = value.boxes
     if hasattr(value, "xyxy"):
         confidence = getattr(value, "conf", None)
-        return Found(value.xyxy, getattr(value, "confidence", None) if confidence is None else confidence)
+        confidence = getattr(value, "confidence", None) if confidence is None else confidence
+        return Found(value.xyxy, confidence, None, _size(getattr(value, "orig_shape", None)))
     return Found(value)
+
+
+def _size(value: Any) -> tuple[int, int] | None:
+    return None if value is None else (int(value[0]), int(value[1]))
 
 
 def _found_in_dict(value: Mapping[str, Any], index: int) -> Found:
@@ -163,7 +186,7 @@ def is_batch_of_one(value: Any) -> bool:
     one = value[0]
     if isinstance(one, Mapping):
         return "boxes" in one
-    return np.ndim(one) == 2 or any(hasattr(one, name) for name in ("xyxy", "boxes", "canvas_size"))
+    return any(hasattr(one, name) for name in ("xyxy", "boxes", "canvas_size")) or np.ndim(one) == 2
 
 
 def as_numbers(value: Any) -> np.ndarray:

@@ -9,7 +9,8 @@ Size = tuple[int, int]
 """An image's width and height in pixels."""
 
 MAX_COORDINATE = 1 << 24  # pixels; float32 holds every whole number up to here
-WITHIN_A_PIXEL = 1.5  # px; boxes relative to the image's sides, 0..1, end before it
+WITHIN_A_PIXEL = 1.5  # px; boxes relative to the image's sides, 0..1, end before it, also where they reach out of it
+BEFORE_A_PIXEL = 1 - WITHIN_A_PIXEL  # px; and begin after it
 SMALLEST_FACE = 8  # px; an image that is smaller shows none, whatever its boxes are
 
 
@@ -50,11 +51,11 @@ def check_pixels(
     counts: np.ndarray,  # (B,) int64
     sides: np.ndarray | None = None,  # (B,) the shorter side of each image in pixels, where it is known
 ) -> None:
-    """Raise ValueError for an image all of whose boxes lie within 0..1, as those relative to its sides do.
+    """Raise ValueError for an image all of whose boxes lie within 0..1 or little more, as those relative to its sides.
 
     Boxes without an area are not looked at, and neither are images too small for a face.
     """
-    small = ((boxes >= 0) & (boxes <= 1)).all(-1)
+    small = ((boxes >= BEFORE_A_PIXEL) & (boxes <= WITHIN_A_PIXEL)).all(-1)
     if not small.any():
         return
     there = (np.arange(boxes.shape[1]) < counts[:, None]) & (boxes[..., 2:] > boxes[..., :2]).all(-1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fastblur import ops
-from fastblur.box_formats import as_rows, found_in, relative_boxes, to_corners
+from fastblur.box_formats import as_rows, check_own_size, found_in, relative_boxes, to_corners
 from fastblur.boxes import Boxes
 from fastblur.codecs import Picture, check, decode, encode, file_to_copy, size_of, stored_boxes, upright_views
 from fastblur.codecs.exif import ORIENTATION, orientation
@@ -100,9 +100,13 @@ class ImageHider:
             raise ValueError(f"the boxes {self.boxes!r} are not those of {count} images, expected a list of as many")
         return list(given)
 
-    def _rows(self, given: Any) -> tuple[Boxes, bool]:
-        """Return the boxes of an image as corners, (n, 4), and whether they are relative to its sides."""
+    def _rows(self, given: Any, sizes: list[tuple[int, int]]) -> tuple[Boxes, bool]:
+        """Return the boxes of an image as corners, (n, 4), and whether they are relative to its sides.
+
+        `sizes` are the (H, W) that the image may be said to have.
+        """
         found = found_in(given, 0)
+        check_own_size(found, sizes, 0)
         format: Any = found.format or self.format or "xyxy"
         rows = as_rows(found.rows, 0)
         if not np.isfinite(rows).all():
@@ -114,12 +118,13 @@ class ImageHider:
         return to_corners(rows, format), format.endswith("n")
 
     def _in_pixels(self, given: Any, height: int, width: int) -> Boxes:
-        rows, relative = self._rows(given)
+        rows, relative = self._rows(given, [(height, width)])
         return hiding_boxes(relative_boxes(rows, height, width) if relative else rows, height, width)
 
     def _as_stored(self, given: Any, height: int, width: int, turned: int) -> Boxes:
         """Return boxes that are given for a stored picture, whose EXIF orientation is `turned`, in its pixels."""
-        rows, relative = self._rows(given)
+        upright = (width, height) if turned >= 5 else (height, width)
+        rows, relative = self._rows(given, [(height, width), upright])
         return given_boxes(rows, height, width, turned, coordinates=self.coordinates, relative=relative)
 
     def tensor(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+import torch
 from torch import Tensor, nn
 
 from fastblur import ops
@@ -11,6 +12,7 @@ from fastblur.detectors import DEFAULT_DETECTOR, DetectorSettings, load_detector
 from fastblur.detectors.custom import FaceDetector, find_regions, name_of, resolve
 from fastblur.detectors.registry import check_name, is_import_name
 from fastblur.errors import UsageError
+from fastblur.forked import use_one_thread_if_forked
 from fastblur.method_options import operator_arguments
 from fastblur.options import Channels, Method, check_choice
 from fastblur.regions import Regions
@@ -97,6 +99,8 @@ class FaceBlur(nn.Module):
 
         Exceptions of the detector are passed on: an image in which detection failed is never returned.
         """
+        if not torch.compiler.is_compiling():
+            use_one_thread_if_forked()
         seen = images
         if self.channels == "bgr":
             seen = images.flip(-3) if isinstance(images, Tensor) else [image.flip(0) for image in images]

@@ -10,6 +10,7 @@ from fastblur.detectors.custom import FaceDetector, name_of
 from fastblur.detectors.registry import is_import_name, network_of
 from fastblur.detectors.weights import can_be_had, find
 from fastblur.errors import UsageError
+from fastblur.forked import use_one_thread_if_forked
 from fastblur.image_hider import ImageHider
 from fastblur.module import check_detector, split_options
 from fastblur.options import BoxCoordinates, BoxFormat, Channels, Method, check_choice
@@ -123,6 +124,7 @@ class HideFaces(nn.Module):
             sample: see the class.
             out: for a sample that is a tensor, one like it to write into; the tensor itself works in place.
         """
+        use_one_thread_if_forked()
         if out is not None and not (len(sample) == 1 and isinstance(sample[0], Tensor)):
             raise TypeError("out was given for a sample that is not a tensor, expected a tensor, or no out")
         if len(sample) != 1:

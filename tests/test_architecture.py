@@ -13,7 +13,14 @@ PACKAGE = Path(__file__).resolve().parent.parent / "fastblur"
 # import from lower floors, and from modules that belong to the same name; names of one floor do not know each other.
 FLOORS: list[list[str]] = [
     ["fastblur._version", "fastblur.errors", "fastblur.boxes"],
-    ["fastblur.need", "fastblur.options", "fastblur.forked", "fastblur.compile_cache", "fastblur.transformed"],
+    [
+        "fastblur.need",
+        "fastblur.options",
+        "fastblur.forked",
+        "fastblur.compile_cache",
+        "fastblur.transformed",
+        "fastblur.staging",
+    ],
     ["fastblur.box_formats"],
     ["fastblur.files", "fastblur.recipes", "fastblur.regions"],
     ["fastblur.method_options"],

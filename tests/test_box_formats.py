@@ -8,6 +8,7 @@ import torch
 
 import fastblur
 from fastblur import Regions
+from fastblur.transforms import HideFaces
 
 BOX = [10.0, 20.0, 40.0, 60.0]
 XYWH, CXCYWH = [10.0, 20.0, 30.0, 40.0], [25.0, 40.0, 30.0, 40.0]
@@ -48,6 +49,28 @@ def test_ultralytics_results() -> None:
     assert torch.equal(hidden[0], fastblur.blur(IMAGE, [BOX]))
     with pytest.raises(ValueError, match="whose boxes are a NoneType without xyxy"):
         Regions.from_boxes([SimpleNamespace(boxes=None, probs=[0.3])])
+
+
+def test_boxes_of_an_image_of_another_size_are_refused(tv_tensors) -> None:
+    of_another = [
+        tv_tensors.BoundingBoxes([BOX], format="XYXY", canvas_size=(40, 45)),
+        SimpleNamespace(boxes=SimpleNamespace(xyxy=torch.tensor([BOX]), conf=torch.tensor([0.9]), orig_shape=(40, 45))),
+    ]
+    for boxes in of_another:
+        for hide in (
+            lambda boxes=boxes: fastblur.blur(IMAGE, boxes),
+            lambda boxes=boxes: fastblur.blur(IMAGE[None], [boxes]),
+            lambda boxes=boxes: HideFaces(images="image", boxes="faces")({"image": IMAGE, "faces": boxes}),
+        ):
+            with pytest.raises(ValueError, match="are of an image of 45 x 40 pixels, expected 90 x 80 as the image"):
+                hide()
+
+
+def test_a_list_with_the_result_for_one_image() -> None:
+    result = SimpleNamespace(boxes=SimpleNamespace(xyxy=torch.tensor([BOX]), conf=torch.tensor([0.9])))
+    detections = SimpleNamespace(xyxy=np.array([BOX, BOX], np.float32), confidence=np.array([0.9, 0.8], np.float32))
+    for found in ([result], [detections]):
+        assert torch.equal(fastblur.blur(IMAGE, found), fastblur.blur(IMAGE, found[0]))
 
 
 def test_supervision_detections() -> None:

@@ -16,6 +16,7 @@ from fastblur.detectors.detector import Detector
 from fastblur.detectors.preprocess import as_stacks, check_pixels_are_there, check_range
 from fastblur.detectors.registry import is_import_name
 from fastblur.errors import UsageError
+from fastblur.forked import use_one_thread_if_forked
 from fastblur.regions import Regions
 
 
@@ -64,6 +65,8 @@ def find_regions(detector: FaceDetector, images: Tensor | Sequence[Tensor]) -> R
     """
     if isinstance(detector, Detector):
         return detector(images)
+    if not torch.compiler.is_compiling():
+        use_one_thread_if_forked()
     stacks = as_stacks(images)
     check_pixels_are_there(stacks, torch.device("cpu"))
     given = [image for stack in stacks for image in _as_levels(stack)]

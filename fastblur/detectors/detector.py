@@ -101,6 +101,7 @@ class Detector:
     """
 
     def __init__(self, name: str, network: Network, settings: DetectorSettings) -> None:
+        use_one_thread_if_forked()
         self.name = name
         self.device = torch.device(settings.device)
         self.engine = settings.engine

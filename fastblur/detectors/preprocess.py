@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fastblur.detectors.multi_scale import Size
 from fastblur.kernels.triton_support import HAS_TRITON
+from fastblur.staging import to_device_at_once
 
 MAX_FLOATING = 2.0  # filters may overshoot 1 as far; a forgotten / 255 goes further
 DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -83,12 +84,7 @@ def stacks_on(
     alone = len(stacks) == 1 or torch.compiler.is_compiling() or any(one.dtype != first.dtype for one in stacks)
     if alone or first.device.type != "cpu" or device.type != "cuda":
         return [stack.to(device, non_blocking=True) for stack in stacks]
-    lengths = [stack.numel() for stack in stacks]
-    held = torch.empty(sum(lengths), dtype=first.dtype, pin_memory=True)
-    for part, stack in zip(torch.split(held, lengths), stacks, strict=True):
-        part.view(stack.shape).copy_(stack)
-    there = torch.split(held.to(device, non_blocking=True), lengths)
-    return [part.view(stack.shape) for part, stack in zip(there, stacks, strict=True)]
+    return to_device_at_once(stacks, device)
 
 
 def fits_one_launch(

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from fastblur.boxes import SMALLEST_FACE
 from fastblur.recipes import BorderType, Recipe, Shape
 from fastblur.regions import Regions
 
@@ -65,6 +66,11 @@ def as_list(batch: Batch) -> list[Tensor]:
 def shorter_sides(batch: Batch) -> np.ndarray:  # (B,) px
     """Return the shorter side of each image, as `Regions.check` takes them."""
     return np.array([min(image.shape[-2:]) for image in batch])
+
+
+def is_channels_last(shape: Sequence[int]) -> bool:  # (..., C, H, W)
+    """Return whether the shape is as if (..., H, W, C): with the sides of an image first, and up to four channels."""
+    return shape[-1] <= 4 and shape[-3] >= SMALLEST_FACE
 
 
 def device_of(batch: Batch) -> torch.device | None:

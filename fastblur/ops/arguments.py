@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fastblur.box_formats import is_batch_of_one
-from fastblur.kernels.kernel import Batch, Images, device_of
+from fastblur.kernels.kernel import Batch, Images, device_of, is_channels_last
 from fastblur.ops.overlap import check_memory
 from fastblur.regions import Regions
 
@@ -37,7 +37,12 @@ def as_batch(images: Images) -> Batch:
     compiling = torch.compiler.is_compiling()  # a graph cannot branch on it, nor does its compiled code make such
     negatable, negated = not compiling and first.is_floating_point(), False
     for i, image in enumerate(images):  # each look at a tensor takes some 40 ns, and lists are long
-        alike = (type(image) is Tensor or isinstance(image, Tensor)) and image.ndim == 3 and image.numel()
+        alike = (
+            (type(image) is Tensor or isinstance(image, Tensor))
+            and image.ndim == 3
+            and image.numel()
+            and image.size(2) > 4
+        )
         if not alike or image.dtype is not dtype or image.device != device or image.layout is not strided:
             _check_image(i, image, first)
         negated |= negatable and image.is_neg()
@@ -65,6 +70,10 @@ def _check_dtype(image: Tensor) -> None:
         raise ValueError(f"images have layout {image.layout}, expected dense tensors")
     if 0 in image.shape[-3:]:
         raise ValueError(f"images have shape {tuple(image.shape)}, expected at least one channel, row and column")
+    if is_channels_last(image.shape):
+        raise ValueError(
+            f"images have shape {tuple(image.shape)}, as if (H, W, C), expected (C, H, W): move the channels first"
+        )
 
 
 def as_regions(

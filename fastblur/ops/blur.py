@@ -56,7 +56,13 @@ def blur(
     >>> hidden.shape, hidden.dtype, torch.equal(hidden[1], images[1])
     (torch.Size([2, 3, 120, 160]), torch.uint8, True)
     """
-    if torch.compiler.is_compiling() and isinstance(recipe, str):
+    if (
+        torch.compiler.is_compiling()
+        and isinstance(recipe, str)
+        and strength is None
+        and margin is None
+        and feather is None
+    ):
         parameters = blur_parameters(recipe, strength, margin, feather, shape, scope)
         hidden = hide_in_graph(parameters, images, regions, out, backend)
         if hidden is not None:

@@ -74,6 +74,9 @@ def _as_color(
     """Return the colour as a tensor; raises ValueError for another form, number of values, or value out of range."""
     try:
         values = torch.as_tensor(color, dtype=torch.float32).reshape(-1)
+        # Plain numbers are checked as such: a graph cannot branch on what a tensor holds.
+        plain = [color] if isinstance(color, (int, float)) else color if isinstance(color, (list, tuple)) else values
+        numbers = [float(one) for one in plain]
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"color is {color!r}, expected a number or one for each channel") from None
     channels = {image.shape[0] for image in batch}
@@ -81,6 +84,6 @@ def _as_color(
         raise ValueError(f"color has {len(values)} values, expected 1 or {max(channels)} as the images have channels")
     if len(batch):
         top = 255 if batch[0].dtype == torch.uint8 else 1
-        if not bool(((values >= 0) & (values <= top)).all()):
+        if not all(0 <= number <= top for number in numbers):
             raise ValueError(f"color is {color!r}, expected values in 0..{top} for {batch[0].dtype} images")
     return values

@@ -44,6 +44,18 @@ class Shared(Block):
         return F.relu(y) - y
 
 
+class Twice(Block):
+    def forward(self, x):
+        y = F.relu(self.first(x))
+        return self.second(F.relu(self.second(y)))
+
+
+class Doubled(Block):
+    def forward(self, x):
+        y = self.first(x)
+        return F.relu(y + y) + F.relu(self.second(F.relu(self.first(x)) + 1.0))
+
+
 class Looks(Block):
     def forward(self, x):
         return F.relu(self.first(x)) if x.sum() > 0 else x
@@ -81,6 +93,8 @@ def test_a_sum_between_goes_along():
     ("net", "layers"),
     [
         pytest.param(Shared(), 0, id="wanted before the ReLU too"),
+        pytest.param(Twice(), 1, id="called twice"),
+        pytest.param(Doubled(), 1, id="called twice, and added to itself"),
         pytest.param(Looks(), 0, id="Python that depends on values"),
         pytest.param(Block(padding_mode="reflect"), 1, id="another border"),
     ],

@@ -24,9 +24,9 @@ def boxes(draw, height, width, most=4):
 
 
 def in_pixels(found):
-    """Whether not all boxes with an area lie within 0..1, which the operators refuse as relative ones."""
+    """Whether not all boxes with an area lie about within 0..1, which the operators refuse as relative ones."""
     with_area = [one for one in found if one[2] > one[0] and one[3] > one[1]]
-    return not with_area or any(min(one) < 0 or max(one) > 1 for one in with_area)
+    return not with_area or any(min(one) < -0.5 or max(one) > 1.5 for one in with_area)
 
 
 @st.composite

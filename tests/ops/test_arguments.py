@@ -125,6 +125,9 @@ def test_regions(operator):
         operator(IMAGES, relative)
     with raises(ValueError, "as if in parts of the image"):
         operator(IMAGES, fastblur.Regions(torch.tensor([[[0.1, 0.2, 0.4, 0.9]]] * 2), ONES))
+    for past in ([[-0.01, 0.2, 0.3, 0.5]], [[0.5, 0.2, 1.02, 0.5]], [[0.1, 0.2, 0.3, 0.5], [0.9, 0.9, 1.01, 0.95]]):
+        with raises(ValueError, "as if in parts of the image"):  # detectors' boxes reach out of the image
+            operator(IMAGES, [[], past])
 
 
 @on_regions
@@ -335,3 +338,17 @@ def test_images_of_different_shapes_whose_elements_interleave():
     for other in (memory[:, 19:39, :20].transpose(1, 2), memory[:, ::3, ::3]):
         with raises(ValueError, "out has the same memory for several images"):
             fastblur.blur([memory[:, :20, :20], other], [[[1, 1, 9, 9]]] * 2, out=[memory[:, :20, :20], other])
+
+
+@pytest.mark.parametrize("shape", [(40, 50, 3), (2, 40, 50, 3), (40, 50, 1), (8, 9, 4)])
+def test_channels_that_come_last_are_refused(shape):
+    images = torch.zeros(shape, dtype=torch.uint8)
+    rows = [[[5, 5, 20, 30]]] * (2 if images.ndim == 4 else 1)
+    for operator in (fastblur.blur, fastblur.pixelate, fastblur.fill):
+        for given in (images, *([[images]] if images.ndim == 3 else [])):
+            with raises(ValueError, "as if (H, W, C), expected (C, H, W)"):
+                operator(given, rows)
+    with raises(ValueError, "as if (H, W, C), expected (C, H, W)"):
+        fastblur.masked_blur2d(images, images, 2.0)
+    narrow = torch.zeros(3, 40, 4, dtype=torch.uint8)
+    assert fastblur.blur(narrow, [[[0, 5, 4, 30]]]).shape == narrow.shape

@@ -61,6 +61,20 @@ def test_one_graph_has_the_bits_of_eager(hide, dtype):
     assert counter.frame_count <= 2
 
 
+def test_numbers_that_change_and_colors_of_channels_are_one_graph():
+    color = (0.2, 0, 1)
+    hide = {
+        "blur": lambda x, number: fastblur.blur(x, fastblur.Regions(BOXES, COUNTS), strength=number),
+        "pixelate": lambda x, number: fastblur.pixelate(x, fastblur.Regions(BOXES, COUNTS), margin=number),
+        "fill": lambda x, number: fastblur.fill(x, fastblur.Regions(BOXES, COUNTS), color=color, margin=number),
+    }
+    batch = images(dtype=torch.float32)
+    for function in hide.values():
+        compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
+        for number in (0.1, 0.2, 0.3):
+            assert torch.equal(compiled(batch, number), function(batch, number))
+
+
 def test_a_single_image():
     compiled = torch.compile(
         lambda x, b, c: fastblur.blur(x, fastblur.Regions(b, c)), fullgraph=True, backend="aot_eager"

@@ -1,6 +1,7 @@
 """Convolution, bias, sum and ReLU as one call of cuDNN; PyTorch makes a launch and a pass over memory of each."""
 
 import logging
+from collections import Counter
 from operator import add
 from typing import Any, cast
 
@@ -38,8 +39,9 @@ def fuse_activations(net: nn.Module) -> nn.Module:
         if node.op == "call_module" and isinstance(modules[node.target], nn.Identity):  # where a batch norm was
             node.replace_all_uses_with(node.args[0])
             traced.graph.erase_node(node)
+    calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
     for node in list(traced.graph.nodes):
-        if node.op == "call_module" and type(modules[node.target]) is nn.Conv2d:
+        if node.op == "call_module" and type(modules[node.target]) is nn.Conv2d and calls[node.target] == 1:
             conv = modules[node.target]
             if conv.padding_mode == "zeros" and not isinstance(conv.padding, str):
                 _fuse(traced, node, FusedConv(conv), modules)

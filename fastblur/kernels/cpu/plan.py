@@ -20,7 +20,7 @@ from math import ceil, floor, sqrt
 
 import numpy as np
 
-from fastblur.boxes import MAX_COORDINATE, SMALLEST_FACE
+from fastblur.boxes import BEFORE_A_PIXEL, MAX_COORDINATE, SMALLEST_FACE, WITHIN_A_PIXEL
 from fastblur.kernels.constants import ALPHA_SUPPORT, FILL, MIN_BLOCK, MIN_RADIUS, MIN_SIGMA, MOSAIC, SIGMA_PER_STEP
 from fastblur.kernels.cpu.compiled import compiled, row_at
 
@@ -48,7 +48,7 @@ def are_boxes(images, boxes, counts):
     for b in range(len(images)):
         if counts[b] < 0 or counts[b] > boxes.shape[1]:
             return False
-        small, large = 0, 0  # boxes with an area, within 0..1 and others
+        small, large = 0, 0  # boxes with an area, as if in parts of the image and others
         for i in range(counts[b]):
             x0, y0, x1, y1 = boxes[b, i, 0], boxes[b, i, 1], boxes[b, i, 2], boxes[b, i, 3]
             if not (x0 >= -MAX_COORDINATE and y0 >= -MAX_COORDINATE and x1 <= MAX_COORDINATE and y1 <= MAX_COORDINATE):
@@ -56,7 +56,7 @@ def are_boxes(images, boxes, counts):
             if not (x0 <= x1 and y0 <= y1):
                 return False
             if x0 < x1 and y0 < y1:
-                if x0 >= 0 and y0 >= 0 and x1 <= 1 and y1 <= 1:
+                if min(x0, y0) >= BEFORE_A_PIXEL and max(x1, y1) <= WITHIN_A_PIXEL:
                     small += 1
                 else:
                     large += 1

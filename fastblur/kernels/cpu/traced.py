@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fastblur.forked import use_one_thread_if_forked
 from fastblur.kernels.custom_operators import CustomOperators
-from fastblur.kernels.kernel import Batch
+from fastblur.kernels.kernel import Batch, is_channels_last
 from fastblur.kernels.parameters import KernelParameters
 
 DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16)
@@ -91,6 +91,8 @@ def _check_images(out: Sequence[Tensor], images: Sequence[Tensor]) -> None:
                 f"images are {dtype} {tuple(shape)}, expected (B, C, H, W) or (C, H, W), uint8, float32, float16 or "
                 "bfloat16"
             )
+        if is_channels_last(shape):
+            raise ValueError(f"images have shape {tuple(shape)}, as if (H, W, C), expected (C, H, W)")
         if shape != read.shape or dtype != read.dtype:
             raise ValueError(f"out is {dtype} {tuple(shape)}, expected {read.dtype} {tuple(read.shape)}")
 

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from fastblur.staging import to_device_at_once
+
 
 class DeviceStream:
     """A stage's own stream on a CUDA device: its copies and its kernels overlap with those of other stages.
@@ -35,9 +37,11 @@ class DeviceStream:
         images: Sequence[Tensor],  # (C, H, W) each, on the CPU, any layout
     ) -> list[Tensor]:
         """Return the images on the device; their copies may be under way."""
-        if self._stream is None:
+        if self._stream is None or not images:
             return list(images)
-        return [image.pin_memory().to(self._device, non_blocking=True) for image in images]
+        if any(image.dtype != images[0].dtype for image in images):
+            return [image.pin_memory().to(self._device, non_blocking=True) for image in images]
+        return to_device_at_once(images, self._device)
 
     def copy_back(
         self,

@@ -3,7 +3,7 @@
     python -m tests.kernels.cuda.host_time
 
 prints microseconds of processor time a call for batches, and an image for ragged lists. CPU tensors stand for those on
-a GPU, so the coordinates of Regions are not checked, as on a GPU; what `torch.empty` costs differs a little.
+a GPU; what `torch.empty` costs differs a little.
 """
 
 import argparse
