@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import platform
 import shlex
 import sys
@@ -55,7 +56,12 @@ def write_json(path: Path | None, module: str, results: Mapping[str, Any]) -> No
     record = {
         "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": {"processor": processor(), "cpus": default_workers(), "system": platform.platform()},
+        "machine": {
+            "processor": processor(),
+            "cpus": default_workers(),
+            "system": platform.platform(),
+            "load": [round(one, 1) for one in os.getloadavg()],  # of 1, 5 and 15 minutes, at the end
+        },
         "versions": versions(),
         **results,
     }

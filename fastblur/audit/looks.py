@@ -64,8 +64,13 @@ class Looks:
             if one.container:
                 inside.setdefault(one.shard, {})[one.place] = one
                 continue
-            with suppress(OSError):  # the account says so
-                yield one, self._output.read(one.line["path"])
+            name = one.line["path"]
+            try:
+                yield one, self._output.read(name)
+            except FileNotFoundError:
+                continue  # the account says so
+            except (ValueError, OSError) as error:
+                self._problems.add(name, one.shard, "changed", f"{name!r} cannot be read: {error_reason(error)}")
         for container, places in inside.items():
             with suppress(ValueError, OSError):
                 for place, item in enumerate(self._output.items(container)):

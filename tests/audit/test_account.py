@@ -200,6 +200,8 @@ def test_pipes_and_links_in_the_output(tmp_path: Path) -> None:
     assert {("extra", "a/1.png"), ("extra", "a/2.jpg")} <= problems(out)
     summary = audit(out, tmp_path / "report", source=source, sample=10)
     assert {one["image"] for one in summary.content["images"]} == set(FILES) - {"a/1.png"}
+    named = [one["sentence"] for one in summary.content["account"]["problems"]]
+    assert "'a/1.png' cannot be read: it is not a regular file" in named
     tars = tmp_path / "tar/out"
     (tars / "a.tar").unlink()
     os.mkfifo(tars / "a.tar")
