@@ -37,10 +37,15 @@ def sha256(path: str | Path) -> str:
 
 @contextmanager
 def regular_file(path: Path) -> Iterator[Path]:
-    """Give a file that can be read more than once: this one, or a copy of what comes through a pipe; raises OSError."""
+    """Give a file that can be read more than once: this one, or a copy of what comes through a pipe.
+
+    Raises OSError, also for a device: /dev/zero has no end.
+    """
     if path.is_file() or path.is_dir() or not path.exists():
         yield path
         return
+    if path.is_block_device() or path.is_char_device():
+        raise OSError("it is a device, expected a file or a pipe")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, f"copy{path.suffix}")
         with open(path, "rb") as pipe, open(copy, "wb") as file:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fastblur.files import AtomicFile, atomic_write, sha256
+from fastblur.files import AtomicFile, atomic_write, regular_file, sha256
 
 
 def left_over(folder: Path) -> set[str]:
@@ -118,3 +118,9 @@ def test_sha256(tmp_path: Path) -> None:
     assert sha256(tmp_path / "a.bin") == sha256(str(tmp_path / "a.bin")) == hashlib.sha256(content).hexdigest()
     with pytest.raises(FileNotFoundError):
         sha256(tmp_path / "none")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no devices here")
+def test_a_device_without_an_end_is_refused() -> None:
+    with pytest.raises(OSError, match="is a device, expected a file or a pipe"), regular_file(Path("/dev/zero")):
+        pass
