@@ -16,7 +16,7 @@ from fastblur.pipeline.execution.journal_lines import WRITTEN, is_name, parse_li
 from fastblur.pipeline.execution.record import Entry, RunRecord
 from fastblur.pipeline.shards.folder import names_hash
 
-COUNTED = ("hidden", "copied", "failed", "unsearched", "skipped")
+COUNTED = ("hidden", "copied", "failed", "unsearched", "skipped", "regions", "jpeg_blocks", "without_previews")
 
 
 @dataclass
@@ -63,6 +63,8 @@ def count_images(record: RunRecord, output: Output, selection: Selection, proble
     if not account.counts and not problems.counts:
         problems.add("", "", "journal", "the journal names no image, expected those of a run that found some")
     present = array("q")
+    for name in record.foreign_files():
+        problems.add(name, "", "extra", f"{name!r} is in the run's record, expected what a run keeps there")
     for name, problem in output.files():
         if problem is None and name in account.containers:
             continue
@@ -94,6 +96,9 @@ def _add_entry(
     for line in lines:
         fate = line["fate"]
         counts[fate] += 1
+        counts["regions"] += len(line["boxes"]) if fate == "hidden" else 0
+        counts["jpeg_blocks"] += line.get("jpeg") == "blocks"
+        counts["without_previews"] += fate == "copied" and "reason" in line
         account.corrected += "corrected" in line
         if fate not in WRITTEN:
             continue

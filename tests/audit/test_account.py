@@ -261,3 +261,26 @@ def test_what_holds_no_run(tmp_path: Path) -> None:
     (tmp_path / ".fastblur/run.json").write_text("[" * 100_000)
     with pytest.raises(UsageError, match="not a run's record"):
         audit(tmp_path, sample=0)
+
+
+@pytest.mark.parametrize("name", ["regions", "jpeg_blocks", "without_previews"])
+def test_counts_that_are_not_those_of_the_lines(tmp_path: Path, name: str) -> None:
+    out = make_run(tmp_path)[1]
+
+    def change(lines: list[str]) -> list[str]:
+        head = json.loads(lines[0])
+        head[name] += 1
+        return [json.dumps(head) + "\n", *lines[1:]]
+
+    edit(out, change)
+    assert problems(out) == {("journal", "")}
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "tmp/x.jpg", "journal/x.jpg", "journal/x.jsonl/a.jpg", "more/x.jpg"])
+def test_what_no_run_keeps_in_its_record_is_found(tmp_path: Path, name: str) -> None:
+    """The output is published with it."""
+    source, out = make_run(tmp_path)
+    place = out / ".fastblur" / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(source / "a/1.png", place)
+    assert {kind for kind, _ in problems(out)} == {"extra"}

@@ -1,6 +1,7 @@
 """The proof against the source: every way to leave a face in an output is found."""
 
 import io
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -140,9 +141,12 @@ def test_no_region_hides_behind_a_journal_that_does_not_name_it(tmp_path: Path) 
     source, out = make_run(tmp_path)
     (entry,) = (out / ".fastblur/journal").iterdir()
     text = entry.read_text().splitlines(keepends=True)
-    text[1] = text[1].replace("hidden", "copied")
-    entry.write_text("".join(text))
-    assert proof(out, source)[0] == {("journal", ""), ("changed", "a/1.png")}
+    line = json.loads(text[1])
+    for boxes in (line["boxes"], []):
+        text[1] = json.dumps({**line, "fate": "copied", "boxes": boxes, "scores": []}) + "\n"
+        entry.write_text("".join(text))
+        found = proof(out, source)[0]
+        assert found == {("journal", ""), ("changed", "a/1.png")} if not boxes else ("journal", "") in found
 
 
 def test_copies_without_their_metadata(tmp_path: Path) -> None:

@@ -191,6 +191,20 @@ def test_judgements_after_judgements(tmp_path: Path) -> None:
     assert outputs(out, "folder") == outputs(make_run(tmp_path / "again")[1], "folder")
 
 
+def test_judgements_that_others_took_back_are_applied_again(tmp_path: Path) -> None:
+    source, out = make_run(tmp_path)
+    first = write_judgements(tmp_path / "first.jsonl", out, {"a/2.jpg": CHANGED["a/2.jpg"]})
+    second = write_judgements(tmp_path / "second.jsonl", out, {"a/2.jpg": []})
+    assert correct(source, out, first).changed == 1
+    after_first = outputs(out, "folder")
+    assert correct(source, out, second).changed == 1
+    assert outputs(out, "folder") != after_first
+    assert correct(source, out, first).changed == 1
+    assert outputs(out, "folder") == after_first
+    assert correct(source, out, first).changed == 0
+    assert audit(out, source=source, sample=0).exit_status == 0
+
+
 def test_a_run_goes_on_after_a_correction(tmp_path: Path) -> None:
     source, out, judgements = judged(tmp_path, "folder")
     correct(source, out, judgements)

@@ -36,6 +36,7 @@ FOLDER = ".fastblur"
 SHARDS = f"{FOLDER}/journal"
 RUN = f"{FOLDER}/run.json"
 FAILURES = f"{FOLDER}/failures.jsonl"
+LOCK = f"{FOLDER}/lock"
 CORRECTING = f"{FOLDER}/correcting"  # an empty file, named by its sha256, for each file of judgements half applied
 
 
@@ -214,7 +215,7 @@ def locked(root: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout  # 0.1 s to import, and only runs of a folder need it
 
     (root / FOLDER).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(root / FOLDER / "lock", timeout=0)
+    lock = FileLock(root / LOCK, timeout=0)
     try:
         lock.acquire()
     except Timeout:

@@ -49,6 +49,8 @@ def _makes_sense(line: dict[str, Any]) -> bool:
             return False
     elif not all(map(_is_box, boxes)) or (fate == "failed" and "reason" not in line):
         return False
+    if fate != "hidden" and fate in WRITTEN and any(map(_has_area, boxes)):  # a region would be hidden
+        return False
     if scores and not all(score is None or 0 <= score <= 1 for score in scores):
         return False
     return "near" not in line or all(_has_area(box) and 0 <= score <= 1 for box, score in from_journal(line["near"]))

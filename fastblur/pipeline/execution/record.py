@@ -9,9 +9,10 @@ from typing import Any
 from fastblur.errors import FileError, UsageError
 from fastblur.options import is_number
 from fastblur.pipeline.config import RunConfig
-from fastblur.pipeline.execution.journal import CORRECTING, RUN, SHARDS
+from fastblur.pipeline.execution.journal import CORRECTING, FAILURES, FOLDER, LOCK, RUN, SHARDS
 from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.shards.tree import LocalTree, RemoteTree
+from fastblur.pipeline.storage.local import TEMPORARY
 from fastblur.pipeline.storage.paths import check_regular, error_reason, is_url, read_file, strip_file_scheme
 from fastblur.pipeline.summary import COUNTS
 
@@ -99,6 +100,17 @@ class RunRecord:
         """Return the sha256 of the files of judgements whose correction has begun and not ended."""
         there = self.tree.entries(CORRECTING)
         return [path.rpartition("/")[2] for path, is_folder, problem in there if not is_folder and problem is None]
+
+    def foreign_files(self) -> Iterator[str]:
+        """Yield what is in the run's own folder and no finished run keeps there."""
+        for path, is_folder, _ in self.tree.entries(FOLDER):
+            if not is_folder or path not in (SHARDS, CORRECTING, TEMPORARY):
+                if is_folder or path not in (RUN, FAILURES, LOCK):
+                    yield path
+                continue
+            for name, is_inner, _ in self.tree.entries(path):
+                if is_inner or path == TEMPORARY or (path == SHARDS and not name.endswith(".jsonl")):
+                    yield name
 
     def entries(self) -> Iterator[Entry]:
         """Yield the finished shards; one whose file makes no sense has a problem."""
