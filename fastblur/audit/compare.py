@@ -12,6 +12,7 @@ from fastblur.audit.coverage import check_hidden
 from fastblur.audit.formula import Formula
 from fastblur.audit.output import MOST_BYTES, Output
 from fastblur.audit.problems import Problems
+from fastblur.codecs import CodecError, strip_metadata
 from fastblur.pipeline.execution.journal import entry_name
 from fastblur.pipeline.execution.journal_lines import WRITTEN
 from fastblur.pipeline.execution.record import Entry, Inputs, RunRecord
@@ -151,7 +152,7 @@ class Proof:
             return  # it is in the account too
         if fate != "hidden":
             unsearched = fate == "unsearched" and output.rstrip(b"\0") == source.rstrip(b"\0")
-            if not unsearched and not (fate == "copied" and self._is_copy(name, source, output)):
+            if not unsearched and not (fate == "copied" and self._is_copy(line, source, output)):
                 self._problems.add(
                     name, shard, "changed", f"{name!r} was copied, and its bytes differ from the source's"
                 )
@@ -162,16 +163,30 @@ class Proof:
             self._coverage.add(name, verdict.coverages, verdict.kind != "not hidden", name in self._wanted)
         if verdict.kind is not None:
             self._problems.add(name, shard, verdict.kind, f"{name!r} {verdict.sentence}")
+        elif again.result is not None and _metadata_size(output, source) != _metadata_size(again.result, source):
+            sentence = f"{name!r} has other metadata than the run writes, which may show the image as it was"
+            self._problems.add(name, shard, "changed", sentence)
 
-    def _is_copy(self, name: str, source: bytes, output: bytes) -> bool:
+    def _is_copy(self, line: Line, source: bytes, output: bytes) -> bool:
         """Return whether an output is what a run makes of a file in which nothing is hidden: nearly always its bytes.
 
         They differ where metadata are stripped, and of a JPEG whose previews show something else than its picture.
         """
-        if output.rstrip(b"\0") == source.rstrip(b"\0") and not self._strips:  # columns may pad with zeros
+        as_it_was = not self._strips and "reason" not in line  # which says what previews the run removed
+        if as_it_was and output.rstrip(b"\0") == source.rstrip(b"\0"):  # columns may pad with zeros
             return True
-        (again,) = redo(self._stages, [with_boxes(Item(name, data=source), [])])
+        (again,) = redo(self._stages, [with_boxes(Item(line["path"], data=source), [])])
         return again.result is not None and output.rstrip(b"\0") == again.result.rstrip(b"\0")
+
+
+def _metadata_size(data: bytes, source: bytes) -> int | None:
+    """Return how many bytes of a file are metadata; None where that cannot be told."""
+    if source.endswith(b"\0"):  # a column of equal lengths, padded
+        data = data.rstrip(b"\0")
+    try:
+        return len(data) - len(strip_metadata(data))
+    except CodecError:
+        return None
 
 
 class _Outputs:

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image
 from fastblur.audit import audit
 from fastblur.codecs import decode, encode
 from fastblur.pipeline import run
-from tests.audit.run_cases import BOXES, FILES, journal_names, make_run
+from tests.audit.run_cases import BOXES, FILES, journal_names, make_run, write_boxes
 
 
 def proof(out: Path, source: Path) -> tuple[set[tuple[str, str]], dict[str, Any]]:
@@ -154,6 +155,48 @@ def test_copies_without_their_metadata(tmp_path: Path) -> None:
     assert proof(out, source)[0] == set()
     shutil.copy(source / "a/1.png", out / "a/1.png")
     assert proof(out, source)[0] == {("not hidden", "a/1.png")}
+
+
+@pytest.mark.parametrize("strip_metadata", [False, True])
+@pytest.mark.parametrize("marker", [b"\xff\xe1", b"\xff\xe5", b"\xff\xed", b"\xff\xfe"])
+def test_a_preview_put_into_a_hidden_file(tmp_path: Path, marker: bytes, strip_metadata: bool) -> None:
+    source, out = make_run(tmp_path, strip_metadata=strip_metadata)
+    assert proof(out, source)[0] == set()
+    small = io.BytesIO()
+    Image.open(source / "a/2.jpg").resize((80, 60)).save(small, "JPEG")
+    part = (b"Exif\0\0" if marker == b"\xff\xe1" else b"") + small.getvalue()
+    data = (out / "a/2.jpg").read_bytes()
+    (out / "a/2.jpg").write_bytes(data[:2] + marker + (len(part) + 2).to_bytes(2, "big") + part + data[2:])
+    assert proof(out, source)[0] == {("changed", "a/2.jpg")}
+
+
+def test_a_text_put_into_a_hidden_png(tmp_path: Path) -> None:
+    source, out = make_run(tmp_path)
+    chunk = b"prVt" + (source / "a/1.png").read_bytes()
+    data = (out / "a/1.png").read_bytes()
+    added = (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    (out / "a/1.png").write_bytes(data[:33] + added + data[33:])
+    assert proof(out, source)[0] == {("changed", "a/1.png")}
+
+
+def test_a_copy_with_the_previews_that_the_run_removed(tmp_path: Path) -> None:
+    source, out = tmp_path / "src", tmp_path / "out"
+    source.mkdir()
+    pixels = np.full((120, 160, 3), 90, np.uint8)
+    other, file = io.BytesIO(), io.BytesIO()
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 80, 3)).astype(np.uint8)).save(other, "JPEG")
+    Image.fromarray(pixels).save(file, "JPEG")
+    data, thumbnail = file.getvalue(), other.getvalue()
+    tiff = b"MM\0*\0\0\0\x08" + b"\0\0" + b"\0\0\0\x0e" + b"\0\x02"
+    tiff += b"\x02\x01\0\x04\0\0\0\x01" + (44).to_bytes(4, "big")
+    tiff += b"\x02\x02\0\x04\0\0\0\x01" + len(thumbnail).to_bytes(4, "big") + b"\0\0\0\0"
+    part = b"Exif\0\0" + tiff + thumbnail
+    (source / "a.jpg").write_bytes(data[:2] + b"\xff\xe1" + (len(part) + 2).to_bytes(2, "big") + part + data[2:])
+    run(source, out, boxes=write_boxes(tmp_path / "boxes.jsonl", {"a.jpg": []}), engine="threads")
+    assert thumbnail not in (out / "a.jpg").read_bytes()
+    assert proof(out, source)[0] == set()
+    shutil.copy(source / "a.jpg", out / "a.jpg")
+    assert proof(out, source)[0] == {("changed", "a.jpg")}
 
 
 def test_several_sources(tmp_path: Path) -> None:
