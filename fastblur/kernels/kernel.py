@@ -69,8 +69,8 @@ def shorter_sides(batch: Batch) -> np.ndarray:  # (B,) px
 
 
 def is_channels_last(shape: Sequence[int]) -> bool:  # (..., C, H, W)
-    """Return whether the shape is as if (..., H, W, C): with the sides of an image first, and up to four channels."""
-    return shape[-1] <= 4 and shape[-3] >= SMALLEST_FACE
+    """Return whether the shape is as if (..., H, W, C): too narrow for a face, and with many channels."""
+    return shape[-1] < SMALLEST_FACE <= shape[-3]
 
 
 def device_of(batch: Batch) -> torch.device | None:

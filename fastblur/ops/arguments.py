@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fastblur.box_formats import is_batch_of_one
+from fastblur.boxes import SMALLEST_FACE
 from fastblur.kernels.kernel import Batch, Images, device_of, is_channels_last
 from fastblur.ops.overlap import check_memory
 from fastblur.regions import Regions
@@ -41,7 +42,7 @@ def as_batch(images: Images) -> Batch:
             (type(image) is Tensor or isinstance(image, Tensor))
             and image.ndim == 3
             and image.numel()
-            and image.size(2) > 4
+            and image.size(2) >= SMALLEST_FACE
         )
         if not alike or image.dtype is not dtype or image.device != device or image.layout is not strided:
             _check_image(i, image, first)

@@ -340,7 +340,7 @@ def test_images_of_different_shapes_whose_elements_interleave():
             fastblur.blur([memory[:, :20, :20], other], [[[1, 1, 9, 9]]] * 2, out=[memory[:, :20, :20], other])
 
 
-@pytest.mark.parametrize("shape", [(40, 50, 3), (2, 40, 50, 3), (40, 50, 1), (8, 9, 4)])
+@pytest.mark.parametrize("shape", [(40, 50, 3), (2, 40, 50, 3), (40, 50, 1), (8, 9, 4), (40, 50, 5)])
 def test_channels_that_come_last_are_refused(shape):
     images = torch.zeros(shape, dtype=torch.uint8)
     rows = [[[5, 5, 20, 30]]] * (2 if images.ndim == 4 else 1)
