@@ -1,30 +1,22 @@
 """Whether an image of the output is its source with the regions hidden, and nothing else.
 
-The formula's own result is computed by `formula`, which shares no code with the kernels that made the output. In a
-cell of a region the output o lies somewhere between the source s and that result e: its coverage is the least-squares
-c of o = s + c (e - s), 1 where the cell is hidden as the formula says and 0 where it shows the source. A region's
-coverage is that of its worst cell.
-
-How far the codec may be off is not guessed: the source is hidden again the way that the run took, and compared too.
+The formula's own result is computed by `formula`, which shares no code with the kernels that made the output, and
+`compared` measures how near the output comes to it.
 """
 
 from collections.abc import Sequence
-from math import ceil, floor
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fastblur.audit.formula import Formula, Levels, levels
+from fastblur.audit.compared import LEAST_COVERAGE, Compared
+from fastblur.audit.formula import Formula, Levels, Window, levels, per_level
 from fastblur.audit.problems import Kind
-from fastblur.codecs import CodecError, Picture, decode
+from fastblur.codecs import CodecError, Picture, decode, encode
 
-LEAST_COVERAGE = 0.9  # of a cell that is hidden
-CELL = 16  # px of a cell's side, about
-MOST_CELLS = 8  # along a side of a region
-SEEN = 3.0  # levels, root mean square: with less to be hidden, source and result look the same
 CODEC_LEVELS = 4.0  # by which other versions of a codec may differ from this one, outside the regions
-INSIDE_LEVELS = 24.0  # by which the kernels, whose results differ by 2 levels, and the codec may differ within them
 BLOCK = 16  # px of the largest usual MCU of a JPEG
 
 
@@ -90,52 +82,47 @@ def check_hidden(
         slice(min(part.start for _, part in supports), max(part.stop for _, part in supports)),
     )
     e = formula.result(before, rows, window)
-    s, o, r = (levels(picture, window) for picture in (before, after, again))
+    compared = Compared(
+        levels(before, window),
+        levels(after, window),
+        e,
+        levels(again, window),
+        step=1 / per_level(before),
+        encode=lambda: _encoded(before, window, e),
+    )
     origin = np.array([window[1].start, window[0].start] * 2)
-    coverages = [_coverage(box, s, o, e, r) for box in (rows - origin).tolist()]
+    places = (rows - origin).tolist()
+    coverages = [compared.coverage(box) for box in places]
     if min(coverages) < LEAST_COVERAGE:
-        worst = int(np.argmin(coverages))
-        box = [round(value) for value in boxes[worst]]
-        return Verdict(
-            coverages, "not hidden", f"shows the source in its region {box}: covered by {coverages[worst]:.0%}"
-        )
+        return _not_hidden(coverages, boxes, "covered by")
+    if output != redone:
+        shown = [compared.shown(box) for box in places]
+        if max(shown) > 0:
+            coverages = [min(pair) for pair in zip(coverages, (1 - part for part in shown), strict=True)]
+            return _not_hidden(coverages, boxes, "more than formula and codec leave: covered by")
     inside = np.zeros((height, width), bool)
     for support in supports:
         inside[support] = True
-    if (place := _first_apart(before, after, again, ~inside)) is not None:
+    if output != redone and (place := _first_apart(before, after, again, ~inside)) is not None:
         sentence = "differs at pixel ({}, {}), outside all regions, from what its source gives".format(*place)
         return Verdict(coverages, "changed outside", sentence)
-    off = np.abs(o - r)[inside[window]]
-    if float(off.max(initial=0)) > INSIDE_LEVELS or _apart(o, e, r, inside[window]):
+    if not compared.is_formulas(inside[window]):
         return Verdict(coverages, "changed", "is not what the formula gives in its regions")
     return Verdict(coverages)
 
 
-def _coverage(
-    box: Sequence[float],  # xyxy px
-    s: Levels,
-    o: Levels,
-    e: Levels,
-    r: Levels,
-) -> float:
-    """Return the least coverage of the cells of a region, 1 where nothing is to be seen in any."""
-    height, width = s.shape[:2]
-    x0, x1 = max(0, floor(box[0])), min(width, ceil(box[2]))
-    y0, y1 = max(0, floor(box[1])), min(height, ceil(box[3]))
-    least = 1.0
-    for rows in np.array_split(np.arange(y0, y1), _cells(y1 - y0)):
-        for columns in np.array_split(np.arange(x0, x1), _cells(x1 - x0)):
-            cell = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-            hidden = (e[cell] - s[cell]).ravel()
-            energy = float(hidden @ hidden)
-            noise = float(((r[cell] - e[cell]) ** 2).sum())
-            if energy > max(hidden.size * SEEN**2, 4 * noise):
-                least = min(least, float((o[cell] - s[cell]).ravel() @ hidden) / energy)
-    return max(0.0, least)
+def _not_hidden(coverages: list[float], boxes: Sequence[Sequence[float]], how: str) -> Verdict:
+    worst = int(np.argmin(coverages))
+    box = [round(value) for value in boxes[worst]]
+    return Verdict(coverages, "not hidden", f"shows the source in its region {box}, {how} {coverages[worst]:.0%}")
 
 
-def _cells(side: int) -> int:
-    return min(MOST_CELLS, max(1, side // CELL))
+def _encoded(picture: Picture, window: Window, hidden: Levels) -> Levels:
+    """Return a window of a picture as the codec gives it that was written with these levels in it."""
+    pixels = picture.pixels.copy()
+    most = np.iinfo(pixels.dtype).max
+    pixels[window] = np.floor(hidden * np.float32(per_level(picture)) + np.float32(0.5)).clip(0, most)
+    return levels(decode(encode(picture, pixels)), window)
 
 
 def _first_apart(
@@ -146,35 +133,40 @@ def _first_apart(
 ) -> tuple[int, int] | None:
     """Return the first pixel (x, y) outside the regions that is not that of the source hidden again; None without one.
 
-    Where that is the source's own pixel, no other will do. Elsewhere another version of the codec may be off by
-    CODEC_LEVELS: in the blocks of a JPEG that reach into a support, or everywhere if the whole picture was encoded.
+    Where that is the source's own pixel, no other will do. Elsewhere, in the blocks of a JPEG that reach into a support
+    or everywhere if the whole picture was encoded, another version of the codec may be off by CODEC_LEVELS. A level
+    more or less within a region may turn a coefficient of its block to the next step, so that outside it the output is
+    off as the source hidden again is, in other pixels.
     """
     differs = outside & (after.pixels != again.pixels).any(2)
     if not differs.any():
         return None
-    changed = outside & (again.pixels != before.pixels).any(2)
-    down, across = (-(-side // BLOCK) for side in changed.shape)
-    padded = np.pad(changed, ((0, down * BLOCK - changed.shape[0]), (0, across * BLOCK - changed.shape[1])))
-    blocks = np.logical_or.reduce(padded.reshape(down, BLOCK, across, BLOCK), axis=(1, 3))
-    scale = 257 if after.pixels.dtype == np.uint16 else 1
+    apart = _most_apart(again, before)
+    lost = _most_in_blocks(np.where(outside, apart, 0))[1]
+    may_differ = _most_in_blocks(np.where(outside, apart, 1))[0]  # 0 where neither a region nor another pixel is near
     y, x = np.nonzero(differs)
-    off = np.abs(after.pixels[y, x].astype(np.int32) - again.pixels[y, x].astype(np.int32)).max(1) / scale
-    wrong = np.flatnonzero(~blocks[y // BLOCK, x // BLOCK] | (off > CODEC_LEVELS))
+    block = y // BLOCK, x // BLOCK
+    explained = (_most_apart(after, again)[y, x] <= CODEC_LEVELS) | (
+        _most_apart(after, before)[y, x] <= 2 * lost[block] + CODEC_LEVELS
+    )
+    wrong = np.flatnonzero((may_differ[block] == 0) | ~explained)
     return (int(x[wrong[0]]), int(y[wrong[0]])) if len(wrong) else None
 
 
-def _apart(
-    o: Levels,
-    e: Levels,
-    r: Levels,
-    inside: NDArray[np.bool_],  # (H, W)
-) -> bool:
-    """Return whether the output is further from the formula's result than the codec explains, in some cell."""
-    for y in range(0, o.shape[0], CELL):
-        for x in range(0, o.shape[1], CELL):
-            cell = slice(y, y + CELL), slice(x, x + CELL)
-            if (mask := inside[cell]).any():
-                found, explained = (float(((one[cell] - e[cell])[mask] ** 2).mean() ** 0.5) for one in (o, r))
-                if found > 1.5 * explained + SEEN:
-                    return True
-    return False
+def _most_apart(one: Picture, other: Picture) -> NDArray[np.float32]:  # (H, W)
+    """Return by how many levels the pixels of two pictures differ in the channel that differs most."""
+    apart: NDArray[np.float32] = np.abs(one.pixels.astype(np.float32) - other.pixels).max(2)
+    apart /= np.float32(per_level(one))
+    return apart
+
+
+def _most_in_blocks(values: NDArray[np.float32]) -> list[NDArray[np.float32]]:  # values: (H, W)
+    """Return the largest value of each block with the pixels next to it, and with the blocks next to it."""
+    height, width = values.shape
+    tall, wide = (-(-side // BLOCK) * BLOCK for side in values.shape)
+    largest = []
+    for border in (1, BLOCK):
+        padded = np.pad(values, ((border, border + tall - height), (border, border + wide - width)))
+        windows = sliding_window_view(padded, (BLOCK + 2 * border,) * 2)[::BLOCK, ::BLOCK]
+        largest.append(windows.max((2, 3)))
+    return largest

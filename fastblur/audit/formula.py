@@ -124,7 +124,13 @@ class Formula:
 def levels(picture: Picture, window: Window) -> Levels:
     """Return a window of a picture's pixels in 0..255."""
     pixels: Levels = picture.pixels[window].astype(np.float32)
-    return pixels / np.float32(257) if picture.pixels.dtype == np.uint16 else pixels
+    pixels /= np.float32(per_level(picture))
+    return pixels
+
+
+def per_level(picture: Picture) -> int:
+    """Return how many values of a picture's depth make a level."""
+    return 257 if picture.pixels.dtype == np.uint16 else 1
 
 
 def _within(part: slice, whole: slice) -> slice:
