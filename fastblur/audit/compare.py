@@ -3,11 +3,12 @@
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastblur.audit.account import read_lines
+from fastblur.audit.containers import Container
 from fastblur.audit.coverage import check_hidden
 from fastblur.audit.formula import Formula
 from fastblur.audit.output import MOST_BYTES, Output
@@ -18,6 +19,7 @@ from fastblur.pipeline.execution.journal_lines import WRITTEN
 from fastblur.pipeline.execution.record import Entry, Inputs, RunRecord
 from fastblur.pipeline.images.hiding import HidingStages
 from fastblur.pipeline.images.redo import redo, with_boxes
+from fastblur.pipeline.shards.folder import FolderShard
 from fastblur.pipeline.shards.interfaces import Item, Shard
 from fastblur.pipeline.storage.paths import error_reason, read_file
 
@@ -106,33 +108,37 @@ class Proof:
             except (ValueError, OSError) as error:
                 if not entry.broken:
                     sentence = (
-                        f"the shard {shard.name!r} of the source cannot be read to its end: {error_reason(error)}"
+                        f"the shard {shard.name!r} of the source cannot be compared to its end: {error_reason(error)}"
                     )
                     self._problems.add("", shard.name, "changed", sentence)
 
     def _pairs_of(self, shard: Shard, entry: Entry) -> Iterator[tuple[str, Item, Line, bytes | None]]:
         told = list(read_lines(entry, Problems()))  # whose problems the account has
         lines = iter(told)
-        outputs: _Outputs | None = None
-        for batch in shard.batches(64):
-            for item in batch.items:
-                line = next(lines, None)
-                if line is None or line["path"] != item.name:
-                    sentence = f"the journal has no outcome for {item.name!r} in its place, expected exactly one"
-                    self._problems.add(item.name, shard.name, "journal", sentence)
-                    return
-                if line["fate"] not in WRITTEN:
-                    continue
-                if item.path and item.data is None:
-                    yield shard.name, item, line, None
-                    continue
-                if outputs is None:
-                    expected = {line["path"] for line in told if line["fate"] in WRITTEN}
-                    outputs = _Outputs(self._output, shard.name, expected)
-                yield shard.name, item, line, outputs.next(item.name)
-        if next(lines, None) is not None:
-            sentence = f"the journal names more images of {shard.name!r} than the source has"
-            self._problems.add("", shard.name, "journal", sentence)
+        with ExitStack() as stack:
+            container: Container | None = None
+            for batch in shard.batches(64):
+                if container is None and not isinstance(shard, FolderShard):
+                    written = {line["path"] for line in told if line["fate"] in WRITTEN}
+                    container = stack.enter_context(closing(Container(self._output, shard, written)))
+                images: list[bytes | None] = []
+                for item in batch.items:
+                    line = next(lines, None)
+                    if line is None or line["path"] != item.name:
+                        sentence = f"the journal has no outcome for {item.name!r} in its place, expected exactly one"
+                        self._problems.add(item.name, shard.name, "journal", sentence)
+                        return
+                    images.append(None)
+                    if line["fate"] in WRITTEN:
+                        images[-1] = container.next(item.name) if container is not None else None
+                        yield shard.name, item, line, images[-1]
+                if container is not None:
+                    container.add(batch, images)
+            if next(lines, None) is not None:
+                sentence = f"the journal names more images of {shard.name!r} than the source has"
+                self._problems.add("", shard.name, "journal", sentence)
+            elif container is not None and (difference := container.difference()) is not None:
+                self._problems.add("", shard.name, "changed", difference)
 
     def _compare(self, pair: tuple[str, Item, Line, bytes | None]) -> None:
         shard, item, line, output = pair
@@ -150,6 +156,11 @@ class Proof:
             return
         if output is None:
             return  # it is in the account too
+        if (fate == "unsearched") != (item.unsearched == "copy"):
+            is_one = "is" if item.unsearched == "copy" else "is not"
+            sentence = f"{name!r} is {fate} in the journal, and {is_one} what this run copies without a search"
+            self._problems.add(name, shard, "journal", sentence)
+            return
         if fate != "hidden":
             unsearched = fate == "unsearched" and output.rstrip(b"\0") == source.rstrip(b"\0")
             if not unsearched and not (fate == "copied" and self._is_copy(line, source, output)):
@@ -187,36 +198,6 @@ def _metadata_size(data: bytes, source: bytes) -> int | None:
         return len(data) - len(strip_metadata(data))
     except CodecError:
         return None
-
-
-class _Outputs:
-    """The images of a tar or table of the output, in step with those of the source.
-
-    Args:
-        output: of the run.
-        container: the tar or table.
-        expected: the names of its images that were written.
-    """
-
-    def __init__(self, output: Output, container: str, expected: set[str]) -> None:
-        self._named, self._expected = output.has_own_names(container), expected
-        self._items = self._readable(output.items(container))
-        self._next = next(self._items, None)
-
-    def next(self, name: str) -> bytes | None:
-        """Return the output of the source's next written image; None where it is missing."""
-        while self._next is not None and self._named and self._next.name not in self._expected:
-            self._next = next(self._items, None)  # nobody expects it, which the account says
-        if self._next is None or (self._named and self._next.name != name):
-            return None
-        data, self._next = self._next.data, next(self._items, None)
-        return data
-
-    @staticmethod
-    def _readable(items: Iterator[Item]) -> Iterator[Item]:
-        """Yield items as long as the file can be read: the account says where it cannot."""
-        with suppress(ValueError, OSError):
-            yield from items
 
 
 def _bounded(pool: ThreadPoolExecutor, function: Any, arguments: Iterable[Any], most: int) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
 from fastblur.pipeline.execution.record import RunRecord
 from fastblur.pipeline.shards.interfaces import Item, Shard
@@ -39,6 +39,12 @@ class Output:
         check_regular(path)
         return read_file(path, MOST_BYTES)
 
+    def open(self, container: str) -> BinaryIO:
+        """Open a tar or table to read bytes from; raises OSError."""
+        path = self._tree.path(container)
+        check_regular(path)
+        return open_file(path)
+
     def items(self, container: str) -> Iterator[Item]:
         """Yield the images of a tar or table in its order; those of a table are called by their rows in the output.
 
@@ -57,9 +63,8 @@ class Output:
         return not is_table_name(container)
 
     def _shard(self, container: str) -> Shard:
-        path = self._tree.path(container)
-        check_regular(path)
-        opened: Any = partial(open_file, path)
+        opened: Any = partial(self.open, container)
+        check_regular(self._tree.path(container))
         if is_table_name(container):
             columns = tuple(self._parameters.get("image_columns", ()))
             return TableShard(container, opened, "", columns=columns, others="copy")
