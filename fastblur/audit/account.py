@@ -15,6 +15,7 @@ from fastblur.pipeline.execution.journal import name_of_entry
 from fastblur.pipeline.execution.journal_lines import WRITTEN, is_name, parse_line
 from fastblur.pipeline.execution.record import Entry, RunRecord
 from fastblur.pipeline.shards.folder import names_hash
+from fastblur.pipeline.shards.table.shard import STATE_FILES
 
 COUNTED = ("hidden", "copied", "failed", "unsearched", "skipped", "regions", "jpeg_blocks", "without_previews")
 
@@ -55,11 +56,12 @@ def count_images(record: RunRecord, output: Output, selection: Selection, proble
     nobody expects, are looked up in a second pass.
     """
     account, expected = Account(), array("q")
+    impossible = _impossible_fates(record.parameters)
     for digest in record.half_corrected():
         sentence = f"fastblur correct with the file whose sha256 is {digest} began and did not end: give it again"
         problems.add("", "", "journal", sentence)
     for entry in record.entries():
-        _add_entry(entry, account, expected, selection, problems)
+        _add_entry(entry, account, expected, selection, problems, impossible)
     if not account.counts and not problems.counts:
         problems.add("", "", "journal", "the journal names no image, expected those of a run that found some")
     present = array("q")
@@ -78,7 +80,12 @@ def count_images(record: RunRecord, output: Output, selection: Selection, proble
 
 
 def _add_entry(
-    entry: Entry, account: Account, expected: "array[int]", selection: Selection, problems: Problems
+    entry: Entry,
+    account: Account,
+    expected: "array[int]",
+    selection: Selection,
+    problems: Problems,
+    impossible: set[str],
 ) -> None:
     if entry.problem:
         where = f"journal/{entry.name}.jsonl" if entry.name else "the journal"
@@ -99,7 +106,14 @@ def _add_entry(
         counts["regions"] += len(line["boxes"]) if fate == "hidden" else 0
         counts["jpeg_blocks"] += line.get("jpeg") == "blocks"
         counts["without_previews"] += fate == "copied" and "reason" in line
-        account.corrected += "corrected" in line
+        if "corrected" in line:
+            account.corrected += 1
+            if line["corrected"] not in entry.corrected:
+                sentence = f"{line['path']!r} was corrected by {line['corrected']!r}, which its shard does not name"
+                problems.add(line["path"], entry.shard, "journal", sentence)
+        if fate in impossible and line["path"].rpartition("/")[2] not in STATE_FILES:
+            sentence = f"{line['path']!r} is {fate} in the journal, which by the run's options no image can be"
+            problems.add(line["path"], entry.shard, "journal", sentence)
         if fate not in WRITTEN:
             continue
         if not container:
@@ -122,6 +136,13 @@ def _add_entry(
     account.counts += counts
     told = {name: counts[name] for name in ("hidden", "copied", "failed")}
     account.shards.append({"name": entry.shard, "images": images, **told})
+
+
+def _impossible_fates(parameters: dict[str, Any]) -> set[str]:
+    """Return the fates that no image of a run with these parameters has, but for `STATE_FILES`, which are copied."""
+    others = parameters.get("others", "fail")
+    copies = others == "copy" or parameters.get("members")
+    return {fate for fate, can_be in (("unsearched", copies), ("skipped", others == "skip")) if not can_be}
 
 
 def _expected_name(shard: str, lines: list[dict[str, Any]]) -> str | None:

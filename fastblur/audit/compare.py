@@ -11,9 +11,9 @@ from fastblur.audit.account import read_lines
 from fastblur.audit.containers import Container
 from fastblur.audit.coverage import check_hidden
 from fastblur.audit.formula import Formula
-from fastblur.audit.output import MOST_BYTES, Output
+from fastblur.audit.output import Output
 from fastblur.audit.problems import Problems
-from fastblur.codecs import CodecError, strip_metadata
+from fastblur.codecs import CodecError, decode, encode, strip_metadata
 from fastblur.pipeline.execution.journal import entry_name
 from fastblur.pipeline.execution.journal_lines import WRITTEN
 from fastblur.pipeline.execution.record import Entry, Inputs, RunRecord
@@ -21,9 +21,10 @@ from fastblur.pipeline.images.hiding import HidingStages
 from fastblur.pipeline.images.redo import redo, with_boxes
 from fastblur.pipeline.shards.folder import FolderShard
 from fastblur.pipeline.shards.interfaces import Item, Shard
-from fastblur.pipeline.storage.paths import error_reason, read_file
+from fastblur.pipeline.storage.paths import IMAGE_BYTES, error_reason, read_file
 
 AHEAD = 4  # images held for each worker
+FEW_BYTES = 8  # zeros at the end of coded pixels, too few for a picture
 Line = dict[str, Any]
 
 
@@ -146,7 +147,7 @@ class Proof:
         try:
             if item.data is None:
                 output = self._output.read(name)
-            source = read_file(item.path, MOST_BYTES) if item.data is None else item.data
+            source = read_file(item.path, IMAGE_BYTES) if item.data is None else item.data
         except FileNotFoundError as error:
             if error.filename == item.path:
                 self._problems.add(name, shard, "missing", f"{name!r} is not in the source any more")
@@ -174,7 +175,7 @@ class Proof:
             self._coverage.add(name, verdict.coverages, verdict.kind != "not hidden", name in self._wanted)
         if verdict.kind is not None:
             self._problems.add(name, shard, verdict.kind, f"{name!r} {verdict.sentence}")
-        elif again.result is not None and _metadata_size(output, source) != _metadata_size(again.result, source):
+        elif again.result is not None and not _same_metadata(output, again.result):
             sentence = f"{name!r} has other metadata than the run writes, which may show the image as it was"
             self._problems.add(name, shard, "changed", sentence)
 
@@ -190,14 +191,22 @@ class Proof:
         return again.result is not None and output.rstrip(b"\0") == again.result.rstrip(b"\0")
 
 
-def _metadata_size(data: bytes, source: bytes) -> int | None:
-    """Return how many bytes of a file are metadata; None where that cannot be told."""
-    if source.endswith(b"\0"):  # a column of equal lengths, padded
-        data = data.rstrip(b"\0")
+def _same_metadata(output: bytes, again: bytes) -> bool:
+    """Return whether an output has the metadata of the source hidden again: pixels encoded with either are the same."""
+    if output == again:
+        return True
     try:
-        return len(data) - len(strip_metadata(data))
+        mine, theirs = decode(again), decode(output)
+        if encode(mine, mine.pixels) != encode(theirs, mine.pixels):
+            return False
+        return abs(_size_of_metadata(output) - _size_of_metadata(again)) <= FEW_BYTES  # of what encoding leaves out too
     except CodecError:
-        return None
+        return False
+
+
+def _size_of_metadata(data: bytes) -> int:
+    """Return how many bytes of a file are metadata; zeros at its end, which columns of equal lengths have, are none."""
+    return len(data.rstrip(b"\0")) - len(strip_metadata(data).rstrip(b"\0"))
 
 
 def _bounded(pool: ThreadPoolExecutor, function: Any, arguments: Iterable[Any], most: int) -> None:

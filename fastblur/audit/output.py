@@ -8,9 +8,7 @@ from fastblur.pipeline.execution.record import RunRecord
 from fastblur.pipeline.shards.interfaces import Item, Shard
 from fastblur.pipeline.shards.table.shard import TableShard, is_table_name
 from fastblur.pipeline.shards.tar.shard import TarShard
-from fastblur.pipeline.storage.paths import check_regular, open_file, read_file
-
-MOST_BYTES = 1 << 34  # of an image's file
+from fastblur.pipeline.storage.paths import IMAGE_BYTES, check_regular, open_file, read_file
 
 
 class Output:
@@ -37,7 +35,7 @@ class Output:
         """Return the bytes of an image that is a file; raises OSError."""
         path = self._tree.path(name)
         check_regular(path)
-        return read_file(path, MOST_BYTES)
+        return read_file(path, IMAGE_BYTES)
 
     def open(self, container: str) -> BinaryIO:
         """Open a tar or table to read bytes from; raises OSError."""

@@ -34,6 +34,8 @@ class AuditSummary:
             f"images        {account['images']}: {account['hidden']} hidden, {account['copied']} copied, "
             f"{account['failed']} failed",
         ]
+        if account["unsearched"]:
+            lines.append(f"unsearched    {account['unsearched']} files or members, copied as they were")
         if coverage is not None:
             least = "" if coverage["least"] is None else f", the least covered by {coverage['least']:.1%}"
             lines.append(f"regions       {coverage['regions']} compared with the source{least}")

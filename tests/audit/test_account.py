@@ -284,3 +284,33 @@ def test_what_no_run_keeps_in_its_record_is_found(tmp_path: Path, name: str) -> 
     place.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(source / "a/1.png", place)
     assert {kind for kind, _ in problems(out)} == {"extra"}
+
+
+@pytest.mark.parametrize("fate", ["unsearched", "skipped"])
+def test_a_fate_that_the_run_gives_to_no_image(tmp_path: Path, fate: str) -> None:
+    """A hidden image that the journal calls copied without a search, all counts made to fit."""
+    source, out = make_run(tmp_path)
+
+    def change(lines: list[str]) -> list[str]:
+        head, line = json.loads(lines[0]), json.loads(lines[1])
+        for name, one in (("images", 1), ("with_regions", 1), ("regions", len(line["boxes"])), (fate, -1)):
+            head[name] -= one
+        return [json.dumps(head) + "\n", json.dumps({"path": line["path"], "fate": fate}) + "\n", *lines[2:]]
+
+    edit(out, change)
+    if fate == "skipped":
+        (out / "a/1.png").unlink()
+    assert problems(out) == {("journal", "a/1.png")}
+    record = out / ".fastblur/run.json"
+    others = {"unsearched": "copy", "skipped": "skip"}[fate]
+    record.write_text(record.read_text().replace('"others": "fail"', f'"others": "{others}"'))
+    assert problems(out) == set(), "the run's own record says that it is so"
+    if fate == "unsearched":
+        found = audit(out, source=source, sample=0).content["account"]["problems"]
+        assert [(one["kind"], one["image"]) for one in found] == [("journal", "a/1.png")], "but the source does not"
+
+
+def test_a_correction_that_its_shard_does_not_name(tmp_path: Path) -> None:
+    _, out = make_run(tmp_path)
+    edit(out, lambda lines: [*lines[:-1], json.dumps({**json.loads(lines[-1]), "corrected": "0" * 64}) + "\n"])
+    assert problems(out) == {("journal", "b/6.webp")}

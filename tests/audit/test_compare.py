@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from fastblur.audit import audit
 from fastblur.codecs import decode, encode
 from fastblur.pipeline import run
-from tests.audit.run_cases import BOXES, FILES, journal_names, make_run, write_boxes
+from tests.audit.run_cases import BOXES, FILES, journal_names, make_run, pixels, write_boxes
 
 
 def proof(out: Path, source: Path) -> tuple[set[tuple[str, str]], dict[str, Any]]:
@@ -168,6 +168,27 @@ def test_a_preview_put_into_a_hidden_file(tmp_path: Path, marker: bytes, strip_m
     data = (out / "a/2.jpg").read_bytes()
     (out / "a/2.jpg").write_bytes(data[:2] + marker + (len(part) + 2).to_bytes(2, "big") + part + data[2:])
     assert proof(out, source)[0] == {("changed", "a/2.jpg")}
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif"])
+def test_metadata_exchanged_for_others_of_their_length(tmp_path: Path, name: str) -> None:
+    """A profile is larger than a thumbnail of a face."""
+    source, out = tmp_path / "src", tmp_path / "out"
+    source.mkdir()
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture = Image.fromarray(pixels(7))
+    picture.save(source / name, icc_profile=profile, lossless=True)
+    boxes = write_boxes(tmp_path / "b.jsonl", {name: [(20, 15, 60, 60)]})
+    run(source, out, boxes=boxes, engine="threads", jpeg="encode")
+    assert proof(out, source)[0] == set()
+    changed = decode((out / name).read_bytes())
+    changed.pixels[30, 30] ^= 1  # as other kernels may: the file is not byte for byte that of the run
+    (out / name).write_bytes(encode(changed, changed.pixels))
+    assert proof(out, source)[0] == set()
+    other = profile[:200] + bytes(len(profile) - 200)
+    Image.fromarray(changed.pixels).save(tmp_path / name, icc_profile=other, lossless=True)
+    (out / name).write_bytes(encode(decode((tmp_path / name).read_bytes()), changed.pixels))
+    assert proof(out, source)[0] == {("changed", name)}
 
 
 def test_a_text_put_into_a_hidden_png(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any, BinaryIO, cast
 from fastblur.errors import UsageError
 from fastblur.need import MissingPackage, need
 
+IMAGE_BYTES = 1 << 34  # of an image's file that is read again, at most
+
 # Errors about one name. Any other error of the system is about the folder or disk, and every file would meet it.
 _NAME_ERRORS = {
     errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ, errno.ELOOP
