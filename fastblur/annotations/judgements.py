@@ -62,7 +62,11 @@ def read_judgements(path: str | Path) -> Iterator[Judgement]:
             for box in map(tuple, checked_rows(entry.get("add", []), where).tolist()):
                 if box not in there:
                     raise UsageError(f"{where} adds the box {list(box)}, expected it among its boxes")
-            yield Judgement(checked_key(entry["image"], where), entry["shard"], boxes, checked_size(entry, where))
+            size = checked_size(entry, where)
+            if size is not None and len(outside := boxes[((boxes[:, :2] >= size) | (boxes[:, 2:] <= 0)).any(1)]):
+                sides = " x ".join(map(str, size))
+                raise UsageError(f"{where} has the box {outside[0].tolist()}, expected boxes within {sides} pixels")
+            yield Judgement(checked_key(entry["image"], where), entry["shard"], boxes, size)
 
 
 def is_judgements(path: str | Path) -> bool:

@@ -5,25 +5,24 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fastblur.annotations.judgements import Judgement, read_judgements
-from fastblur.errors import FileError, UsageError
-from fastblur.files import regular_file, sha256
+from fastblur.errors import UsageError
 from fastblur.pipeline.config import RunConfig, check_workers
+from fastblur.pipeline.correction.checks import check_boxes, check_source
+from fastblur.pipeline.correction.plan import Todo, plan, read_by_image
 from fastblur.pipeline.errors import RunStopped, stopping_the_run
 from fastblur.pipeline.execution.concurrency import default_workers
-from fastblur.pipeline.execution.journal import CORRECTING, SHARDS, Journal, count, entry_name, journal_line, locked
-from fastblur.pipeline.execution.journal_lines import parse_line
-from fastblur.pipeline.execution.record import Entry, Inputs, RunRecord
+from fastblur.pipeline.execution.journal import CORRECTING, SHARDS, Journal, count, journal_line, locked
+from fastblur.pipeline.execution.record import Inputs, RunRecord
 from fastblur.pipeline.execution.shard_run import write_results
 from fastblur.pipeline.images.hiding import HidingStages
-from fastblur.pipeline.images.redo import redo, same_boxes, with_boxes
+from fastblur.pipeline.images.redo import redo, with_boxes
 from fastblur.pipeline.images.task import ImageTask, Outcome
 from fastblur.pipeline.shards.folder import FolderShard
-from fastblur.pipeline.shards.interfaces import Batch, Item, Shard
+from fastblur.pipeline.shards.interfaces import Batch, Item
 from fastblur.pipeline.storage.paths import error_reason, is_url, lies_in
 from fastblur.pipeline.storage.sink import Sink, open_sink
 from fastblur.pipeline.summary import CorrectSummary
@@ -73,116 +72,58 @@ def correct(
     for one in [source] if isinstance(source, (str, Path)) else source:
         if lies_in(one, destination):
             raise UsageError(f"SRC {str(one)!r} lies in OUT, whose faces are hidden, expected the source of the run")
-    judged, digest = _read(Path(judgements))
+    judged, digest = read_by_image(Path(judgements))
     local = not is_url(config.destination)
     with locked(Path(config.destination)) if local else nullcontext():
-        todo = list(_todo(record, source, judged, digest))
+        half = record.half_corrected()
+        if other := next((one for one in half if one != digest), None):
+            told = f"fastblur correct with the file whose sha256 is {other} began and did not end"
+            raise UsageError(f"{told}, expected that file first")
+        todo = list(plan(record, source, judged, digest))
         done: list[list[ImageTask]] = []
-        if todo or digest in record.half_corrected():
+        if todo or half:
+            workers = workers or default_workers()
+            correction = _Correction(config, record, digest)
+            correction.check(todo, workers)
             mark = f"{CORRECTING}/{digest}"
             sink = open_sink(config.destination)
             with stopping_the_run():
                 sink.clean()
                 sink.write(mark, b"", durable=True)
-                done = _Correction(config, sink, digest).run(todo, workers or default_workers())
+                done = correction.run(todo, sink, workers)
                 sink.close()
                 sink.remove(mark)
     seconds = time.perf_counter() - start
     return CorrectSummary(len(judged), sum(map(len, done)), _failed(done), len(done), seconds)
 
 
-@dataclass(frozen=True)
-class _Todo:
-    """A shard with judgements.
-
-    Attributes:
-        shard: of the source.
-        entry: of the journal.
-        lines: what the journal says of its images.
-        judged: its images whose boxes change, by their names.
-    """
-
-    shard: Shard
-    entry: Entry
-    lines: list[Line]
-    judged: dict[str, Judgement]
-
-
-def _read(path: Path) -> tuple[dict[str, Judgement], str]:
-    """Return the judgements by their images' names, and the file's sha256."""
-    judged: dict[str, Judgement] = {}
-    try:
-        with regular_file(path) as file:
-            for one in read_judgements(file):
-                if one.image in judged:
-                    raise UsageError(f"judgements file {path} names {one.image!r} twice, expected one line an image")
-                judged[one.image] = one
-            return judged, sha256(file)
-    except OSError as error:
-        raise FileError(f"judgements file {path} cannot be read: {error_reason(error)}") from error
-
-
-def _todo(record: RunRecord, source: Inputs, judged: dict[str, Judgement], digest: str) -> Iterator[_Todo]:
-    """Yield the shards to which the judgements were not applied yet; raises UsageError where they do not fit."""
-    by_shard: dict[str, dict[str, Judgement]] = {}
-    for one in judged.values():
-        by_shard.setdefault(one.shard, {})[one.image] = one
-    for shard in record.open_source(source).shards() if judged else ():
-        here = by_shard.pop(shard.name, None)
-        if here is None:
-            continue
-        entry = record.entry(entry_name(shard))
-        if entry.problem:
-            raise UsageError(
-                f"the shard {shard.name!r} of SRC is not in the journal as it is now, expected the source of the run"
-            )
-        if entry.corrected[-1:] == (digest,):  # one that was followed by another is asked for again
-            continue
-        try:
-            lines: list[Line] = [parse_line(line) for line in entry.lines]
-        except ValueError:
-            where = f"journal/{entry.name}.jsonl of OUT"
-            raise UsageError(f"{where} is not what a run writes, expected it as it was") from None
-        yield _Todo(shard, entry, lines, _changed(lines, here))
-        if not by_shard:
-            return
-    for name in by_shard:
-        raise UsageError(
-            f"the judgements are of the shard {name!r}, which SRC does not have, expected the run's source"
-        )
-
-
-def _changed(lines: list[Line], judged: dict[str, Judgement]) -> dict[str, Judgement]:
-    """Return the judgements of images whose boxes differ from those in the journal; raises UsageError."""
-    fates = {line["path"]: line for line in lines}
-    changed = {}
-    for name, one in judged.items():
-        line = fates.get(name)
-        if line is None or line["fate"] not in (Outcome.HIDDEN, Outcome.COPIED):
-            fate = "is not in its shard" if line is None else f"was {line['fate']}"
-            raise UsageError(f"the judgements are of {name!r}, which {fate}, expected an image of OUT")
-        if not same_boxes(line.get("boxes", ()), one.boxes.tolist()):
-            changed[name] = one
-    return changed
-
-
 class _Correction:
     """Does shards again with other boxes.
 
     Args:
-        config: of the run.
-        sink: its output.
+        config, record: of the run.
         digest: sha256 of the judgements.
     """
 
-    def __init__(self, config: RunConfig, sink: Sink, digest: str) -> None:
-        self._sink, self._digest = sink, digest
-        self._journal = Journal(sink)
+    def __init__(self, config: RunConfig, record: RunRecord, digest: str) -> None:
+        self._record, self._digest = record, digest
         self._stages: HidingStages
         self._stages, _ = config.build_stages()
+        self._sink: Sink
+        self._journal: Journal
 
-    def run(self, todo: Sequence[_Todo], workers: int) -> list[list[ImageTask]]:
+    def check(self, todo: Sequence[Todo], workers: int) -> None:
+        """Raise UsageError where images of folders are not those of the run; a tar's or table's stamp tells that."""
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                list(pool.map(self._check, todo))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def run(self, todo: Sequence[Todo], sink: Sink, workers: int) -> list[list[ImageTask]]:
         """Do the shards; return the changed images of each."""
+        self._sink, self._journal = sink, Journal(sink)
         with ThreadPoolExecutor(workers) as pool:
             try:
                 return list(pool.map(self._shard, todo))
@@ -190,14 +131,26 @@ class _Correction:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _shard(self, todo: _Todo) -> list[ImageTask]:
+    def _check(self, todo: Todo) -> None:
+        if not isinstance(todo.shard, FolderShard):
+            return
+        boxes = {line["path"]: line.get("boxes", ()) for line in todo.lines}
+        for item in todo.shard.items:
+            if (one := todo.judged.get(item.name)) is not None:
+                check_boxes(item, one)
+                check_source(
+                    self._stages, item, self._record.tree.path(item.name), boxes[item.name], one.boxes.tolist()
+                )
+
+    def _shard(self, todo: Todo) -> list[ImageTask]:
         """Do one shard: its images become durable, then its entry in the journal takes the place of the old one."""
         done: list[ImageTask] = []
         if todo.judged:
             done = self._folder(todo) if isinstance(todo.shard, FolderShard) else self._container(todo)
         lines, counts = self._lines(todo, done), self._counts(todo, done)
         head: Line = {"shard": todo.entry.shard, **counts, "broken": todo.entry.broken}
-        head["corrected"] = [*todo.entry.corrected, self._digest]
+        before = todo.entry.corrected[:-1] if todo.entry.corrected[-1:] == (self._digest,) else todo.entry.corrected
+        head["corrected"] = [*before, self._digest]
         content = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in (head, *lines))
         self._sink.write(f"{SHARDS}/{todo.entry.name}.jsonl", content.encode("ascii"), durable=True)
         for one in done:
@@ -205,7 +158,7 @@ class _Correction:
                 self._journal.fail(one.item.name, one.reason)
         return done
 
-    def _folder(self, todo: _Todo) -> list[ImageTask]:
+    def _folder(self, todo: Todo) -> list[ImageTask]:
         done: list[ImageTask] = []
         output = todo.shard.output(self._sink)
         for batch in todo.shard.batches(BATCH):
@@ -217,7 +170,7 @@ class _Correction:
         output.commit()
         return done
 
-    def _container(self, todo: _Todo) -> list[ImageTask]:
+    def _container(self, todo: Todo) -> list[ImageTask]:
         """Do a tar or table again: what the journal says of its other images is done to them as before."""
         done: list[ImageTask] = []
         output = todo.shard.output(self._sink)
@@ -235,7 +188,7 @@ class _Correction:
         return done
 
     @staticmethod
-    def _batches(todo: _Todo) -> Iterator[Batch]:
+    def _batches(todo: Todo) -> Iterator[Batch]:
         try:
             yield from todo.shard.batches(BATCH)
         except (ValueError, OSError) as error:
@@ -244,11 +197,11 @@ class _Correction:
                     f"the shard {todo.shard.name!r} of SRC cannot be read to its end: {error_reason(error)}"
                 ) from error
 
-    def _judged(self, item: Item, todo: _Todo) -> Item:
+    def _judged(self, item: Item, todo: Todo) -> Item:
         one = todo.judged[item.name]
         return with_boxes(item, one.boxes.tolist(), one.size)
 
-    def _as_before(self, item: Item, line: Line | None, todo: _Todo) -> Item:
+    def _as_before(self, item: Item, line: Line | None, todo: Todo) -> Item:
         if line is None or line["path"] != item.name:
             raise RunStopped(
                 f"{item.name!r} of SRC is not what the journal has in its place, expected the run's source"
@@ -260,7 +213,7 @@ class _Correction:
         return with_boxes(item, line.get("boxes", ()))
 
     @staticmethod
-    def _is_new(image: ImageTask, fate: str, todo: _Todo) -> bool:
+    def _is_new(image: ImageTask, fate: str, todo: Todo) -> bool:
         """Return whether the journal's line of an image changes; raises RunStopped where what was failed is not."""
         if image.item.name in todo.judged or image.outcome == fate:
             return image.item.name in todo.judged
@@ -268,7 +221,7 @@ class _Correction:
             raise RunStopped(f"{image.item.name!r} is {image.outcome} now, the journal says {fate}")
         return True
 
-    def _lines(self, todo: _Todo, done: list[ImageTask]) -> list[Line]:
+    def _lines(self, todo: Todo, done: list[ImageTask]) -> list[Line]:
         changed = {one.item.name: one for one in done}
         lines = []
         for line in todo.lines:
@@ -285,7 +238,7 @@ class _Correction:
             lines.append({**new, "corrected": self._digest})
         return lines
 
-    def _counts(self, todo: _Todo, done: list[ImageTask]) -> dict[str, int]:
+    def _counts(self, todo: Todo, done: list[ImageTask]) -> dict[str, int]:
         """Return the shard's counts: those of the changed images as they were out, as they are in."""
         before = {line["path"]: line for line in todo.lines}
         counts = dict(todo.entry.counts)

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from fastblur.audit import audit
+from fastblur.codecs import decode, encode
 from fastblur.errors import UsageError
 from fastblur.pipeline import correct, run
 from fastblur.pipeline.execution.record import OPTIONS, RunRecord
@@ -205,6 +206,79 @@ def test_judgements_that_others_took_back_are_applied_again(tmp_path: Path) -> N
     assert audit(out, source=source, sample=0).exit_status == 0
 
 
+def test_another_picture_under_a_name_of_the_source_is_refused(tmp_path: Path) -> None:
+    """Its faces are not where boxes were drawn on the output's picture."""
+    source, out, judgements = judged(tmp_path, "folder")
+    before = outputs(out, "folder")
+    for name, other in (("a/3.jpg", "a/2.jpg"), ("a/2.jpg", "b/4.jpg"), ("b/6.webp", "a/1.png")):
+        picture = Image.open(source / other)
+        kept = (source / name).read_bytes()
+        picture.save(source / name, {"jpg": "JPEG", "webp": "WEBP"}[name.rpartition(".")[2]], lossless=True)
+        with pytest.raises(UsageError, match=f"'{name}' of SRC is not the image that OUT has"):
+            correct(source, out, judgements)
+        (source / name).write_bytes(kept)
+    assert outputs(out, "folder") == before
+    assert correct(source, out, judgements).changed == len(CHANGED)
+
+
+def test_an_output_of_another_machine_is_that_of_the_source(tmp_path: Path) -> None:
+    """Its kernels may round otherwise."""
+    source, out, judgements = judged(tmp_path, "folder")
+    picture = decode((out / "b/6.webp").read_bytes())
+    picture.pixels[60:90:7, 95:125] ^= 1
+    (out / "b/6.webp").write_bytes(encode(picture, picture.pixels))
+    assert correct(source, out, judgements).changed == len(CHANGED)
+
+
+def test_an_image_that_failed_is_tried_again(tmp_path: Path) -> None:
+    source, out, judgements = judged(tmp_path, "folder")
+    whole = (source / "a/2.jpg").read_bytes()
+    (source / "a/2.jpg").write_bytes(whole[:400])
+    assert correct(source, out, judgements).exit_status == 1
+    assert correct(source, out, judgements).exit_status == 1, "it is still not there"
+    assert not (out / "a/2.jpg").exists()
+    (source / "a/2.jpg").write_bytes(whole)
+    assert (again := correct(source, out, judgements)).exit_status == 0
+    assert again.changed == 1
+    assert outputs(out, "folder") == fresh(tmp_path, "folder", source)
+    assert audit(out, source=source, sample=0).exit_status == 0
+    assert correct(source, out, judgements).changed == 0
+
+
+def test_an_image_that_failed_is_done_by_other_judgements(tmp_path: Path) -> None:
+    source, out, judgements = judged(tmp_path, "folder")
+    whole = (source / "a/2.jpg").read_bytes()
+    (source / "a/2.jpg").write_bytes(whole[:400])
+    correct(source, out, judgements)
+    (source / "a/2.jpg").write_bytes(whole)
+    second = write_judgements(tmp_path / "second.jsonl", out, {"a/2.jpg": BOXES["a/2.jpg"]})
+    assert correct(source, out, second).exit_status == 0
+    assert (out / "a/2.jpg").read_bytes() == outputs(make_run(tmp_path / "again")[1], "folder")["a/2.jpg"]
+    assert audit(out, source=source, sample=0).exit_status == 0
+
+
+def test_one_correction_ends_before_another_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastblur.pipeline.storage.local import LocalSink
+
+    source, out, judgements = judged(tmp_path, "folder")
+
+    def stopping(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalSink, "flush", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            correct(source, out, judgements)
+    second = write_judgements(tmp_path / "second.jsonl", out, {"a/2.jpg": []})
+    half = outputs(out, "folder")
+    with pytest.raises(UsageError, match="began and did not end, expected that file first"):
+        correct(source, out, second)
+    assert outputs(out, "folder") == half
+    correct(source, out, judgements)
+    assert correct(source, out, second).changed == 1
+    assert audit(out, source=source, sample=0).exit_status == 0
+
+
 def test_a_run_goes_on_after_a_correction(tmp_path: Path) -> None:
     source, out, judgements = judged(tmp_path, "folder")
     correct(source, out, judgements)
@@ -249,6 +323,9 @@ def line(**fields: Any) -> str:
         (line(add=[[1, 2, 3, 4]]), "adds the box"),
         (line(verdict="maybe"), "has the verdict 'maybe'"),
         (line(image="../x.png"), "expected a relative path"),
+        (line(boxes=[[500, 5, 520, 30]]), "lies outside the image of 160 x 120 pixels"),
+        (line(boxes=[[500, 5, 520, 30]], width=160, height=120), "expected boxes within 160 x 120 pixels"),
+        (line(boxes=[[5, 5, 20, 30]], width=161, height=120), "of an image of 161 x 120 pixels, expected 160 x 120"),
         ("[1]\n", 'expected {"image"'),
         ("{\n", "is not JSON"),
     ],

@@ -1,0 +1,1 @@
+"""What `correct_files` needs before it writes."""
