@@ -9,6 +9,9 @@
   pixel outside; how many `audit --source` names, and that it names nothing else.
 - half: half of a region put back, at random sides of the known faces, by three seeds, in JPEG files rewritten by
   blocks and encoded, in PNG and in WebP files (150 regions each); how many `audit --source` names.
+- quality: true outputs of images saved again at JPEG qualities of 5 to 97, faint, dark, and of 16 bits, hidden
+  by each method: which `audit --source` names without cause; and how many it names when parts of the original are mixed
+  into all of the output.
 - scale: a run over 20,000 images (the sample, over and over); the time of `audit` with 500 sampled, without --source;
   the time of `correct` for 10 images, and how many files it writes.
 - journal: the account of a journal of 1.5 million entries with as many (empty) files: time and memory of a process.
@@ -17,13 +20,14 @@
 - kept: the size of the journal, and the time of a run with a detector, with near misses kept over without, in turns.
 """
 
-from benchmarks.audit import correction, found, half, kept, scale
+from benchmarks.audit import correction, found, half, kept, quality, scale
 from benchmarks.common.command import parser, scratch_folder, write_json
 
 PARTS = {
     "search": found.search,
     "smuggled": found.smuggled,
     "half": half.half,
+    "quality": quality.quality,
     "scale": scale.scale,
     "journal": scale.journal,
     "killed": correction.killed,

@@ -25,7 +25,7 @@ SEEN = 3.0  # levels, root mean square: with less to be hidden, source and resul
 AGAIN_ENERGY = 1.2  # times the energy of r - e: what shows the source is further from e
 OTHER_ENERGY = 2.0  # times that too: what shows something else is
 CODEC_ENERGY = 3.0  # times the codec's own, of a cell that counts as covered: there are other ways to quantise e
-FORMULA_ENERGY = 8.0  # times that, of whatever the code of the run gives, in a few pixels of a cell too
+FORMULA_ENERGY = 16.0  # times that, of whatever the code of the run gives, in a few pixels of a cell too
 BLOCK = 64  # px of a block of a JPEG, whose errors are not independent
 Cell = tuple[slice, slice]
 

@@ -46,7 +46,7 @@ function boxesOf(image, judgements) {
   const covered = ({ coverage }) => (coverage === null ? "" : `, ${Math.floor(coverage * 100)}\u00a0% covered`);
   list("region", image.regions, (one) => `hidden region${scored(one)}${covered(one)}`);
   list("near miss", image.near_misses, (one) => `near miss${scored(one)}`);
-  list("suspect", image.suspects, (one) => `suspect${scored(one)}, found ${one.found_by}`);
+  list("suspect", image.suspects, (one) => `suspect${scored(one)}, found by ${one.found_by}`);
   for (const [key, box] of judgements.drawn(image)) found.push({ key, kind: "drawn", box, text: "drawn box", verdict: "face" });
   return found;
 }
