@@ -26,6 +26,8 @@ AGAIN_ENERGY = 1.2  # times the energy of r - e: what shows the source is furthe
 OTHER_ENERGY = 2.0  # times that too: what shows something else is
 CODEC_ENERGY = 3.0  # times the codec's own, of a cell that counts as covered: there are other ways to quantise e
 FORMULA_ENERGY = 16.0  # times that, of whatever the code of the run gives, in a few pixels of a cell too
+SLACK = 0.2, 0.3  # by which right results differ, root mean square: levels in a picture of full range, steps of depth
+CELL_SLACK = 1.0, 0.5  # in the few pixels that a cell may have inside a support
 BLOCK = 64  # px of a block of a JPEG, whose errors are not independent
 Cell = tuple[slice, slice]
 
@@ -81,7 +83,7 @@ class Compared:
             hidden = (self._s[cell] - self._r[cell]).ravel()
             energy = float(hidden @ hidden) / hidden.size
             found, noise = self._off(self._o, cell), self._off(self._r, cell)
-            if energy == 0 or found <= AGAIN_ENERGY * noise + self._slack(0.2, 0.3) ** 2:
+            if energy == 0 or found <= AGAIN_ENERGY * noise + self._slack(SLACK):
                 continue
             part = float((self._o[cell] - self._r[cell]).ravel() @ hidden) / hidden.size / energy
             blocks = max(1.0, self._s[cell][:, :, 0].size / BLOCK)
@@ -100,7 +102,7 @@ class Compared:
 
     def _is_near(self, cell: Cell, mask: NDArray[np.bool_]) -> bool:
         found = _energy((self._o[cell] - self._e[cell])[mask])
-        if found > self._slack(1.0, 0.5) ** 2 + OTHER_ENERGY * self._most_off(self._r, cell, mask):
+        if found > self._slack(CELL_SLACK) + OTHER_ENERGY * self._most_off(self._r, cell, mask):
             return False
         return found <= SEEN**2 or found <= SEEN**2 + FORMULA_ENERGY * self._most_off(self._encoded, cell, mask)
 
@@ -111,14 +113,15 @@ class Compared:
         return max(_energy((one[cell] - self._e[cell])[mask]), self._off(one, around))
 
     def _is_as_coded(self, cell: Cell) -> bool:
-        return self._off(self._o, cell) <= CODEC_ENERGY * self._off(self._encoded, cell) + self._slack(0.2, 0.3) ** 2
+        return self._off(self._o, cell) <= CODEC_ENERGY * self._off(self._encoded, cell) + self._slack(SLACK)
 
     def _off(self, one: Levels, cell: Cell) -> float:
         return _energy(one[cell] - self._e[cell])
 
-    def _slack(self, share: float, steps: float) -> float:
-        """Return levels by which right results may differ: of the picture's range, whose 255 part counts, and depth."""
-        return sqrt((share * self._range) ** 2 + (steps * self._step) ** 2)
+    def _slack(self, slack: tuple[float, float]) -> float:
+        """Return the energy by which right results may differ in this picture."""
+        levels, steps = slack
+        return (levels * self._range) ** 2 + (steps * self._step) ** 2
 
     def _cells(self, box: Sequence[float], *, whole: bool = False) -> Iterator[Cell]:
         height, width = self._s.shape[:2]
