@@ -78,8 +78,7 @@ class Compared:
     def shown(self, box: Sequence[float]) -> float:  # xyxy px of the window
         """Return how much of the source is in a region or one of its cells; 0 where it is not more than it may be."""
         most = 0.0
-        whole, *cells = self._cells(box, whole=True)
-        for cell in (whole, *cells):
+        for cell in self._cells(box, whole=True):
             hidden = (self._s[cell] - self._r[cell]).ravel()
             energy = float(hidden @ hidden) / hidden.size
             found, noise = self._off(self._o, cell), self._off(self._r, cell)
@@ -127,6 +126,8 @@ class Compared:
         height, width = self._s.shape[:2]
         x0, x1 = max(0, floor(box[0])), min(width, ceil(box[2]))
         y0, y1 = max(0, floor(box[1])), min(height, ceil(box[3]))
+        if y0 >= y1 or x0 >= x1:  # a region between the centres of pixels
+            return
         if whole:
             yield slice(y0, y1), slice(x0, x1)
         for rows in np.array_split(np.arange(y0, y1), _count(y1 - y0)):

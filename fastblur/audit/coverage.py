@@ -50,7 +50,7 @@ def check_hidden(
         formula: of the run.
     """
     none = [0.0] * len(boxes)
-    if output == source:
+    if output == source != redone:
         return Verdict(none, "not hidden", "is the source's own file, with nothing hidden in it")
     if redone is None:
         return Verdict(none, "changed", "cannot be made from the source again, so nothing is known about it")
@@ -76,7 +76,11 @@ def check_hidden(
     rows = np.array(boxes, np.float32)
     if ((rows[:, :2] >= (width, height)) | (rows[:, 2:] <= 0)).any():
         return Verdict(none, "changed", f"has a region outside its {width} x {height} pixels in the journal")
-    supports = formula.supports(rows, height, width)
+    supports = [one for one in formula.supports(rows, height, width) if _has_pixels(one)]
+    if not supports:  # boxes that lie between the centres of pixels
+        same = output == redone or np.array_equal(after.pixels, again.pixels)
+        kind: Kind | None = None if same else "changed outside"
+        return Verdict([1.0] * len(boxes), kind, "" if same else "differs from what its source gives, without a region")
     window = (
         slice(min(part.start for part, _ in supports), max(part.stop for part, _ in supports)),
         slice(min(part.start for _, part in supports), max(part.stop for _, part in supports)),
@@ -115,6 +119,10 @@ def _not_hidden(coverages: list[float], boxes: Sequence[Sequence[float]], how: s
     worst = int(np.argmin(coverages))
     box = [round(value) for value in boxes[worst]]
     return Verdict(coverages, "not hidden", f"shows the source in its region {box}, {how} {coverages[worst]:.0%}")
+
+
+def _has_pixels(window: Window) -> bool:
+    return all(part.start < part.stop for part in window)
 
 
 def _encoded(picture: Picture, window: Window, hidden: Levels) -> Levels:

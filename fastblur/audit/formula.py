@@ -70,6 +70,8 @@ class Formula:
         total, mixed = np.zeros((*image.shape[:2], 1), np.float32), np.zeros_like(image)
         for region in self._regions(boxes):
             support = self._support(region, height, width)
+            if 0 in _shape(support):
+                continue
             here = _within(support[0], rows), _within(support[1], columns)
             alpha = self._alpha(region, support, height, width)[:, :, None]
             total[here] += alpha

@@ -147,3 +147,25 @@ def test_a_fault_that_shows_something_else(name: str) -> None:
     picture = decode(hidden_by_the_formula(FILES[name]))
     picture.pixels[40:56, 30:46] = 0
     assert verdict(name, encode(picture, picture.pixels)).kind == "changed"
+
+
+def test_images_in_which_hiding_changes_nothing(tmp_path: Path) -> None:
+    """Flat ones, of a pixel, and boxes between the centres of pixels: the output is the source's file."""
+    source = tmp_path / "src"
+    source.mkdir()
+    files: dict[str, tuple[np.ndarray, list[Box]]] = {
+        "flat.png": (np.full((60, 80, 3), 90, np.uint8), [(10, 10, 40, 40)]),
+        "flat.jpg": (np.full((60, 80, 3), 90, np.uint8), [(10, 10, 40, 40)]),
+        "pixel.bmp": (np.full((1, 1, 3), 7, np.uint8), [(0, 0, 1, 1)]),
+        "between.png": (pixels(1), [(100.2, 50.2, 100.3, 50.3)]),
+        "between.jpg": (pixels(1), [(100.2, 50.2, 100.3, 50.3), (20, 20, 20.2, 60)]),
+        "both.png": (pixels(1), [(100.2, 50.2, 100.3, 50.3), (20, 15, 60, 60)]),
+    }
+    for name, (image, _) in files.items():
+        Image.fromarray(image).save(source / name)
+    boxes = write_boxes(tmp_path / "boxes.jsonl", {name: rows for name, (_, rows) in files.items()})
+    for method in ("blur", "pixelate"):
+        options: dict[str, Any] = {"feather": 0.0, "margin": 0.0} if method == "blur" else {"margin": 0.0}
+        out = tmp_path / method
+        run(source, out, boxes=boxes, method=method, engine="threads", workers=1, **options)
+        assert named(out, source) == {}
