@@ -26,6 +26,7 @@ FLOORS: list[list[str]] = [
     ["fastblur.method_options"],
     ["fastblur.kernels"],
     ["fastblur.codecs", "fastblur.annotations", "fastblur.detectors", "fastblur.ops"],
+    ["fastblur.pipeline.execution.signals"],
     ["fastblur.pipeline.errors", "fastblur.pipeline.summary", "fastblur.pipeline.execution.stages"],
     ["fastblur.pipeline.storage"],
     ["fastblur.pipeline.shards"],

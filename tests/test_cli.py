@@ -290,7 +290,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
 class Started:
     """A run over 400 images by one worker that has written at least one of them."""
 
-    def __init__(self, folder: Path, dispositions: Callable[[], None]) -> None:
+    def __init__(self, folder: Path, dispositions: Callable[[], None], *options: str) -> None:
         data = pytest.importorskip("skimage.data")
         self.image = encoded(np.asarray(data.astronaut()), "PNG", compress_level=1)
         (folder / "src").mkdir()
@@ -300,7 +300,16 @@ class Started:
         box = dict(zip(("x0", "y0", "x1", "y1"), FACE, strict=True))
         (folder / "boxes.json").write_text(json.dumps([{"url": name, "bboxes": [box]} for name in names]))
         self.out = folder / "out"
-        command = ["run", str(folder / "src"), str(self.out), "--boxes", str(folder / "boxes.json"), "--workers", "1"]
+        command = [
+            "run",
+            str(folder / "src"),
+            str(self.out),
+            "--boxes",
+            str(folder / "boxes.json"),
+            "--workers",
+            "1",
+            *options,
+        ]
         self.process = subprocess.Popen(
             [*COMMAND, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=dispositions
         )
@@ -327,6 +336,22 @@ def test_a_signal_to_the_process(tmp_path: Path, number: signal.Signals, status:
     assert all(name.endswith(".png") for name in written), "no temporary file is left"
     limit = 0.3 * detail(decoded(started.image))
     assert all(detail(decoded(started.out / name)) < limit for name in written)
+
+
+@pytest.mark.slow
+@POSIX
+@pytest.mark.parametrize("engine", ["threads", "processes"])
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_two_signals_at_once_are_one(tmp_path: Path, second: signal.Signals, engine: str) -> None:
+    """A terminal's, and that of a program that passes it on."""
+    started = Started(tmp_path, default_signals, "--engine", engine)
+    started.process.send_signal(signal.SIGINT)
+    started.process.send_signal(second)
+    got, text, errors = started.ended()
+    assert got in (130, 143), errors
+    assert "Traceback" not in errors
+    assert "interrupted   before all images were done; the same command goes on from here" in text
+    assert all(name.endswith(".png") for name in files_below(started.out)), "no temporary file is left"
 
 
 @pytest.mark.slow

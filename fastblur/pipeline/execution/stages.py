@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from fastblur.pipeline.execution.signals import held_signals
+
 T = TypeVar("T")
 
 SOURCE = "list"  # what the source is called among the stages
@@ -92,6 +94,10 @@ class Stages(Generic[T]):
         KeyboardInterrupt in the calling thread stops the source; it is raised again when the batches in flight are
         done. An exception in the source or a stage ends everything at once, and is raised here.
         """
+        with held_signals() as act_on_signals:
+            self._run(source, on_tick, act_on_signals)
+
+    def _run(self, source: Iterator[T], on_tick: Callable[[], None] | None, act_on_signals: Callable[[], None]) -> None:
         threads = [threading.Thread(target=self._admit, args=(source,), name=f"fastblur-{SOURCE}")]
         shared = [stage for stage in self.stages if stage.threads == 0]
         if shared:
@@ -108,13 +114,13 @@ class Stages(Generic[T]):
             for thread in threads:
                 thread.start()
             try:
-                self._wait(on_tick)
+                self._wait(on_tick, act_on_signals)
             except KeyboardInterrupt as caught:
                 interrupt = caught
                 with self._lock:
                     self._stopping = True
                     self._space.notify_all()
-                self._wait(None)
+                self._wait(None, act_on_signals)
         finally:
             if not self._ended.is_set():  # interrupted for a second time, or before all threads had begun
                 self._on_failure(KeyboardInterrupt())
@@ -137,8 +143,9 @@ class Stages(Generic[T]):
         rows["idle workers"] = {"seconds": round(self.idle, 3)}
         return rows
 
-    def _wait(self, on_tick: Callable[[], None] | None) -> None:
+    def _wait(self, on_tick: Callable[[], None] | None, act_on_signals: Callable[[], None]) -> None:
         while not self._ended.wait(0.1):
+            act_on_signals()
             if on_tick is not None:
                 on_tick()
 
