@@ -13,11 +13,13 @@ DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback o
 WorkersOption = Annotated[int | None, typer.Option(help="Threads; default: one for each CPU.")]
 
 
-def print_next(dst: str, sources: list[str]) -> None:
+def print_next(
+    dst: str, sources: list[str], *options: str, why: str = "to check it and look for faces that were missed"
+) -> None:
     """Say after a run what to do next, where its output can be audited: that of a single image has no journal."""
     if "://" in dst or Path(dst, ".fastblur", "run.json").is_file():
-        words = ["fastblur", "audit", dst, "REPORT", *(word for path in sources for word in ("--source", path))]
-        text = f"next          {shlex.join(words)}  to check it and look for faces that were missed"
+        given = (word for path in sources for word in ("--source", path))
+        text = f"next          {shlex.join(['fastblur', 'audit', dst, 'REPORT', *given, *options])}  {why}"
         typer.echo(text.encode("utf-8", "surrogateescape"))  # names that are not UTF-8 as they are
 
 
@@ -112,4 +114,6 @@ def correct_command(
 
         summary = correct(src, out, judgements, workers=workers)
     typer.echo(summary.text())
+    if summary.changed:
+        print_next(out, src, "--seed", "1", why="to draw another sample: the one judged is better than the rest now")
     raise typer.Exit(summary.exit_status)

@@ -272,6 +272,6 @@ def run_command(
                 progress=progress,
             )
     typer.echo(summary.text())
-    if summary.images and not summary.interrupted:
+    if summary.images > summary.failed and not summary.interrupted:
         print_next(dst, src)
     raise typer.Exit(summary.exit_status)

@@ -98,9 +98,8 @@ class Proof:
         for shard in self._source.shards():
             name = entry_name(shard)
             if left.pop(name, None) is None:
-                sentence = (
-                    f"the shard {shard.name!r} of the source is not in the journal as it is now, expected it there"
-                )
+                sentence = f"the shard {shard.name!r} of the source is not in the journal as it is now"
+                sentence += f", expected the source of the run: {self._record.parameters['source']!r}"
                 self._problems.add("", shard.name, "missing", sentence)
                 continue
             entry = self._record.entry(name)

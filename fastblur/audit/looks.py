@@ -12,14 +12,13 @@ from fastblur.audit.pictures import Seen, pictures, see
 from fastblur.audit.problems import Problems
 from fastblur.audit.selection import Chosen
 from fastblur.codecs import CodecError
-from fastblur.pipeline.images.near_misses import from_journal, share_within
+from fastblur.pipeline.images.near_misses import from_journal
 from fastblur.pipeline.storage.paths import error_reason
 
 if TYPE_CHECKING:
     from fastblur.audit.search import HarderSearch, Suspect
 
 SAMPLE_WEIGHT = 2  # an image of the sample is judged as a whole, and gets as many times the bytes of another
-HIDDEN_SHARE = 0.5  # of a near miss's area in a region that `correct` has hidden since
 
 
 class Looks:
@@ -90,11 +89,7 @@ class Looks:
         scores = line.get("scores") or [None] * len(boxes)
         coverages = [] if self._coverage is None else self._coverage.of_image.get(name, [])
         upright = seen.upright_boxes(boxes)
-        near = [
-            (box, score)
-            for box, score in from_journal(line.get("near", ()))
-            if sum(share_within(box, other) for other in boxes) < HIDDEN_SHARE
-        ]
+        near = from_journal(line.get("near", ()))
         found: list[Suspect] = []
         if self._search is not None and "sample" in one.found:
             found = self._search.suspects(seen.pixels, upright)

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from heapq import heappush, heapreplace
 from typing import Any
 
-from fastblur.pipeline.images.near_misses import ROW
+from fastblur.pipeline.images.near_misses import HIDDEN_SHARE, ROW, from_journal, share_within, to_journal
 
 SIZE_EDGES = [2.0 ** (exponent / 2) for exponent in range(4, 27)]  # px of a region's longer side
 SCORE_BINS = 20
@@ -58,6 +58,17 @@ class Best:
         return [one for _, _, one in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)][:most]
 
 
+def _still_near(line: dict[str, Any]) -> list[int]:
+    """Return the near misses of an image, as the journal has them, without those that `correct` has hidden since."""
+    return to_journal(
+        [
+            (box, score)
+            for box, score in from_journal(line["near"])
+            if sum(share_within(box, region) for region in line["boxes"]) < HIDDEN_SHARE
+        ]
+    )
+
+
 class Selection:
     """Chooses images in one pass over the journal.
 
@@ -91,6 +102,8 @@ class Selection:
         fate, name = line["fate"], line["path"]
         self.population[fate] += 1
         digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8, key=self._key).digest()
+        if "near" in line and "corrected" in line and fate == "hidden":
+            line = {**line, "near": _still_near(line)}
         near, scores = line.get("near"), line.get("scores") if fate == "hidden" else None
         if self._drawn[fate].wants(digest):
             self._drawn[fate].add(digest, Chosen(line, shard, place, container))

@@ -39,6 +39,8 @@ class AuditSummary:
         if coverage is not None:
             least = "" if coverage["least"] is None else f", the least covered by {coverage['least']:.1%}"
             lines.append(f"regions       {coverage['regions']} compared with the source{least}")
+        else:
+            lines.append("regions       not compared with the source, which --source SRC does")
         lines.append(f"near misses   {content['near_misses']} in {content['near_misses_images']} images")
         if search is not None:
             suspects = [len(one["suspects"]) for one in content["images"] if one["suspects"]]
@@ -49,7 +51,9 @@ class AuditSummary:
         if total > SHOWN:
             lines.append(f"  and {total - SHOWN} more" + (", see audit.json" if self.report else ""))
         lines.append(f"time          {self.seconds:.1f} s")
-        if self.report is not None:
+        if self.report is None:
+            lines.append("look at       nothing: no page was made, which the argument REPORT asks for")
+        else:
             lines.append(
                 f"look at       {os.path.join(self.report, 'index.html')}: it may show faces, keep it to yourself"
             )

@@ -127,9 +127,13 @@ class Summary:
             + ("without their metadata" if stripped else "byte for byte")
             + (f" but {self.without_previews}, {_STALE}" if self.without_previews else ""),
             f"failed        {self.failed}" + (f", listed in {failures_file}" if self.failed else ""),
-            f"other files   {self.other_files}, of kinds that are not worked on, not copied",
-            f"time          {self.seconds:.1f} s, {self.images_a_second:.1f} images a second",
         ]
+        if self.other_files:
+            skipped = " and what --others skip leaves out" if self.skipped else ""
+            lines.append(f"other files   {self.other_files}, not copied: texts, hidden files{skipped}")
+        done = self.images - self.resumed
+        rate = f", {self.images_a_second:.1f} images a second" if done else ", there was nothing left to do"
+        lines.append(f"time          {self.seconds:.1f} s{rate if self.images else ''}")
         if jpeg := self._jpeg_text():
             lines.insert(2, jpeg)
         if self.unsearched:

@@ -127,9 +127,12 @@ def test_near_misses_are_shown_but_for_those_hidden_since(tmp_path: Path) -> Non
     (entry,) = (out / ".fastblur/journal").iterdir()
     lines = [json.loads(line) for line in entry.read_text().splitlines()]
     lines[1]["near"] = [22, 17, 58, 58, 20, 100, 80, 130, 110, 15]  # the first one lies in a region
+    lines[0]["corrected"], lines[1]["corrected"] = ["0" * 64], "0" * 64
     entry.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (image,) = audit(out, tmp_path / "report", sample=0, gallery=1).content["images"]
+    content = audit(out, tmp_path / "report", sample=0, gallery=1).content
+    (image,) = content["images"]
     assert image["found"] == ["near miss"]
+    assert content["near_misses"] == 1
     assert image["near_misses"] == [{"box": [100, 80, 130, 110], "score": 0.15, "crop": None}]
 
 

@@ -61,9 +61,8 @@ def plan(record: RunRecord, source: Inputs, judged: dict[str, Judgement], digest
             continue
         entry = record.entry(entry_name(shard))
         if entry.problem:
-            raise UsageError(
-                f"the shard {shard.name!r} of SRC is not in the journal as it is now, expected the source of the run"
-            )
+            told = f"the shard {shard.name!r} of SRC is not in the journal as it is now"
+            raise UsageError(f"{told}, expected the source of the run: {record.parameters['source']!r}")
         try:
             lines: list[Line] = [parse_line(line) for line in entry.lines]
         except ValueError:
@@ -77,9 +76,8 @@ def plan(record: RunRecord, source: Inputs, judged: dict[str, Judgement], digest
         if not by_shard:
             return
     for name in by_shard:
-        raise UsageError(
-            f"the judgements are of the shard {name!r}, which SRC does not have, expected the run's source"
-        )
+        told = f"the judgements are of the shard {name!r}, which SRC does not have"
+        raise UsageError(f"{told}, expected the source of the run: {record.parameters['source']!r}")
 
 
 def _changed(lines: list[Line], judged: dict[str, Judgement]) -> dict[str, Judgement]:

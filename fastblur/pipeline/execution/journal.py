@@ -67,6 +67,8 @@ class Journal:
             return
         differing = [name for name in sorted(before.keys() | content.keys()) if before.get(name) != content.get(name)]
         if differing:
+            if "method" in differing:  # whose options differ with it
+                differing = ["method"]
             told = ", ".join(f"{name} was {before.get(name)!r} and is {content.get(name)!r}" for name in differing)
             raise UsageError(f"DST holds a run with other parameters ({told}), expected the same, or --overwrite")
         self.forget_failures()
