@@ -24,11 +24,15 @@ def in_short(results: dict[str, Result]) -> str:
     for mode, result in at_scale(results).items():
         whole = result["measured_images"] == result["images"]
         time = clock(result["seconds"]) if whole else f"{clock(result['extrapolated_seconds'])}, extrapolated"
-        ratios = [f"{over(result, side):.2g} x {result[side]['what']}" for side in ("peer", "floor")]
+        peer = "peer_divided" if "peer_divided" in result else "peer"  # as many processes as the run had
+        ratios = [
+            f"{over(result, peer):.2g} times {result[peer]['what']}",
+            f"{over(result, 'floor'):.2g} of {result['floor']['what']}",
+        ]
         rows.append([TITLES[mode], time, f"{result['images_per_second']:,.0f}", *ratios])
         machine = f"{result['machine']['cpus']} CPUs ({result['machine']['processor']}), {result['date'][:10]}"
     if rows:
-        head = ["1.5 million images, 17 % with faces", "time", "images a second", "peer", "floor"]
+        head = ["1.5 million images, 17 % with faces", "time", "images a second", "rate over a peer's", "share of the limit"]
         parts.append(f"`python -m benchmarks.imagenet_scale --mode operator|boxes|detect`, {machine}:\n")
         parts.append(table(head, rows))
     if "operators" in results:
@@ -37,6 +41,6 @@ def in_short(results: dict[str, Result]) -> str:
         parts.append(
             f"Against the formula in float64 a pixel is off by {worst:.2f} levels of 255 at most, {mean:.2f} on "
             f"average (`{result['command'].split(' --json')[0]}`, {result['date'][:10]}). "
-            "[All figures](docs/benchmarks.md), [how we measure](docs/how-we-measure.md).\n"
+            "The limit is the least work that any program would have. [All figures](docs/benchmarks.md), [how we measure](docs/how-we-measure.md).\n"
         )
     return "\n".join(parts)
