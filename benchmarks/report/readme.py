@@ -32,7 +32,13 @@ def in_short(results: dict[str, Result]) -> str:
         rows.append([TITLES[mode], time, f"{result['images_per_second']:,.0f}", *ratios])
         machine = f"{result['machine']['cpus']} CPUs ({result['machine']['processor']}), {result['date'][:10]}"
     if rows:
-        head = ["1.5 million images, 17 % with faces", "time", "images a second", "rate over a peer's", "share of the limit"]
+        head = [
+            "1.5 million images, 17 % with faces",
+            "time",
+            "images a second",
+            "rate over a peer's",
+            "share of the limit",
+        ]
         parts.append(f"`python -m benchmarks.imagenet_scale --mode operator|boxes|detect`, {machine}:\n")
         parts.append(table(head, rows))
     if "operators" in results:
@@ -41,6 +47,7 @@ def in_short(results: dict[str, Result]) -> str:
         parts.append(
             f"Against the formula in float64 a pixel is off by {worst:.2f} levels of 255 at most, {mean:.2f} on "
             f"average (`{result['command'].split(' --json')[0]}`, {result['date'][:10]}). "
-            "The limit is the least work that any program would have. [All figures](docs/benchmarks.md), [how we measure](docs/how-we-measure.md).\n"
+            "The limit is the least work that any program would have. "
+            "[All figures](docs/benchmarks.md), [how we measure](docs/how-we-measure.md).\n"
         )
     return "\n".join(parts)

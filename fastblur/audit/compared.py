@@ -24,10 +24,11 @@ MOST_CELLS = 8  # along a side of a region
 SEEN = 3.0  # levels, root mean square: with less to be hidden, source and result look the same
 AGAIN_ENERGY = 1.2  # times the energy of r - e: what shows the source is further from e
 OTHER_ENERGY = 2.0  # times that too: what shows something else is
-CODEC_ENERGY = 3.0  # times the codec's own, of a cell that counts as covered: there are other ways to quantise e
+CODEC_ENERGY = 4.0  # times the codec's own, of a cell that counts as covered: there are other ways to quantise e
 FORMULA_ENERGY = 16.0  # times that, of whatever the code of the run gives, in a few pixels of a cell too
 SLACK = 0.2, 0.3  # by which right results differ, root mean square: levels in a picture of full range, steps of depth
-CELL_SLACK = 1.0, 0.5  # in the few pixels that a cell may have inside a support
+CELL_SLACK = 1.0, 0.5  # in a cell, or the few pixels of it that lie inside a support
+STEP_SHARE = 4  # of a step of a coefficient, what it changes in its block, root mean square, at most
 BLOCK = 64  # px of a block of a JPEG, whose errors are not independent
 Cell = tuple[slice, slice]
 
@@ -41,6 +42,8 @@ class Compared:
         formula: hidden as the formula says, not rounded.
         again: the source hidden again by the code of the run.
         step: levels between two values of the file's depth.
+        coarsest: the largest step of a coefficient, 0 for a file that loses nothing: where the Huffman tables of a JPEG
+            have no code for one, its neighbour is written.
         encode: returns the formula's result once it went through the codec; called where there is doubt.
     """
 
@@ -51,12 +54,14 @@ class Compared:
         formula: Levels,
         again: Levels,
         step: float,
+        coarsest: float,
         encode: Callable[[], Levels],
     ) -> None:
         self._s, self._o, self._e, self._r = source, output, formula, again
         self._encode = encode
         self._range = float(np.ptp(source)) / 255
         self._step = step
+        self._another_step = (coarsest / STEP_SHARE) ** 2
 
     @cached_property
     def _encoded(self) -> Levels:
@@ -103,7 +108,8 @@ class Compared:
         found = _energy((self._o[cell] - self._e[cell])[mask])
         if found > self._slack(CELL_SLACK) + OTHER_ENERGY * self._most_off(self._r, cell, mask):
             return False
-        return found <= SEEN**2 or found <= SEEN**2 + FORMULA_ENERGY * self._most_off(self._encoded, cell, mask)
+        slack = SEEN**2 + self._another_step
+        return found <= slack or found <= slack + FORMULA_ENERGY * self._most_off(self._encoded, cell, mask)
 
     def _most_off(self, one: Levels, cell: Cell, mask: NDArray[np.bool_]) -> float:
         """Return the energy of what is off in a cell's mask, or around it where that is more: a mask may be small."""
@@ -112,7 +118,7 @@ class Compared:
         return max(_energy((one[cell] - self._e[cell])[mask]), self._off(one, around))
 
     def _is_as_coded(self, cell: Cell) -> bool:
-        return self._off(self._o, cell) <= CODEC_ENERGY * self._off(self._encoded, cell) + self._slack(SLACK)
+        return self._off(self._o, cell) <= CODEC_ENERGY * self._off(self._encoded, cell) + self._slack(CELL_SLACK)
 
     def _off(self, one: Levels, cell: Cell) -> float:
         return _energy(one[cell] - self._e[cell])

@@ -1,12 +1,12 @@
 """Tars and tables of the output: their images, and what is beside these."""
 
-import gzip
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol
 
 from fastblur.audit.output import Output
 from fastblur.pipeline.shards.interfaces import Batch, Item, Shard
@@ -71,7 +71,7 @@ class Container:
             if is_table_name(self._name):
                 same = _same_bytes(mine, theirs) or _same_rows(self._name, mine, theirs)
             else:
-                same = _same_bytes(mine, cast(BinaryIO, gzip.GzipFile(fileobj=theirs)) if self._gz else theirs)
+                same = _same_bytes(mine, OneGzip(theirs) if self._gz else theirs)
         if same:
             return None
         parts = "columns, rows or metadata" if is_table_name(self._name) else "members or their headers"
@@ -92,13 +92,55 @@ class Container:
             yield from items
 
 
-def _same_bytes(one: BinaryIO, other: BinaryIO) -> bool:
+class Readable(Protocol):
+    """What bytes can be read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to so many bytes, none only at the end."""
+
+
+class OneGzip:
+    """What a gzip file holds that is written as a run writes it: one member, whose header has no more than it must.
+
+    `gzip` passes comments and names in headers, and further members.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._out = file, bytearray()
+        self._reader = zlib.decompressobj(wbits=31)
+        head = file.read(10)
+        if len(head) < 10 or head[3] != 0:
+            raise ValueError("its gzip header has names, comments or other fields, expected none")
+        self._feed(head)
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to so many bytes; raises ValueError where the file is cut short, or goes on after its end."""
+        while not self._out and not self._reader.eof:
+            data = self._file.read(PIECE)
+            if not data:
+                raise ValueError("it is cut short, expected the end of its gzip member")
+            self._feed(data)
+        if not self._out and (self._reader.unused_data or self._file.read(1)):
+            raise ValueError("it goes on behind its gzip member, expected the end of the file")
+        data = bytes(self._out[:size])
+        del self._out[:size]
+        return data
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._out += self._reader.decompress(data)
+        except zlib.error as error:
+            raise ValueError(f"its gzip data are damaged ({error})") from error
+
+
+def _same_bytes(one: Readable, other: Readable) -> bool:
+    mine = theirs = b""
     while True:
-        mine, theirs = one.read(PIECE), other.read(PIECE)
-        if mine != theirs:
-            return False
-        if not mine:
-            return True
+        mine, theirs = mine or one.read(PIECE), theirs or other.read(PIECE)
+        size = min(len(mine), len(theirs))
+        if size == 0 or mine[:size] != theirs[:size]:
+            return not mine and not theirs
+        mine, theirs = mine[size:], theirs[size:]
 
 
 def _same_rows(name: str, one: BinaryIO, other: BinaryIO) -> bool:
@@ -107,7 +149,15 @@ def _same_rows(name: str, one: BinaryIO, other: BinaryIO) -> bool:
     if maker and maker == other_maker:
         return False
     return bool(mine.equals(theirs, check_metadata=True)) and all(
-        a is not None and b is not None and a.equals(b, check_metadata=True) for a, b in zip_longest(rows, other_rows)
+        a is not None and b is not None and _same_batch(a, b) for a, b in zip_longest(rows, other_rows)
+    )
+
+
+def _same_batch(one: Any, other: Any) -> bool:
+    """Return whether two record batches have the same values; NaN is the same as NaN."""
+    return bool(one.schema.equals(other.schema, check_metadata=True)) and all(
+        mine.equals(theirs) or repr(mine.to_pylist()) == repr(theirs.to_pylist())
+        for mine, theirs in zip(one.columns, other.columns, strict=True)
     )
 
 

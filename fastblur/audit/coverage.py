@@ -11,10 +11,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from fastblur.audit.as_coded import as_coded, coarsest_step
 from fastblur.audit.compared import LEAST_COVERAGE, Compared
-from fastblur.audit.formula import Formula, Levels, Window, levels, per_level
+from fastblur.audit.formula import Formula, Window, levels, per_level
 from fastblur.audit.problems import Kind
-from fastblur.codecs import CodecError, Picture, decode, encode
+from fastblur.codecs import CodecError, Picture, decode
 
 CODEC_LEVELS = 4.0  # by which other versions of a codec may differ from this one, outside the regions
 BLOCK = 16  # px of the largest usual MCU of a JPEG
@@ -92,7 +93,8 @@ def check_hidden(
         e,
         levels(again, window),
         step=1 / per_level(before),
-        encode=lambda: _encoded(before, window, e),
+        coarsest=coarsest_step(before),
+        encode=lambda: as_coded(before, window, e),
     )
     origin = np.array([window[1].start, window[0].start] * 2)
     places = (rows - origin).tolist()
@@ -123,14 +125,6 @@ def _not_hidden(coverages: list[float], boxes: Sequence[Sequence[float]], how: s
 
 def _has_pixels(window: Window) -> bool:
     return all(part.start < part.stop for part in window)
-
-
-def _encoded(picture: Picture, window: Window, hidden: Levels) -> Levels:
-    """Return a window of a picture as the codec gives it that was written with these levels in it."""
-    pixels = picture.pixels.copy()
-    most = np.iinfo(pixels.dtype).max
-    pixels[window] = np.floor(hidden * np.float32(per_level(picture)) + np.float32(0.5)).clip(0, most)
-    return levels(decode(encode(picture, pixels)), window)
 
 
 def _first_apart(

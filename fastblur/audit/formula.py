@@ -20,6 +20,7 @@ from fastblur.pipeline.images.methods import as_levels, parse_color
 TRUNCATE = 6.0  # deviations at which the Gaussian ends
 REACH = 3.0  # deviations of the feather at which alpha ends
 MIN_SIGMA, MIN_BLOCK = 0.5, 2  # px
+MOST_WEIGHTS = 1 << 23  # of a matrix that filters lines, and numbers transformed at once
 SLACK = 1e-3  # px by which a support is taken larger: float32 may round either way
 
 Levels = NDArray[np.float32]
@@ -163,34 +164,66 @@ def _soft(t: NDArray[np.float64], low: float, high: float, size: int, deviation:
 
 def _gaussian(picture: Picture, sigma: float, support: Window) -> Levels:
     """Return the picture filtered with a Gaussian, its border repeated, over a support."""
-    import torch  # whose products take as many threads as the audit says; NumPy's take all
-
-    height, width, channels = picture.pixels.shape
+    height, width, _ = picture.pixels.shape
     reach = ceil(TRUNCATE * sigma)
     rows, columns = support
     near = (
-        slice(max(0, rows.start - reach), rows.stop + reach),
-        slice(max(0, columns.start - reach), columns.stop + reach),
+        slice(max(0, rows.start - reach), min(height, rows.stop + reach)),
+        slice(max(0, columns.start - reach), min(width, columns.stop + reach)),
     )
-    image = torch.from_numpy(levels(picture, near))
-    down = torch.from_numpy(_matrix(rows, near[0].start, image.shape[0], height, sigma))
-    across = torch.from_numpy(_matrix(columns, near[1].start, image.shape[1], width, sigma))
-    filtered = (down @ image.flatten(1)).reshape(len(down), -1, channels)
-    result: Levels = torch.einsum("ywc,xw->yxc", filtered, across).numpy()
-    return result
+    image = levels(picture, near)
+    down = _filtered(image, rows, near[0], height, sigma)
+    across = _filtered(np.ascontiguousarray(down.transpose(1, 0, 2)), columns, near[1], width, sigma)
+    return np.ascontiguousarray(across.transpose(1, 0, 2))
 
 
-def _matrix(wanted: slice, start: int, length: int, size: int, sigma: float) -> NDArray[np.float32]:
-    """Return the matrix (wanted, length) that filters a line of `size` pixels; `length` from `start` on count."""
-    centres = np.arange(wanted.start, wanted.stop)
+def _filtered(
+    image: Levels,  # lines along the first axis
+    wanted: slice,
+    near: slice,
+    size: int,
+    sigma: float,
+) -> Levels:
+    """Return the wanted pixels of lines of `size` pixels filtered with a Gaussian; `near` is what `image` has of them.
+
+    By a matrix, or, where that would be large, by Fourier transforms. Pixels on a border stand for all beyond it.
+    """
+    import torch  # whose products take as many threads as the audit says; NumPy's take all
+
     reach = ceil(TRUNCATE * sigma)
-    offsets = np.arange(-reach, reach + 1)
-    weights = np.exp(-0.5 * (offsets / sigma) ** 2)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     weights /= weights.sum()
-    source = np.clip(centres[:, None] + offsets, 0, size - 1) - start
-    matrix = np.zeros((len(centres), length))
-    np.add.at(matrix, (np.arange(len(centres))[:, None], source), weights)
-    return matrix.astype(np.float32)
+    length, lines = near.stop - near.start, image.reshape(image.shape[0], -1)
+    # What lies further out than k pixels, k from 0 on: the part of a border pixel that is k pixels away.
+    beyond = np.append(np.cumsum(weights[::-1])[::-1][reach + 1 :], 0.0)
+    centres = np.arange(wanted.start, wanted.stop)
+    if len(centres) * length <= MOST_WEIGHTS:
+        offsets = np.arange(near.start, near.stop)[None] - centres[:, None]
+        matrix = np.where(np.abs(offsets) <= reach, weights[np.clip(offsets + reach, 0, 2 * reach)], 0)
+        result = (torch.from_numpy(matrix.astype(np.float32)) @ torch.from_numpy(lines)).numpy()
+    else:
+        result = _convolved(lines, weights, wanted.start - near.start, len(centres))
+    first, last = centres, size - 1 - centres  # pixels to the borders
+    if near.start == 0:
+        result = result + np.outer(beyond[np.minimum(first, reach)], lines[0])
+    if near.stop == size:
+        result = result + np.outer(beyond[np.minimum(last, reach)], lines[-1])
+    return result.astype(np.float32).reshape(len(centres), *image.shape[1:])
+
+
+def _convolved(lines: Levels, weights: NDArray[np.float64], start: int, count: int) -> NDArray[np.float64]:
+    """Return `count` pixels from `start` on of lines (length, n) filtered with weights, nothing beyond their ends."""
+    length, reach = len(lines), len(weights) // 2
+    weights = weights[max(0, reach - length) : reach + length + 1]  # all that meet a line
+    reach = len(weights) // 2
+    size = 1 << (length + len(weights) - 1).bit_length()
+    transformed = np.fft.rfft(weights, size)[:, None]
+    result = np.empty((count, lines.shape[1]))
+    at_once = max(1, MOST_WEIGHTS // size)
+    for n in range(0, lines.shape[1], at_once):
+        part = np.fft.rfft(lines[:, n : n + at_once].astype(np.float64), size, axis=0)
+        result[:, n : n + at_once] = np.fft.irfft(part * transformed, size, axis=0)[reach + start :][:count]
+    return result
 
 
 def _mosaic(picture: Picture, region: Region, side: int, support: Window) -> Levels:

@@ -49,14 +49,14 @@ def views(pixels: Pixels) -> Iterator[View]:  # (h, w, 3), upright RGB
     factor = min(2.0, LONGEST / max(height, width))
     if factor > 1:
         yield _enlarged(pixels, factor)
-    yield View("mirrored", np.ascontiguousarray(pixels[:, ::-1]), lambda b: _corners(width - b[:, 0::2], b[:, 1::2]))
+    yield View("mirrored", pixels[:, ::-1].copy(), lambda b: _corners(width - b[:, 0::2], b[:, 1::2]))
     quarters: list[tuple[int, Callable[[Boxes], Boxes]]] = [
         (1, lambda b: _corners(width - b[:, 1::2], b[:, 0::2])),
         (2, lambda b: _corners(width - b[:, 0::2], height - b[:, 1::2])),
         (3, lambda b: _corners(b[:, 1::2], height - b[:, 0::2])),
     ]
     for turns, back in quarters:
-        yield View(f"turned by {90 * turns}", np.ascontiguousarray(np.rot90(pixels, turns)), back)
+        yield View(f"turned by {90 * turns}", np.rot90(pixels, turns).copy(), back)
     for degrees in (TILT, -TILT):
         yield _tilted(pixels, degrees)
 

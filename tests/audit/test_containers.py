@@ -83,6 +83,33 @@ def test_a_compressed_tar_may_be_compressed_otherwise(tmp_path: Path) -> None:
     assert problems(out, source) == {("changed", "", "a.tar.gz")}
 
 
+def gzip_comment(data: bytes) -> bytes:
+    return data[:3] + b"\x10" + data[4:10] + FACE.hex().encode() + b"\0" + data[10:]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        gzip_comment,
+        lambda data: data + gzip.compress(b""),
+        lambda data: data + FACE,
+        lambda data: data[:-4],
+        lambda data: data[:300] + b"\0\0\0" + data[303:],
+    ],
+    ids=["comment", "member", "behind", "cut", "damaged"],
+)
+def test_a_compressed_tar_has_one_plain_member(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    source, _ = make_run(tmp_path, "tar")
+    for path in list(source.iterdir()):
+        path.with_suffix(".tar.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    names = {f"{name[0]}.tar.gz/{name[2:]}": boxes for name, boxes in BOXES.items()}
+    out = tmp_path / "gz"
+    run(source, out, boxes=write_boxes(tmp_path / "gz.jsonl", names), engine="threads", workers=1)
+    (out / "a.tar.gz").write_bytes(change((out / "a.tar.gz").read_bytes()))
+    assert ("changed", "", "a.tar.gz") in problems(out, source)
+
+
 def with_column(table: Any) -> Any:
     return table.append_column("text", pa.array([FACE.hex()] * len(table)))
 
@@ -104,7 +131,14 @@ def test_what_is_beside_the_images_of_a_table(tmp_path: Path, change: Callable[[
 
 
 def test_a_table_written_by_another_version(tmp_path: Path) -> None:
-    source, out = make_run(tmp_path, "table")
+    source = tmp_path / "src"
+    source.mkdir()
+    images = pa.array(list(FILES.values()), pa.binary())
+    scores = [float("nan"), 0.5, None, float("inf"), 1.0, 2.0]
+    pq.write_table(pa.table({"image": images, "score": scores}), source / "t.parquet")
+    boxes = {f"t.parquet/{row}": BOXES[name] for row, name in enumerate(FILES)}
+    out = tmp_path / "out"
+    run(source, out, boxes=write_boxes(tmp_path / "b.jsonl", boxes), engine="threads", workers=1)
     table = pq.read_table(out / "t.parquet")
     pq.write_table(table, out / "t.parquet", compression="gzip")
     assert problems(out, source) == {("changed", "", "t.parquet")}, "the same version writes the same bytes"

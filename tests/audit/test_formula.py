@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from fastblur.audit.formula import Formula
+from fastblur.audit.formula import Formula, _gaussian
 from fastblur.codecs import Picture
 from tests import formula
 from tests.audit.run_cases import pixels
@@ -55,3 +56,26 @@ def test_sixteen_bits_are_levels_too() -> None:
         for image in (deep, pixels(4))
     ]
     assert np.allclose(*made, atol=1e-3)
+
+
+@pytest.mark.parametrize("most", [1, 1 << 23])
+@pytest.mark.parametrize(
+    ("shape", "support", "sigma"),
+    [
+        ((120, 160, 3), (slice(10, 90), slice(0, 160)), 9.3),
+        ((50, 400, 1), (slice(0, 50), slice(100, 400)), 300.0),  # wider than the picture
+        ((3, 300, 3), (slice(1, 2), slice(3, 298)), 40.0),
+    ],
+)
+def test_wide_gaussians_by_either_way(
+    shape: Any, support: Any, sigma: float, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastblur.audit.formula.MOST_WEIGHTS", most)
+    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    reach = int(np.ceil(6 * sigma))
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    weights /= weights.sum()
+    down = ndimage.correlate1d(pixels.astype(np.float64), weights, axis=0, mode="nearest")
+    expected = ndimage.correlate1d(down, weights, axis=1, mode="nearest")[support]
+    found = _gaussian(Picture(pixels, "PNG", "RGB", 1, b""), sigma, support)
+    assert np.abs(found - expected).max() < 1e-3
