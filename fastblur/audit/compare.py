@@ -24,6 +24,7 @@ from fastblur.pipeline.shards.interfaces import Item, Shard
 from fastblur.pipeline.storage.paths import IMAGE_BYTES, error_reason, read_file
 
 AHEAD = 4  # images held for each worker
+MOST_LARGER = 1.25  # times the size that this codec gives the same pixels: other versions compress otherwise
 FEW_BYTES = 8  # zeros at the end of coded pixels, too few for a picture
 Line = dict[str, Any]
 
@@ -196,8 +197,14 @@ def _same_metadata(output: bytes, again: bytes) -> bool:
         return True
     try:
         mine, theirs = decode(again), decode(output)
-        if encode(mine, mine.pixels) != encode(theirs, mine.pixels):
+        written = encode(mine, mine.pixels)
+        if written != encode(theirs, mine.pixels):
             return False
+        if (
+            written == again
+            and len(output.rstrip(b"\0")) > MOST_LARGER * len(encode(theirs, theirs.pixels)) + FEW_BYTES
+        ):
+            return False  # more than its pixels and metadata take, as between the parts of a file that readers look at
         return abs(_size_of_metadata(output) - _size_of_metadata(again)) <= FEW_BYTES  # of what encoding leaves out too
     except CodecError:
         return False

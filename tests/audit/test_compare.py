@@ -191,6 +191,33 @@ def test_metadata_exchanged_for_others_of_their_length(tmp_path: Path, name: str
     assert proof(out, source)[0] == {("changed", name)}
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.webp"])
+def test_bytes_between_the_parts_of_a_file(tmp_path: Path, name: str) -> None:
+    """Which readers pass, and which are no metadata."""
+    source, out = tmp_path / "src", tmp_path / "out"
+    source.mkdir()
+    Image.fromarray(pixels(7)).save(source / name, lossless=True)
+    run(source, out, boxes=write_boxes(tmp_path / "b.jsonl", {name: [(20, 15, 60, 60)]}), engine="threads")
+    assert proof(out, source)[0] == set()
+    data, original = (out / name).read_bytes(), (source / name).read_bytes()
+    if name == "a.png":
+        at = data.index(b"IDAT") - 4
+        chunk = b"hIST" + original
+        added = (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+        changed = data[:at] + added + data[at:]
+    elif name == "a.bmp":
+        start = int.from_bytes(data[10:14], "little")
+        whole, offset = ((number + len(original)).to_bytes(4, "little") for number in (len(data), start))
+        changed = data[:2] + whole + data[6:10] + offset + data[14:start] + original + data[start:]
+    else:
+        size = int.from_bytes(data[16:20], "little") + len(original) + len(original) % 2
+        body = data[12:16] + size.to_bytes(4, "little") + data[20:] + original + bytes(len(original) % 2)
+        changed = b"RIFF" + (4 + len(body)).to_bytes(4, "little") + b"WEBP" + body
+    (out / name).write_bytes(changed)
+    assert (decode(changed).pixels == decode(data).pixels).all()
+    assert proof(out, source)[0] == {("changed", name)}
+
+
 def test_a_text_put_into_a_hidden_png(tmp_path: Path) -> None:
     source, out = make_run(tmp_path)
     chunk = b"prVt" + (source / "a/1.png").read_bytes()
