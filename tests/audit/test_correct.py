@@ -1,8 +1,10 @@
 """`fastblur correct`: the images judged are done again, and nothing else; the result is that of a fresh run."""
 
 import json
+import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from PIL import Image
 from fastblur.audit import audit
 from fastblur.codecs import decode, encode
 from fastblur.errors import UsageError
-from fastblur.pipeline import correct, run
+from fastblur.pipeline import RunStopped, correct, run
 from fastblur.pipeline.execution.record import OPTIONS, RunRecord
 from tests.audit.run_cases import BOXES, FILES, Box, journal, journal_names, make_run, outputs, write_boxes
 
@@ -219,6 +221,30 @@ def test_another_picture_under_a_name_of_the_source_is_refused(tmp_path: Path) -
         (source / name).write_bytes(kept)
     assert outputs(out, "folder") == before
     assert correct(source, out, judgements).changed == len(CHANGED)
+
+
+def test_another_tar_of_the_same_size_and_time_is_refused(tmp_path: Path) -> None:
+    """Of which an image that nobody judged shows a face that the run has not seen."""
+    source, out, judgements = judged(tmp_path, "tar")
+    path = source / "b.tar"
+    told, before = path.stat(), outputs(out, "tar")
+    data = path.read_bytes()
+    image = FILES["b/5.png"]
+    other = bytearray(image)
+    at = image.index(b"IHDR") + 4
+    width, height = image[at : at + 4], image[at + 4 : at + 8]
+    other[at : at + 8] = height + width  # another picture, of as many bytes
+    other[at + 13 : at + 17] = zlib.crc32(other[at - 4 : at + 13]).to_bytes(4, "big")
+    assert data.count(image) == 1
+    path.write_bytes(data.replace(image, bytes(other)))
+    os.utime(path, ns=(told.st_atime_ns, told.st_mtime_ns))
+    with pytest.raises(RunStopped, match="of SRC is not the image that OUT has in its place"):
+        correct(source, out, judgements)
+    assert outputs(out, "tar")["b.tar/5.png"] == before["b.tar/5.png"]
+    path.write_bytes(data)
+    os.utime(path, ns=(told.st_atime_ns, told.st_mtime_ns))
+    assert correct(source, out, judgements).exit_status == 0
+    assert outputs(out, "tar") == fresh(tmp_path, "tar", source)
 
 
 def test_an_output_of_another_machine_is_that_of_the_source(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Whether SRC still has the images of a finished run, as far as they are to be done again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -8,11 +9,14 @@ from fastblur.annotations.judgements import Judgement
 from fastblur.codecs import CodecError, decode, size_of
 from fastblur.errors import UsageError
 from fastblur.pipeline.boxes.checks import hiding_boxes
+from fastblur.pipeline.execution.record import RunRecord
 from fastblur.pipeline.images.hiding import HidingStages
 from fastblur.pipeline.images.redo import redo, with_boxes
 from fastblur.pipeline.images.task import ImageTask, Outcome
-from fastblur.pipeline.shards.interfaces import Item
-from fastblur.pipeline.storage.paths import IMAGE_BYTES, check_regular, read_file
+from fastblur.pipeline.shards.interfaces import Item, Shard
+from fastblur.pipeline.shards.table.shard import TableShard, is_table_name
+from fastblur.pipeline.shards.tar.shard import TarShard
+from fastblur.pipeline.storage.paths import IMAGE_BYTES, check_regular, open_file, read_file
 
 LEVELS = 24  # by which other kernels and codecs may differ ..
 MOST_APART = 0.001  # .. in all but this share of the values
@@ -50,6 +54,27 @@ def check_source(
             return
     raise UsageError(
         f"{item.name!r} of SRC is not the image that OUT has of this name, expected the source and output of one run"
+    )
+
+
+def output_images(record: RunRecord, container: str) -> Iterator[bytes]:
+    """Yield the images of a tar or table of the output, in its order; raises OSError or ValueError."""
+    path = record.tree.path(container)
+    check_regular(path)
+    opened, told = partial(open_file, path), record.parameters
+    shard: Shard = (
+        TableShard(container, opened, "", columns=tuple(told.get("image_columns", ())), others="copy")
+        if is_table_name(container)
+        else TarShard(container, opened, "", "copy", tuple(told.get("members", ())))
+    )
+    for batch in shard.batches(64):
+        yield from (item.data or b"" for item in batch.items)
+
+
+def is_made_of(output: bytes, again: ImageTask) -> bool:
+    """Return whether an image of the output is what the source gives again, here or on another machine."""
+    return again.result is not None and (
+        again.result.rstrip(b"\0") == output.rstrip(b"\0") or _looks_like(again, output)  # columns may pad with zeros
     )
 
 
