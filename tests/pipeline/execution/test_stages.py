@@ -244,13 +244,13 @@ def test_a_second_interrupt_ends_without_finishing(monkeypatch: pytest.MonkeyPat
     line = Stages([Stage("slow", slow), Stage("end", ended.append)], 1, 50)
     real = line._wait
 
-    def wait(tick: Callable[[], None] | None) -> None:
+    def wait(tick: Callable[[], None] | None, act: Callable[[], None]) -> None:
         nonlocal waits
         waits += 1
         begun.wait(LIMIT)
         if waits <= 2:
             raise KeyboardInterrupt(f"number {waits}")
-        real(tick)
+        real(tick, act)
 
     monkeypatch.setattr(line, "_wait", wait)
     error = run(line, itertools.count())
