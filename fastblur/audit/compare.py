@@ -121,7 +121,7 @@ class Proof:
             for batch in shard.batches(64):
                 if container is None and not isinstance(shard, FolderShard):
                     written = {line["path"] for line in told if line["fate"] in WRITTEN}
-                    container = stack.enter_context(closing(Container(self._output, shard, written)))
+                    container = stack.enter_context(closing(Container(self._record, self._output, shard, written)))
                 images: list[bytes | None] = []
                 for item in batch.items:
                     line = next(lines, None)

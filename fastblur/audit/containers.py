@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, Protocol
 
 from fastblur.audit.output import Output
+from fastblur.pipeline.execution.record import RunRecord
 from fastblur.pipeline.shards.interfaces import Batch, Item, Shard
 from fastblur.pipeline.shards.table.shard import is_table_name
 from fastblur.pipeline.storage.local import LocalSink
@@ -23,13 +24,13 @@ class Container:
     versions of packages may make the two files differ.
 
     Args:
-        output: of the run.
+        record, output: of the run.
         shard: of the source.
         written: the names of its images that the run wrote.
     """
 
-    def __init__(self, output: Output, shard: Shard, written: set[str]) -> None:
-        self._of_run, self._name, self._written = output, shard.name, written
+    def __init__(self, record: RunRecord, output: Output, shard: Shard, written: set[str]) -> None:
+        self._record, self._name, self._written = record, shard.name, written
         self._named = output.has_own_names(shard.name)
         self._images = self._readable(output.items(shard.name))
         self._next = next(self._images, None)
@@ -67,7 +68,7 @@ class Container:
         path = Path(self._folder.name) / self._name
         if not self._is_whole or self._next is not None or not path.exists():
             return None  # the account says what is missing or extra
-        with open(path, "rb") as mine, self._of_run.open(self._name) as theirs:
+        with open(path, "rb") as mine, self._record.open_container(self._name) as theirs:
             if is_table_name(self._name):
                 same = _same_bytes(mine, theirs) or _same_rows(self._name, mine, theirs)
             else:

@@ -1,14 +1,11 @@
 """The files of a run's output, and the images in its tars and tables."""
 
 from collections.abc import Iterator
-from functools import partial
-from typing import Any, BinaryIO
 
 from fastblur.pipeline.execution.record import RunRecord
-from fastblur.pipeline.shards.interfaces import Item, Shard
-from fastblur.pipeline.shards.table.shard import TableShard, is_table_name
-from fastblur.pipeline.shards.tar.shard import TarShard
-from fastblur.pipeline.storage.paths import IMAGE_BYTES, check_regular, open_file, read_file
+from fastblur.pipeline.shards.interfaces import Item
+from fastblur.pipeline.shards.table.shard import is_table_name
+from fastblur.pipeline.storage.paths import IMAGE_BYTES, check_regular, read_file
 
 
 class Output:
@@ -19,7 +16,7 @@ class Output:
     """
 
     def __init__(self, record: RunRecord) -> None:
-        self._tree, self._parameters = record.tree, record.parameters
+        self._record, self._tree = record, record.tree
 
     def files(self) -> Iterator[tuple[str, str | None]]:
         """Yield every file's name, with what is wrong with it or None; raises OSError."""
@@ -37,18 +34,12 @@ class Output:
         check_regular(path)
         return read_file(path, IMAGE_BYTES)
 
-    def open(self, container: str) -> BinaryIO:
-        """Open a tar or table to read bytes from; raises OSError."""
-        path = self._tree.path(container)
-        check_regular(path)
-        return open_file(path)
-
     def items(self, container: str) -> Iterator[Item]:
         """Yield the images of a tar or table in its order; those of a table are called by their rows in the output.
 
         Raises FileNotFoundError where there is no such file, ValueError or OSError where it is broken.
         """
-        for batch in self._shard(container).batches(64):
+        for batch in self._record.container(container).batches(64):
             yield from batch.items
 
     def names(self, container: str) -> Iterator[str]:
@@ -59,11 +50,3 @@ class Output:
     def has_own_names(self, container: str) -> bool:
         """Return whether images are called alike in source and output: rows of a table may have been left out."""
         return not is_table_name(container)
-
-    def _shard(self, container: str) -> Shard:
-        opened: Any = partial(self.open, container)
-        check_regular(self._tree.path(container))
-        if is_table_name(container):
-            columns = tuple(self._parameters.get("image_columns", ()))
-            return TableShard(container, opened, "", columns=columns, others="copy")
-        return TarShard(container, opened, "", "copy", tuple(self._parameters.get("members", ())))

@@ -68,14 +68,19 @@ def test_bytes_behind_a_tar(tmp_path: Path) -> None:
     assert problems(out, source) == {("changed", "", "b.tar")}
 
 
-def test_a_compressed_tar_may_be_compressed_otherwise(tmp_path: Path) -> None:
-    source, _ = make_run(tmp_path, "tar")
+def compressed(folder: Path) -> tuple[Path, Path]:
+    """Make a run over compressed tars; return source and output."""
+    source, _ = make_run(folder, "tar")
     for path in list(source.iterdir()):
         path.with_suffix(".tar.gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
     names = {f"{name[0]}.tar.gz/{name[2:]}": boxes for name, boxes in BOXES.items()}
-    out = tmp_path / "gz"
-    run(source, out, boxes=write_boxes(tmp_path / "gz.jsonl", names), engine="threads", workers=1)
+    run(source, folder / "gz", boxes=write_boxes(folder / "gz.jsonl", names), engine="threads", workers=1)
+    return source, folder / "gz"
+
+
+def test_a_compressed_tar_may_be_compressed_otherwise(tmp_path: Path) -> None:
+    source, out = compressed(tmp_path)
     assert problems(out, source) == set()
     (out / "a.tar.gz").write_bytes(gzip.compress(gzip.decompress((out / "a.tar.gz").read_bytes()), 1))
     assert problems(out, source) == set()
@@ -99,13 +104,7 @@ def gzip_comment(data: bytes) -> bytes:
     ids=["comment", "member", "behind", "cut", "damaged"],
 )
 def test_a_compressed_tar_has_one_plain_member(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
-    source, _ = make_run(tmp_path, "tar")
-    for path in list(source.iterdir()):
-        path.with_suffix(".tar.gz").write_bytes(gzip.compress(path.read_bytes()))
-        path.unlink()
-    names = {f"{name[0]}.tar.gz/{name[2:]}": boxes for name, boxes in BOXES.items()}
-    out = tmp_path / "gz"
-    run(source, out, boxes=write_boxes(tmp_path / "gz.jsonl", names), engine="threads", workers=1)
+    source, out = compressed(tmp_path)
     (out / "a.tar.gz").write_bytes(change((out / "a.tar.gz").read_bytes()))
     assert ("changed", "", "a.tar.gz") in problems(out, source)
 

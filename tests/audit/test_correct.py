@@ -18,6 +18,7 @@ from fastblur.codecs import decode, encode
 from fastblur.errors import UsageError
 from fastblur.pipeline import RunStopped, correct, run
 from fastblur.pipeline.execution.record import OPTIONS, RunRecord
+from fastblur.pipeline.images.task import ImageTask, Outcome
 from tests.audit.run_cases import BOXES, FILES, Box, journal, journal_names, make_run, outputs, write_boxes
 
 CHANGED: dict[str, list[Box]] = {
@@ -245,6 +246,44 @@ def test_another_tar_of_the_same_size_and_time_is_refused(tmp_path: Path) -> Non
     os.utime(path, ns=(told.st_atime_ns, told.st_mtime_ns))
     assert correct(source, out, judgements).exit_status == 0
     assert outputs(out, "tar") == fresh(tmp_path, "tar", source)
+
+
+@pytest.mark.parametrize("kind", ["tar", "table"])
+def test_killed_when_an_image_had_failed_it_goes_on(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The output's file has lost the image, and the journal does not say so yet."""
+    from fastblur.pipeline.storage.local import LocalSink
+
+    source, out, judgements = judged(tmp_path, kind)
+    name = journal_names(kind)["a/2.jpg"]
+    real = ImageTask.finish
+
+    def failing(self: ImageTask, outcome: Outcome, result: bytes | None = None) -> None:
+        lost = self.item.name == name
+        real(self, Outcome.FAILED if lost else outcome, None if lost else result)
+
+    monkeypatch.setattr(ImageTask, "finish", failing)
+    write = LocalSink.write
+
+    def killed(self: LocalSink, name: str, data: bytes, *, durable: bool = False) -> None:
+        if "journal/" in name:
+            raise KeyboardInterrupt
+        write(self, name, data, durable=durable)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalSink, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            correct(source, out, judgements, workers=1)
+    assert FILES["a/2.jpg"] not in outputs(out, kind).values()
+    assert correct(source, out, judgements, workers=1).exit_status == 1
+    assert journal(out)[name]["fate"] == "failed"
+    assert audit(out, sample=0).exit_status == 0
+
+
+def test_a_tar_that_is_not_in_the_output_any_more(tmp_path: Path) -> None:
+    source, out, judgements = judged(tmp_path, "tar")
+    (out / "a.tar").unlink()
+    with pytest.raises(RunStopped, match=r"'a.tar' of OUT cannot be read"):
+        correct(source, out, judgements, workers=1)
 
 
 def test_an_output_of_another_machine_is_that_of_the_source(tmp_path: Path) -> None:

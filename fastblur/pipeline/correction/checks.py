@@ -1,7 +1,6 @@
 """Whether SRC still has the images of a finished run, as far as they are to be done again."""
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -9,14 +8,13 @@ from fastblur.annotations.judgements import Judgement
 from fastblur.codecs import CodecError, decode, size_of
 from fastblur.errors import UsageError
 from fastblur.pipeline.boxes.checks import hiding_boxes
+from fastblur.pipeline.errors import RunStopped
 from fastblur.pipeline.execution.record import RunRecord
 from fastblur.pipeline.images.hiding import HidingStages
 from fastblur.pipeline.images.redo import redo, with_boxes
 from fastblur.pipeline.images.task import ImageTask, Outcome
-from fastblur.pipeline.shards.interfaces import Item, Shard
-from fastblur.pipeline.shards.table.shard import TableShard, is_table_name
-from fastblur.pipeline.shards.tar.shard import TarShard
-from fastblur.pipeline.storage.paths import IMAGE_BYTES, check_regular, open_file, read_file
+from fastblur.pipeline.shards.interfaces import Item
+from fastblur.pipeline.storage.paths import IMAGE_BYTES, check_regular, error_reason, read_file
 
 LEVELS = 24  # by which other kernels and codecs may differ ..
 MOST_APART = 0.001  # .. in all but this share of the values
@@ -50,25 +48,46 @@ def check_source(
         return
     for rows in (boxes, new):
         (again,) = redo(stages, [with_boxes(item, rows)])
-        if again.outcome is Outcome.FAILED or again.result == output or _looks_like(again, output):
+        if again.outcome is Outcome.FAILED or is_made_of(output, again):
             return
     raise UsageError(
         f"{item.name!r} of SRC is not the image that OUT has of this name, expected the source and output of one run"
     )
 
 
-def output_images(record: RunRecord, container: str) -> Iterator[bytes]:
-    """Yield the images of a tar or table of the output, in its order; raises OSError or ValueError."""
-    path = record.tree.path(container)
-    check_regular(path)
-    opened, told = partial(open_file, path), record.parameters
-    shard: Shard = (
-        TableShard(container, opened, "", columns=tuple(told.get("image_columns", ())), others="copy")
-        if is_table_name(container)
-        else TarShard(container, opened, "", "copy", tuple(told.get("members", ())))
-    )
-    for batch in shard.batches(64):
-        yield from (item.data or b"" for item in batch.items)
+class ContainerImages:
+    """The images of a tar or table of the output, held against those of the source in their order.
+
+    Another file may have the size and the time of the run's. Of images that fail now, the output may have lost theirs
+    already, in a call that was killed before it could tell the journal.
+    """
+
+    def __init__(self, record: RunRecord, container: str) -> None:
+        self._images = self._read(record, container)
+        self._may_lack = 0
+
+    def pass_failed(self) -> None:
+        """Pass an image that cannot be done any more."""
+        self._may_lack += 1
+
+    def has(self, is_made: Callable[[bytes], bool]) -> bool:
+        """Return whether the next image is made of the source's."""
+        for output in self._images:
+            if is_made(output):
+                return True
+            if self._may_lack == 0:
+                return False
+            self._may_lack -= 1
+        return False
+
+    @staticmethod
+    def _read(record: RunRecord, container: str) -> Iterator[bytes]:
+        try:
+            for batch in record.container(container).batches(64):
+                yield from (item.data or b"" for item in batch.items)
+        except (ValueError, OSError) as error:
+            told = f"{container!r} of OUT cannot be read: {error_reason(error)}"
+            raise RunStopped(f"{told}, expected it as the run left it") from error
 
 
 def is_made_of(output: bytes, again: ImageTask) -> bool:

@@ -37,7 +37,7 @@ SHARDS = f"{FOLDER}/journal"
 RUN = f"{FOLDER}/run.json"
 FAILURES = f"{FOLDER}/failures.jsonl"
 LOCK = f"{FOLDER}/lock"
-OF_METHODS = ("recipe", "strength", "margin", "feather", "shape", "scope", "blocks", "color")  # they differ with it
+METHOD_OPTIONS = ("recipe", "strength", "margin", "feather", "shape", "scope", "blocks", "color")
 CORRECTING = f"{FOLDER}/correcting"  # an empty file, named by its sha256, for each file of judgements half applied
 
 
@@ -69,7 +69,7 @@ class Journal:
         differing = [name for name in sorted(before.keys() | content.keys()) if before.get(name) != content.get(name)]
         if differing:
             if "method" in differing:
-                differing = [name for name in differing if name not in OF_METHODS]
+                differing = [name for name in differing if name not in METHOD_OPTIONS]  # they differ with it
             told = ", ".join(f"{name} was {before.get(name)!r} and is {content.get(name)!r}" for name in differing)
             raise UsageError(f"DST holds a run with other parameters ({told}), expected the same, or --overwrite")
         self.forget_failures()

@@ -3,17 +3,21 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fastblur.errors import FileError, UsageError
 from fastblur.options import is_number
 from fastblur.pipeline.config import RunConfig
-from fastblur.pipeline.execution.journal import CORRECTING, FAILURES, FOLDER, LOCK, RUN, SHARDS
+from fastblur.pipeline.execution.journal import CORRECTING, FAILURES, FOLDER, LOCK, METHOD_OPTIONS, RUN, SHARDS
+from fastblur.pipeline.shards.interfaces import Shard
 from fastblur.pipeline.shards.source import Source
+from fastblur.pipeline.shards.table.shard import TableShard, is_table_name
+from fastblur.pipeline.shards.tar.shard import TarShard
 from fastblur.pipeline.shards.tree import LocalTree, RemoteTree
 from fastblur.pipeline.storage.local import TEMPORARY
-from fastblur.pipeline.storage.paths import check_regular, error_reason, is_url, read_file, strip_file_scheme
+from fastblur.pipeline.storage.paths import check_regular, error_reason, is_url, open_file, read_file, strip_file_scheme
 from fastblur.pipeline.summary import COUNTS
 
 Inputs = str | Path | Sequence[str | Path]
@@ -143,12 +147,26 @@ class RunRecord:
             return Entry(name, entry.shard, counts, entry.broken, problem="is cut short: its last line has no end")
         return entry
 
+    def open_container(self, name: str) -> BinaryIO:
+        """Open a tar or table of the output to read bytes from; raises OSError."""
+        path = self.tree.path(name)
+        check_regular(path)
+        return open_file(path)
+
+    def container(self, name: str) -> Shard:
+        """Return a tar or table of the output, to read its images; raises OSError where there is no such file."""
+        check_regular(self.tree.path(name))
+        opened: Any = partial(self.open_container, name)
+        if is_table_name(name):
+            columns = tuple(self.parameters.get("image_columns", ()))
+            return TableShard(name, opened, "", columns=columns, others="copy")
+        return TarShard(name, opened, "", "copy", tuple(self.parameters.get("members", ())))
+
     def options(self) -> dict[str, Any]:
         """Return the options of the run that decide what becomes of an image whose boxes are known."""
         recorded = self.parameters
         options = {name: recorded[name] for name in OPTIONS if name in recorded}
-        names = ("recipe", "strength", "margin", "feather", "shape", "scope", "blocks", "color")
-        options |= {name: recorded[name] for name in names if name in recorded}
+        options |= {name: recorded[name] for name in METHOD_OPTIONS if name in recorded}
         options["image_column"] = list(recorded.get("image_columns", ())) or None
         options["members"] = list(recorded.get("members", ())) or None
         return options
