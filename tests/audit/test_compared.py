@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
 from fastblur.audit import audit
@@ -169,3 +170,22 @@ def test_images_in_which_hiding_changes_nothing(tmp_path: Path) -> None:
         out = tmp_path / method
         run(source, out, boxes=boxes, method=method, engine="threads", workers=1, **options)
         assert named(out, source) == {}
+
+
+@pytest.mark.parametrize("sampling", ["440", "411"])
+@pytest.mark.parametrize("options", [{"method": "fill", "color": "255,0,0"}, {"method": "pixelate"}], ids=str)
+def test_hard_edges_in_files_whose_sampling_the_codec_does_not_write(
+    tmp_path: Path, sampling: str, options: dict[str, Any]
+) -> None:
+    source, out = tmp_path / "src", tmp_path / "out"
+    source.mkdir()
+    names = []
+    for seed in range(8):
+        names.append(f"{seed}.jpg")
+        smooth = np.asarray(Image.fromarray(pixels(seed)).resize((40, 30)).resize((160, 120), Image.Resampling.BICUBIC))
+        data = simplejpeg.encode_jpeg(np.ascontiguousarray(smooth), 90, "RGB", sampling)
+        (source / names[-1]).write_bytes(data)
+    boxes = write_boxes(tmp_path / "boxes.jsonl", {n: [(20.4 + i, 15.7 + i, 61, 70)] for i, n in enumerate(names)})
+    summary = run(source, out, boxes=boxes, engine="threads", workers=1, **options)
+    assert summary.jpeg_blocks == len(names)
+    assert named(out, source) == {}

@@ -494,4 +494,5 @@ def test_the_command(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert "done again    4, whose boxes have changed, in 1 shards" in ended.stdout
+    assert f"fastblur audit {out} REPORT --source {source} --seed 1" in ended.stdout
     assert outputs(out, "folder") == fresh(tmp_path, "folder", source)

@@ -35,6 +35,11 @@ def test_an_image_that_is_large_already_is_not_enlarged() -> None:
     assert "enlarged" not in [view.name for view in views(np.zeros((40, 1700, 3), np.uint8))]
 
 
+@pytest.mark.parametrize("size", [(1, 40), (40, 1), (1, 1)])
+def test_an_image_of_one_row_or_column_is_searched(search: HarderSearch, size: tuple[int, int]) -> None:
+    assert search.suspects(np.zeros((*size, 3), np.uint8), np.zeros((0, 4), np.float32)) == []
+
+
 def test_the_face_of_a_photograph_is_found_in_its_views(face_pixels: np.ndarray) -> None:
     detector = load_detector()
     seen = list(views(face_pixels))

@@ -145,6 +145,7 @@ def test_failures_are_listed_again_when_a_run_goes_on(tmp_path: Path) -> None:
         ({"method": "blur", "size": 640}, ["size was None and is 640"]),
         ({"method": "blur"}, []),  # a parameter that is not told is as one that is None
         ({"method": "blur", "size": None, "margin": 0.1}, ["margin was None and is 0.1"]),
+        ({"method": "pixelate", "size": None, "blocks": 8}, ["method was 'blur' and is 'pixelate'"]),  # its own option
         ({"method": "fill", "size": 3}, ["method was 'blur' and is 'fill', size was None and is 3"]),
     ],
 )
@@ -161,6 +162,7 @@ def test_other_parameters_are_refused_with_the_difference_named(
     with pytest.raises(ValueError, match="DST holds a run with other parameters") as caught:
         begun(tmp_path, now)
     assert all(word in str(caught.value) for word in [*words, "--overwrite"])
+    assert ("blocks" in str(caught.value)) == ("blocks" in "".join(words))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
