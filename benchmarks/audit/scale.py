@@ -1,7 +1,6 @@
 """The audit of large runs: its time and memory."""
 
 import argparse
-import json
 import os
 import resource
 import shutil
@@ -14,7 +13,8 @@ from typing import Any
 from benchmarks.audit.data import judgements, known_faces, link_tree, write_boxes
 from fastblur.audit import audit
 from fastblur.pipeline import correct, run
-from fastblur.pipeline.execution.journal import RUN, SHARDS, name_of_entry
+from fastblur.pipeline.execution.journal import RUN, SHARDS, name_of_entry, record_text
+from fastblur.pipeline.execution.journal_lines import to_text
 from fastblur.pipeline.shards.folder import names_hash
 from fastblur.pipeline.summary import COUNTS
 
@@ -78,7 +78,7 @@ def _make_journal(out: Path) -> Path:
     """Make the journal of a run over ENTRIES images, one in six hidden, and as many empty files."""
     (out / SHARDS).mkdir(parents=True)
     parameters = {"source": "src", "method": "blur", "recipe": "default"}
-    (out / RUN).write_text(json.dumps({"parameters": parameters, "versions": {}}))
+    (out / RUN).write_text(record_text(parameters, {}))
     for first in range(0, ENTRIES, IMAGES_A_SHARD):
         lines = []
         counts = dict.fromkeys(COUNTS, 0)
@@ -97,7 +97,7 @@ def _make_journal(out: Path) -> Path:
             os.close(os.open(out / name, os.O_CREAT | os.O_WRONLY))
         counts["images"] = len(lines)
         head = {"shard": lines[0]["path"], **counts, "broken": ""}
-        text = "".join(json.dumps(one, separators=(",", ":")) + "\n" for one in (head, *lines))
+        text = "".join(map(to_text, (head, *lines)))
         name = name_of_entry(lines[0]["path"], names_hash(line["path"] for line in lines))
         (out / SHARDS / f"{name}.jsonl").write_text(text)
     return out

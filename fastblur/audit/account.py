@@ -11,11 +11,13 @@ import numpy as np
 from fastblur.audit.output import Output
 from fastblur.audit.problems import Problems
 from fastblur.audit.selection import Selection
-from fastblur.pipeline.execution.journal import name_of_entry
+from fastblur.pipeline.execution.journal import FAILURES, failure_line, name_of_entry
 from fastblur.pipeline.execution.journal_lines import WRITTEN, is_name, parse_line
 from fastblur.pipeline.execution.record import Entry, RunRecord
+from fastblur.pipeline.images.task import Outcome
 from fastblur.pipeline.shards.folder import names_hash
 from fastblur.pipeline.shards.table.shard import STATE_FILES
+from fastblur.pipeline.storage.paths import error_reason
 
 COUNTED = ("hidden", "copied", "failed", "unsearched", "skipped", "regions", "jpeg_blocks", "without_previews")
 
@@ -56,17 +58,19 @@ def count_images(record: RunRecord, output: Output, selection: Selection, proble
     nobody expects, are looked up in a second pass.
     """
     account, expected = Account(), array("q")
+    failed: set[bytes] = set()  # the lines of the list of failures
     impossible = _impossible_fates(record.parameters)
     for digest in record.half_corrected():
         sentence = f"fastblur correct with the file whose sha256 is {digest} began and did not end: give it again"
         problems.add("", "", "journal", sentence)
     for entry in record.entries():
-        _add_entry(entry, account, expected, selection, problems, impossible)
+        _add_entry(entry, account, expected, failed, selection, problems, impossible)
     if not account.counts and not problems.counts:
         problems.add("", "", "journal", "the journal names no image, expected those of a run that found some")
     present = array("q")
     for name in record.foreign_files():
         problems.add(name, "", "extra", f"{name!r} is in the run's record, expected what a run keeps there")
+    _check_failures(record, failed, problems)
     for name, problem in output.files():
         if problem is None and name in account.containers:
             continue
@@ -83,6 +87,7 @@ def _add_entry(
     entry: Entry,
     account: Account,
     expected: "array[int]",
+    failed: set[bytes],
     selection: Selection,
     problems: Problems,
     impossible: set[str],
@@ -100,6 +105,8 @@ def _add_entry(
     lines = list(read_lines(entry, problems))
     container = not lines or (lines[0]["path"] != entry.shard and lines[0]["path"].startswith(f"{entry.shard}/"))
     place = 0
+    if entry.broken:
+        failed.add(failure_line(entry.shard, entry.broken))
     for line in lines:
         fate = line["fate"]
         counts[fate] += 1
@@ -114,6 +121,8 @@ def _add_entry(
         if fate in impossible and line["path"].rpartition("/")[2] not in STATE_FILES:
             sentence = f"{line['path']!r} is {fate} in the journal, which by the run's options no image can be"
             problems.add(line["path"], entry.shard, "journal", sentence)
+        if fate == Outcome.FAILED:
+            failed.add(failure_line(line["path"], line["reason"]))
         if fate not in WRITTEN:
             continue
         if not container:
@@ -136,6 +145,18 @@ def _add_entry(
     account.counts += counts
     told = {name: counts[name] for name in ("hidden", "copied", "failed")}
     account.shards.append({"name": entry.shard, "images": images, **told})
+
+
+def _check_failures(record: RunRecord, failed: set[bytes], problems: Problems) -> None:
+    """Compare the list of failures with the journal, which may name more: whoever runs again may have removed it."""
+    try:
+        others = [line for line in record.failures().splitlines(keepends=True) if line not in failed]
+    except (OSError, ValueError) as error:
+        problems.add("", "", "journal", f"{FAILURES} cannot be read: {error_reason(error)}")
+        return
+    if others:
+        sentence = f"{FAILURES} has {len(others)} lines that are no failures of the journal, expected none: "
+        problems.add("", "", "journal", sentence + "the run was stopped and not continued, or the list was edited")
 
 
 def _impossible_fates(parameters: dict[str, Any]) -> set[str]:

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from fastblur.audit.account import read_lines
 from fastblur.audit.containers import Container
@@ -14,6 +16,7 @@ from fastblur.audit.formula import Formula
 from fastblur.audit.output import Output
 from fastblur.audit.problems import Problems
 from fastblur.codecs import CodecError, decode, encode, strip_metadata
+from fastblur.codecs.written_by import written_by
 from fastblur.pipeline.execution.journal import entry_name
 from fastblur.pipeline.execution.journal_lines import WRITTEN
 from fastblur.pipeline.execution.record import Entry, Inputs, RunRecord
@@ -25,6 +28,7 @@ from fastblur.pipeline.storage.paths import IMAGE_BYTES, error_reason, read_file
 
 AHEAD = 4  # images held for each worker
 MOST_LARGER = 1.25  # times the size that this codec gives the same pixels: other versions compress otherwise
+LOSSLESS = {"PNG", "WEBP", "BMP", "TIFF", "HEIF"}  # as `encode` writes them
 FEW_BYTES = 8  # zeros at the end of coded pixels, too few for a picture
 Line = dict[str, Any]
 
@@ -53,6 +57,22 @@ class Coverage:
             self.least = min(coverages if self.least is None else (self.least, *coverages))
         if keep:
             self.of_image[name] = coverages
+
+
+class _Pair(NamedTuple):
+    """An image that a run wrote.
+
+    Attributes:
+        entry: of its shard in the journal.
+        item: of the source.
+        line: what the journal says of it.
+        output: its bytes in a tar or table; None for a file, or where it is missing.
+    """
+
+    entry: Entry
+    item: Item
+    line: Line
+    output: bytes | None
 
 
 class Proof:
@@ -94,8 +114,8 @@ class Proof:
             self._problems.add("", shard, "journal", sentence)
         return self._coverage
 
-    def _pairs(self, left: dict[str, str]) -> Iterator[tuple[str, Item, Line, bytes | None]]:
-        """Yield each written image: its shard, its item of the source, its journal's line, its output."""
+    def _pairs(self, left: dict[str, str]) -> Iterator[_Pair]:
+        """Yield each written image."""
         for shard in self._source.shards():
             name = entry_name(shard)
             if left.pop(name, None) is None:
@@ -113,7 +133,7 @@ class Proof:
                     )
                     self._problems.add("", shard.name, "changed", sentence)
 
-    def _pairs_of(self, shard: Shard, entry: Entry) -> Iterator[tuple[str, Item, Line, bytes | None]]:
+    def _pairs_of(self, shard: Shard, entry: Entry) -> Iterator[_Pair]:
         told = list(read_lines(entry, Problems()))  # whose problems the account has
         lines = iter(told)
         with ExitStack() as stack:
@@ -132,7 +152,7 @@ class Proof:
                     images.append(None)
                     if line["fate"] in WRITTEN:
                         images[-1] = container.next(item.name) if container is not None else None
-                        yield shard.name, item, line, images[-1]
+                        yield _Pair(entry, item, line, images[-1])
                 if container is not None:
                     container.add(batch, images)
             if next(lines, None) is not None:
@@ -141,9 +161,9 @@ class Proof:
             elif container is not None and (difference := container.difference()) is not None:
                 self._problems.add("", shard.name, "changed", difference)
 
-    def _compare(self, pair: tuple[str, Item, Line, bytes | None]) -> None:
-        shard, item, line, output = pair
-        name, fate = item.name, line["fate"]
+    def _compare(self, pair: _Pair) -> None:
+        entry, item, line, output = pair
+        shard, name, fate = entry.shard, item.name, line["fate"]
         try:
             if item.data is None:
                 output = self._output.read(name)
@@ -175,9 +195,29 @@ class Proof:
             self._coverage.add(name, verdict.coverages, verdict.kind != "not hidden", name in self._wanted)
         if verdict.kind is not None:
             self._problems.add(name, shard, verdict.kind, f"{name!r} {verdict.sentence}")
-        elif again.result is not None and not _same_metadata(output, again.result):
-            sentence = f"{name!r} has other metadata than the run writes, which may show the image as it was"
-            self._problems.add(name, shard, "changed", sentence)
+        elif again.result is not None and not self._is_as_written(source, output, again.result, entry.written_by):
+            sentence = (
+                f"{name!r} has other metadata, or other bytes, than the run writes of its pixels, which may show "
+            )
+            self._problems.add(name, shard, "changed", f"{sentence}the image as it was")
+
+    def _is_as_written(self, source: bytes, output: bytes, again: bytes, makers: str) -> bool:
+        """Return whether an output has nothing beside its pixels that the source hidden again does not have.
+
+        Where the same codecs wrote it, an output of the same pixels has the same bytes, and so has one whose pixels are
+        written again without loss.
+        """
+        if output == again:
+            return True
+        if makers == written_by():
+            mine, theirs = decode(again), decode(output)
+            if np.array_equal(mine.pixels, theirs.pixels):
+                return output.rstrip(b"\0") == again.rstrip(b"\0")  # columns may pad with zeros
+            if mine.format in LOSSLESS:
+                written = encode(decode(source), theirs.pixels)
+                written = strip_metadata(written) if self._strips else written
+                return output.rstrip(b"\0") == written.rstrip(b"\0")
+        return _same_metadata(output, again)
 
     def _is_copy(self, line: Line, source: bytes, output: bytes) -> bool:
         """Return whether an output is what a run makes of a file in which nothing is hidden: nearly always its bytes.
@@ -193,8 +233,6 @@ class Proof:
 
 def _same_metadata(output: bytes, again: bytes) -> bool:
     """Return whether an output has the metadata of the source hidden again: pixels encoded with either are the same."""
-    if output == again:
-        return True
     try:
         mine, theirs = decode(again), decode(output)
         written = encode(mine, mine.pixels)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fastblur.codecs.written_by import written_by
 from fastblur.errors import UsageError
 from fastblur.pipeline.config import RunConfig, check_workers
 from fastblur.pipeline.correction.checks import ContainerImages, check_boxes, check_source, is_made_of
@@ -16,7 +17,7 @@ from fastblur.pipeline.correction.plan import Todo, plan, read_by_image
 from fastblur.pipeline.errors import RunStopped, stopping_the_run
 from fastblur.pipeline.execution.concurrency import default_workers
 from fastblur.pipeline.execution.journal import CORRECTING, SHARDS, Journal, count, journal_line, locked
-from fastblur.pipeline.execution.journal_lines import WRITTEN
+from fastblur.pipeline.execution.journal_lines import WRITTEN, to_text
 from fastblur.pipeline.execution.record import Inputs, RunRecord
 from fastblur.pipeline.execution.shard_run import write_results
 from fastblur.pipeline.images.hiding import HidingStages
@@ -91,7 +92,14 @@ def correct(
             with stopping_the_run():
                 sink.clean()
                 sink.write(mark, b"", durable=True)
-                done = correction.run(todo, sink, workers)
+                try:
+                    done = correction.run(todo, sink, workers)
+                except RunStopped:
+                    if not (half or correction.has_begun):
+                        sink.remove(mark)
+                    raise
+                if _failed(done) or record.failures():
+                    _list_failures(record, Journal(sink))
                 sink.close()
                 sink.remove(mark)
     seconds = time.perf_counter() - start
@@ -104,14 +112,18 @@ class _Correction:
     Args:
         config, record: of the run.
         digest: sha256 of the judgements.
+
+    Attributes:
+        has_begun: whether anything of the output may have changed.
     """
+
+    has_begun = False
 
     def __init__(self, config: RunConfig, record: RunRecord, digest: str) -> None:
         self._record, self._digest = record, digest
         self._stages: HidingStages
         self._stages, _ = config.build_stages()
         self._sink: Sink
-        self._journal: Journal
 
     def check(self, todo: Sequence[Todo], workers: int) -> None:
         """Raise UsageError where images of folders are not those of the run; a tar's or table's stamp tells that."""
@@ -124,7 +136,7 @@ class _Correction:
 
     def run(self, todo: Sequence[Todo], sink: Sink, workers: int) -> list[list[ImageTask]]:
         """Do the shards; return the changed images of each."""
-        self._sink, self._journal = sink, Journal(sink)
+        self._sink = sink
         with ThreadPoolExecutor(workers) as pool:
             try:
                 return list(pool.map(self._shard, todo))
@@ -151,17 +163,22 @@ class _Correction:
         lines, counts = self._lines(todo, done), self._counts(todo, done)
         head: Line = {"shard": todo.entry.shard, **counts, "broken": todo.entry.broken}
         before = todo.entry.corrected[:-1] if todo.entry.corrected[-1:] == (self._digest,) else todo.entry.corrected
-        head["corrected"] = [*before, self._digest]
-        content = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in (head, *lines))
+        head |= {"written_by": self._written_by(todo, done), "corrected": [*before, self._digest]}
+        content = "".join(map(to_text, (head, *lines)))
+        self.has_begun = True
         self._sink.write(f"{SHARDS}/{todo.entry.name}.jsonl", content.encode("ascii"), durable=True)
-        for one in done:
-            if one.outcome is Outcome.FAILED:
-                self._journal.fail(one.item.name, one.reason)
         return done
+
+    def _written_by(self, todo: Todo, done: list[ImageTask]) -> str:
+        """Return what wrote all images of a shard, "" where some are left that something else wrote."""
+        if not done or todo.entry.written_by == written_by():
+            return todo.entry.written_by
+        return "" if isinstance(todo.shard, FolderShard) else written_by()
 
     def _folder(self, todo: Todo) -> list[ImageTask]:
         done: list[ImageTask] = []
         output = todo.shard.output(self._sink)
+        self.has_begun = True
         for batch in todo.shard.batches(BATCH):
             items = [self._judged(item, todo) for item in batch.items if item.name in todo.judged]
             if items:
@@ -187,6 +204,7 @@ class _Correction:
                         self._check_made_of(item, image, before[item.name], there)
                 write_results(output, Batch(items, batch.info), images)
                 done += [image for image in images if self._is_new(image, fates[image.item.name], todo)]
+            self.has_begun = True
             output.commit()
         except BaseException:
             output.abort()
@@ -284,6 +302,13 @@ class _Correction:
 
 def _key(box: Sequence[float]) -> tuple[float, ...]:
     return tuple(box)
+
+
+def _list_failures(record: RunRecord, journal: Journal) -> None:
+    """Make the list of failures again: images may have failed, or not fail any more."""
+    journal.forget_failures()
+    for name, reason in record.failed_images():
+        journal.fail(name, reason)
 
 
 def _failed(done: list[list[ImageTask]]) -> int:

@@ -11,6 +11,8 @@ import pytest
 
 from fastblur.audit import audit
 from fastblur.errors import FileError, UsageError
+from fastblur.pipeline.execution.journal import record_text
+from fastblur.pipeline.execution.journal_lines import MOST_REASON, to_text
 from tests.audit.run_cases import FILES, make_run
 
 WRONG = [{"threshold": "x"}, {"threshold": 7}, {"detector": 7}, {"members": "jpg"}, {"image_columns": [1]}]
@@ -60,6 +62,10 @@ def edit(out: Path, change: Callable[[list[str]], list[str]]) -> None:
     entry.write_text("".join(change(entry.read_text().splitlines(keepends=True))))
 
 
+def long_reason(text: str) -> str:
+    return to_text({**json.loads(text), "reason": "x" * (MOST_REASON + 1)})
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -76,11 +82,21 @@ def edit(out: Path, change: Callable[[list[str]], list[str]]) -> None:
         (lambda lines: [lines[0].replace("shard", "drahs"), *lines[1:]], {("journal", ""), ("extra", "b/6.webp")}),
         (lambda lines: [lines[0].replace("a/1.png", "a/2.jpg"), *lines[1:]], {("journal", "")}),
         (lambda lines: [lines[0].replace("a/1.png", "../x"), *lines[1:]], {("journal", ""), ("extra", "b/6.webp")}),
-        (lambda lines: [lines[0].replace('"images": 6', '"images": 7'), *lines[1:]], {("journal", "")}),
-        (lambda lines: [lines[0].replace('"images": 6', '"images": "6"'), *lines[1:]], {("journal", "")}),
-        (lambda lines: [lines[0].replace('"skipped": 0', '"skipped": 1'), *lines[1:]], {("journal", "")}),
+        (lambda lines: [lines[0].replace('"images":6', '"images":7'), *lines[1:]], {("journal", "")}),
+        (lambda lines: [lines[0].replace('"images":6', '"images":"6"'), *lines[1:]], {("journal", "")}),
+        (lambda lines: [lines[0].replace('"skipped":0', '"skipped":1'), *lines[1:]], {("journal", "")}),
         (lambda lines: [*lines[:-1], lines[-1].replace("b/6", "../6")], {("journal", ""), ("extra", "b/6.webp")}),
         (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], {("journal", "")}),
+        (lambda lines: [*lines[:-1], lines[-1].replace(",", ", ")], {("journal", ""), ("extra", "b/6.webp")}),
+        (lambda lines: [*lines[:-1], '{"fate":"x",' + lines[-1][1:]], {("journal", ""), ("extra", "b/6.webp")}),
+        (lambda lines: [*lines[:-1], '{"more":7,' + lines[-1][1:]], {("journal", ""), ("extra", "b/6.webp")}),
+        (lambda lines: [*lines[:-1], long_reason(lines[-1])], {("journal", ""), ("extra", "b/6.webp")}),
+        (lambda lines: [lines[0].replace(",", ", "), *lines[1:]], {("journal", ""), ("extra", "b/6.webp")}),
+        (lambda lines: ['{"more":7,' + lines[0][1:], *lines[1:]], {("journal", ""), ("extra", "b/6.webp")}),
+        (
+            lambda lines: [lines[0].replace('"broken":""', f'"broken":"{"x" * 2000}"'), *lines[1:]],
+            {("journal", ""), ("extra", "b/6.webp")},
+        ),
     ],
 )  # fmt: skip
 def test_a_journal_that_was_cut_or_edited(
@@ -95,13 +111,13 @@ def test_a_journal_that_was_cut_or_edited(
 @pytest.mark.parametrize("near", [[1, 2, 3, 4], [1, 2, 0, 4, 20], [1, 2, 3, 4, 200], ["a", 2, 3, 4, 20], 7, [None] * 5])
 def test_near_misses_that_no_run_writes(tmp_path: Path, near: object) -> None:
     _, out = make_run(tmp_path)
-    edit(out, lambda lines: [*lines[:-1], json.dumps({**json.loads(lines[-1]), "near": near}) + "\n"])
+    edit(out, lambda lines: [*lines[:-1], to_text({**json.loads(lines[-1]), "near": near})])
     assert ("journal", "") in problems(out)
 
 
 def test_a_region_without_its_score(tmp_path: Path) -> None:
     _, out = make_run(tmp_path)
-    edit(out, lambda lines: [*lines[:-1], json.dumps({**json.loads(lines[-1]), "scores": []}) + "\n"])
+    edit(out, lambda lines: [*lines[:-1], to_text({**json.loads(lines[-1]), "scores": []})])
     assert problems(out) == {("journal", ""), ("extra", "b/6.webp")}
 
 
@@ -250,12 +266,14 @@ def test_what_holds_no_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"OUT '.*nowhere' does not exist"):
         audit(tmp_path / "nowhere", sample=0)
     (tmp_path / ".fastblur").mkdir()
-    for record in (
-        [1],
-        {"parameters": {"source": "a"}},
-        *({"parameters": {"source": "a", "method": "blur", **wrong}} for wrong in WRONG),
+    right = {"source": "a", "method": "blur"}
+    for text in (
+        "[1]",
+        *(record_text(parameters, {}) for parameters in ({"source": "a"}, *({**right, **wrong} for wrong in WRONG))),
+        json.dumps({"parameters": right, "versions": {}}),
+        record_text(right, {}).replace('"versions"', '"more": "and more",\n "versions"'),
     ):
-        (tmp_path / ".fastblur/run.json").write_text(json.dumps(record))
+        (tmp_path / ".fastblur/run.json").write_text(text)
         with pytest.raises(UsageError, match="not a run's record"):
             audit(tmp_path, sample=0)
     (tmp_path / ".fastblur/run.json").write_text("[" * 100_000)
@@ -270,7 +288,7 @@ def test_counts_that_are_not_those_of_the_lines(tmp_path: Path, name: str) -> No
     def change(lines: list[str]) -> list[str]:
         head = json.loads(lines[0])
         head[name] += 1
-        return [json.dumps(head) + "\n", *lines[1:]]
+        return [to_text(head), *lines[1:]]
 
     edit(out, change)
     assert problems(out) == {("journal", "")}
@@ -286,6 +304,39 @@ def test_what_no_run_keeps_in_its_record_is_found(tmp_path: Path, name: str) -> 
     assert {kind for kind, _ in problems(out)} == {"extra"}
 
 
+def test_marks_of_the_record_with_content(tmp_path: Path) -> None:
+    source, out = make_run(tmp_path)
+    lock, mark = out / ".fastblur/lock", out / ".fastblur/correcting" / ("1f" * 32)
+    lock.write_bytes((source / "a/1.png").read_bytes())
+    assert problems(out) == {("extra", ".fastblur/lock")}
+    lock.write_bytes(b"")
+    mark.parent.mkdir(exist_ok=True)
+    mark.write_bytes((source / "a/1.png").read_bytes())
+    assert problems(out) == {("journal", ""), ("extra", f".fastblur/correcting/{mark.name}")}
+    mark.rename(mark.with_name("a.png"))
+    assert ("extra", ".fastblur/correcting/a.png") in problems(out)
+
+
+def test_the_list_of_failures(tmp_path: Path) -> None:
+    from fastblur.pipeline import run
+
+    source, _ = make_run(tmp_path)
+    (source / "b/7.png").write_bytes(b"no image")
+    out = tmp_path / "new"
+    run(source, out, boxes=tmp_path / "boxes.jsonl", engine="threads", unlisted="copy")
+    failures = out / ".fastblur/failures.jsonl"
+    right = failures.read_text()
+    assert len(right.splitlines()) == 1
+    failures.unlink()
+    assert problems(out) == set(), "it is for people, who may remove it"
+    for wrong in (right + "a face\n", right.replace("b/7.png", "b/8.png"), right.replace("}", ', "x": 1}'), right[:-1]):
+        failures.write_text(wrong)
+        assert problems(out) == {("journal", "")}
+    failures.unlink()
+    os.mkfifo(failures)
+    assert ("journal", "") in problems(out)
+
+
 @pytest.mark.parametrize("fate", ["unsearched", "skipped"])
 def test_a_fate_that_the_run_gives_to_no_image(tmp_path: Path, fate: str) -> None:
     """A hidden image that the journal calls copied without a search, all counts made to fit."""
@@ -295,7 +346,7 @@ def test_a_fate_that_the_run_gives_to_no_image(tmp_path: Path, fate: str) -> Non
         head, line = json.loads(lines[0]), json.loads(lines[1])
         for name, one in (("images", 1), ("with_regions", 1), ("regions", len(line["boxes"])), (fate, -1)):
             head[name] -= one
-        return [json.dumps(head) + "\n", json.dumps({"path": line["path"], "fate": fate}) + "\n", *lines[2:]]
+        return [to_text(head), to_text({"path": line["path"], "fate": fate}), *lines[2:]]
 
     edit(out, change)
     if fate == "skipped":
@@ -312,5 +363,5 @@ def test_a_fate_that_the_run_gives_to_no_image(tmp_path: Path, fate: str) -> Non
 
 def test_a_correction_that_its_shard_does_not_name(tmp_path: Path) -> None:
     _, out = make_run(tmp_path)
-    edit(out, lambda lines: [*lines[:-1], json.dumps({**json.loads(lines[-1]), "corrected": "0" * 64}) + "\n"])
+    edit(out, lambda lines: [*lines[:-1], to_text({**json.loads(lines[-1]), "corrected": "0" * 64})])
     assert problems(out) == {("journal", "b/6.webp")}

@@ -13,7 +13,10 @@ from PIL import Image, ImageCms
 
 from fastblur.audit import audit
 from fastblur.codecs import decode, encode
+from fastblur.codecs import strip_metadata as strip
+from fastblur.codecs.written_by import written_by
 from fastblur.pipeline import run
+from fastblur.pipeline.execution.journal_lines import to_text
 from tests.audit.run_cases import BOXES, FILES, journal_names, make_run, pixels, write_boxes
 
 
@@ -144,7 +147,7 @@ def test_no_region_hides_behind_a_journal_that_does_not_name_it(tmp_path: Path) 
     text = entry.read_text().splitlines(keepends=True)
     line = json.loads(text[1])
     for boxes in (line["boxes"], []):
-        text[1] = json.dumps({**line, "fate": "copied", "boxes": boxes, "scores": []}) + "\n"
+        text[1] = to_text({**line, "fate": "copied", "boxes": boxes, "scores": []})
         entry.write_text("".join(text))
         found = proof(out, source)[0]
         assert found == {("journal", ""), ("changed", "a/1.png")} if not boxes else ("journal", "") in found
@@ -191,31 +194,70 @@ def test_metadata_exchanged_for_others_of_their_length(tmp_path: Path, name: str
     assert proof(out, source)[0] == {("changed", name)}
 
 
+def with_gap(name: str, data: bytes, more: bytes) -> bytes:
+    """Return a file with bytes that readers pass, and that are no metadata."""
+    if name == "a.png":
+        at = data.index(b"IDAT") - 4
+        chunk = b"hIST" + more
+        added = len(more).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+        return data[:at] + added + data[at:]
+    if name == "a.bmp":
+        start = int.from_bytes(data[10:14], "little")
+        whole, offset = ((number + len(more)).to_bytes(4, "little") for number in (len(data), start))
+        return data[:2] + whole + data[6:10] + offset + data[14:start] + more + data[start:]
+    if name == "a.tif":  # a second directory at the end, which is the first one now
+        start = int.from_bytes(data[4:8], "little")
+        return data[:4] + (len(data) + len(more)).to_bytes(4, "little") + data[8:] + more + data[start:]
+    size = int.from_bytes(data[16:20], "little") + len(more)
+    body = data[12:16] + size.to_bytes(4, "little") + data[20:] + more
+    return b"RIFF" + (4 + len(body)).to_bytes(4, "little") + b"WEBP" + body
+
+
+@pytest.mark.parametrize("strip_metadata", [False, True])
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.webp", "a.tif"])
+def test_bytes_between_the_parts_of_a_file(tmp_path: Path, name: str, strip_metadata: bool) -> None:
+    """Where the run had the codecs of the audit, other pixels than the audit's own make no difference."""
+    source, out = tmp_path / "src", tmp_path / "out"
+    source.mkdir()
+    Image.fromarray(pixels(7)).save(source / name, lossless=True)
+    boxes = write_boxes(tmp_path / "b.jsonl", {name: [(20, 15, 60, 60)]})
+    run(source, out, boxes=boxes, engine="threads", strip_metadata=strip_metadata)
+    for by in (0, 1):
+        picture = decode((out / name).read_bytes())
+        picture.pixels[30, 30] ^= by
+        right = encode(picture, picture.pixels)
+        right = strip(right) if strip_metadata else right
+        (out / name).write_bytes(right)
+        assert proof(out, source)[0] == set()
+        changed = with_gap(name, right, b"a face, said by its embedding of 128 numbers")
+        (out / name).write_bytes(changed)
+        assert (decode(changed).pixels == picture.pixels).all()
+        assert proof(out, source)[0] == {("changed", name)}
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.webp"])
-def test_bytes_between_the_parts_of_a_file(tmp_path: Path, name: str) -> None:
-    """Which readers pass, and which are no metadata."""
+def test_an_original_between_the_parts_of_a_file_of_other_codecs(tmp_path: Path, name: str) -> None:
     source, out = tmp_path / "src", tmp_path / "out"
     source.mkdir()
     Image.fromarray(pixels(7)).save(source / name, lossless=True)
     run(source, out, boxes=write_boxes(tmp_path / "b.jsonl", {name: [(20, 15, 60, 60)]}), engine="threads")
-    assert proof(out, source)[0] == set()
+    (entry,) = (out / ".fastblur/journal").iterdir()
+    entry.write_text(entry.read_text().replace(written_by(), "0123456789abcdef"))
     data, original = (out / name).read_bytes(), (source / name).read_bytes()
-    if name == "a.png":
-        at = data.index(b"IDAT") - 4
-        chunk = b"hIST" + original
-        added = (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
-        changed = data[:at] + added + data[at:]
-    elif name == "a.bmp":
-        start = int.from_bytes(data[10:14], "little")
-        whole, offset = ((number + len(original)).to_bytes(4, "little") for number in (len(data), start))
-        changed = data[:2] + whole + data[6:10] + offset + data[14:start] + original + data[start:]
-    else:
-        size = int.from_bytes(data[16:20], "little") + len(original) + len(original) % 2
-        body = data[12:16] + size.to_bytes(4, "little") + data[20:] + original + bytes(len(original) % 2)
-        changed = b"RIFF" + (4 + len(body)).to_bytes(4, "little") + b"WEBP" + body
+    if name == "a.png":  # packed by another zlib
+        (out / name).write_bytes(packed_otherwise(data))
+        assert (out / name).read_bytes() != data
+    assert proof(out, source)[0] == set()
+    changed = with_gap(name, data, original + bytes(len(original) % 2))
     (out / name).write_bytes(changed)
-    assert (decode(changed).pixels == decode(data).pixels).all()
     assert proof(out, source)[0] == {("changed", name)}
+
+
+def packed_otherwise(data: bytes) -> bytes:
+    """Return a PNG file whose pixels are packed with more effort."""
+    file = io.BytesIO()
+    Image.open(io.BytesIO(data)).save(file, "PNG", compress_level=9)
+    return file.getvalue()
 
 
 def test_a_text_put_into_a_hidden_png(tmp_path: Path) -> None:

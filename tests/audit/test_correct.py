@@ -15,8 +15,10 @@ from PIL import Image
 
 from fastblur.audit import audit
 from fastblur.codecs import decode, encode
+from fastblur.codecs.written_by import written_by
 from fastblur.errors import UsageError
 from fastblur.pipeline import RunStopped, correct, run
+from fastblur.pipeline.execution.journal_lines import to_text
 from fastblur.pipeline.execution.record import OPTIONS, RunRecord
 from fastblur.pipeline.images.task import ImageTask, Outcome
 from tests.audit.run_cases import BOXES, FILES, Box, journal, journal_names, make_run, outputs, write_boxes
@@ -141,7 +143,7 @@ def test_a_journal_that_was_edited_is_refused(tmp_path: Path, change: dict[str, 
     source, out, judgements = judged(tmp_path, "folder")
     (entry,) = (out / ".fastblur/journal").iterdir()
     head, *lines = entry.read_text().splitlines()
-    lines[1] = json.dumps({**json.loads(lines[1]), **change})
+    lines[1] = to_text({**json.loads(lines[1]), **change}).rstrip()
     entry.write_text("".join(f"{line}\n" for line in (head, *lines)))
     before = outputs(out, "folder")
     with pytest.raises(UsageError, match="is not what a run writes"):
@@ -224,21 +226,25 @@ def test_another_picture_under_a_name_of_the_source_is_refused(tmp_path: Path) -
     assert correct(source, out, judgements).changed == len(CHANGED)
 
 
-def test_another_tar_of_the_same_size_and_time_is_refused(tmp_path: Path) -> None:
-    """Of which an image that nobody judged shows a face that the run has not seen."""
-    source, out, judgements = judged(tmp_path, "tar")
-    path = source / "b.tar"
-    told, before = path.stat(), outputs(out, "tar")
-    data = path.read_bytes()
-    image = FILES["b/5.png"]
+def exchange(path: Path, image: bytes) -> None:
+    """Put another picture of as many bytes into a tar, which keeps its time."""
+    told, data = path.stat(), path.read_bytes()
     other = bytearray(image)
     at = image.index(b"IHDR") + 4
     width, height = image[at : at + 4], image[at + 4 : at + 8]
-    other[at : at + 8] = height + width  # another picture, of as many bytes
+    other[at : at + 8] = height + width
     other[at + 13 : at + 17] = zlib.crc32(other[at - 4 : at + 13]).to_bytes(4, "big")
     assert data.count(image) == 1
     path.write_bytes(data.replace(image, bytes(other)))
     os.utime(path, ns=(told.st_atime_ns, told.st_mtime_ns))
+
+
+def test_another_tar_of_the_same_size_and_time_is_refused(tmp_path: Path) -> None:
+    """Of which an image that nobody judged shows a face that the run has not seen."""
+    source, out, judgements = judged(tmp_path, "tar")
+    path = source / "b.tar"
+    told, data, before = path.stat(), path.read_bytes(), outputs(out, "tar")
+    exchange(path, FILES["b/5.png"])
     with pytest.raises(RunStopped, match="of SRC is not the image that OUT has in its place"):
         correct(source, out, judgements)
     assert outputs(out, "tar")["b.tar/5.png"] == before["b.tar/5.png"]
@@ -246,6 +252,29 @@ def test_another_tar_of_the_same_size_and_time_is_refused(tmp_path: Path) -> Non
     os.utime(path, ns=(told.st_atime_ns, told.st_mtime_ns))
     assert correct(source, out, judgements).exit_status == 0
     assert outputs(out, "tar") == fresh(tmp_path, "tar", source)
+
+
+def test_a_correction_that_was_refused_has_not_begun(tmp_path: Path) -> None:
+    source, out = make_run(tmp_path, "tar")
+    judgements = write_judgements(tmp_path / "j.jsonl", out, {"b.tar/4.jpg": [(20, 20, 60, 60)]})
+    exchange(source / "b.tar", FILES["b/5.png"])
+    with pytest.raises(RunStopped, match="of SRC is not the image"):
+        correct(source, out, judgements)
+    assert audit(out, sample=0).content["account"]["problems"] == []
+    other = write_judgements(tmp_path / "other.jsonl", out, {"a.tar/3.jpg": [(20, 20, 60, 60)]})
+    assert correct(source, out, other).exit_status == 0, "nothing has to come first"
+
+
+def test_images_left_of_other_codecs(tmp_path: Path) -> None:
+    """The audit must not hold them against those that are here."""
+    for kind, by in (("folder", ""), ("tar", written_by())):
+        (tmp_path / kind).mkdir()
+        source, out, judgements = judged(tmp_path / kind, kind)
+        for entry in (out / ".fastblur/journal").iterdir():
+            entry.write_text(entry.read_text().replace(written_by(), "0123456789abcdef"))
+        correct(source, out, judgements)
+        assert {one.written_by for one in RunRecord(out).entries()} == {by}
+        assert audit(out, source=source, sample=0).exit_status == 0
 
 
 @pytest.mark.parametrize("kind", ["tar", "table"])
@@ -302,9 +331,11 @@ def test_an_image_that_failed_is_tried_again(tmp_path: Path) -> None:
     assert correct(source, out, judgements).exit_status == 1
     assert correct(source, out, judgements).exit_status == 1, "it is still not there"
     assert not (out / "a/2.jpg").exists()
+    assert len((out / ".fastblur/failures.jsonl").read_text().splitlines()) == 1
     (source / "a/2.jpg").write_bytes(whole)
     assert (again := correct(source, out, judgements)).exit_status == 0
     assert again.changed == 1
+    assert not (out / ".fastblur/failures.jsonl").exists()
     assert outputs(out, "folder") == fresh(tmp_path, "folder", source)
     assert audit(out, source=source, sample=0).exit_status == 0
     assert correct(source, out, judgements).changed == 0

@@ -13,6 +13,7 @@ from PIL import Image
 from fastblur.audit import audit
 from fastblur.errors import UsageError
 from fastblur.pipeline import run
+from fastblur.pipeline.execution.journal_lines import to_text
 from tests.audit.run_cases import make_run, write_boxes
 from tests.pipeline.helpers import FACE, encoded
 
@@ -128,7 +129,7 @@ def test_near_misses_are_shown_but_for_those_hidden_since(tmp_path: Path) -> Non
     lines = [json.loads(line) for line in entry.read_text().splitlines()]
     lines[1]["near"] = [22, 17, 58, 58, 20, 100, 80, 130, 110, 15]  # the first one lies in a region
     lines[0]["corrected"], lines[1]["corrected"] = ["0" * 64], "0" * 64
-    entry.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    entry.write_text("".join(map(to_text, lines)))
     content = audit(out, tmp_path / "report", sample=0, gallery=1).content
     (image,) = content["images"]
     assert image["found"] == ["near miss"]

@@ -2,9 +2,9 @@
 
 - `run.json`: the parameters that decide the result, and the versions of the packages.
 - `journal/`: a file for each finished shard, named by a hash of the shard's name and fingerprint. Its first line
-  has the shard and its counts, then comes a line for each image: path, fate (an `Outcome`), boxes, scores,
-  near misses (`near`, see `near_misses.to_journal`), reason, and of a hidden JPEG whether it was rewritten by blocks or
-  encoded.
+  has the shard and its counts, and what its files were `written_by`, then comes a line for each image: path, fate (an
+  `Outcome`), boxes, scores, near misses (`near`, see `near_misses.to_journal`), reason, and of a hidden JPEG whether it
+  was rewritten by blocks or encoded.
 - `failures.jsonl`: the images that failed, for people; made again from the journal when a run goes on.
 - `correcting/`: an empty file for each correction that has begun and not ended, named by the sha256 of its judgements.
 - `lock`: held while a run writes here.
@@ -24,8 +24,10 @@ from typing import Any
 import numpy as np
 
 from fastblur.codecs.refused import RefusedKind
+from fastblur.codecs.written_by import written_by
 from fastblur.errors import UsageError
 from fastblur.options import choices
+from fastblur.pipeline.execution.journal_lines import short_reason, to_text
 from fastblur.pipeline.images.near_misses import to_journal
 from fastblur.pipeline.images.task import ImageTask, Outcome
 from fastblur.pipeline.shards.interfaces import Shard
@@ -63,8 +65,7 @@ class Journal:
                 self._sink.remove(f"{SHARDS}/{name}")
             for name in self._sink.names(CORRECTING):
                 self._sink.remove(f"{CORRECTING}/{name}")
-            record = {"parameters": content, "versions": versions}
-            self._sink.write(RUN, (json.dumps(record, indent=1) + "\n").encode("ascii"), durable=True)
+            self._sink.write(RUN, record_text(content, versions).encode("ascii"), durable=True)
             return
         differing = [name for name in sorted(before.keys() | content.keys()) if before.get(name) != content.get(name)]
         if differing:
@@ -118,13 +119,14 @@ class Journal:
             broken: why the shard ended too early, or "".
             lines: as `journal_line` makes them.
         """
-        head = json.dumps({"shard": shard.name, **counts, "broken": broken}).encode("ascii") + b"\n"
-        self._sink.write_once(f"{SHARDS}/{entry_name(shard)}.jsonl", head + b"".join(lines))
+        head = {"shard": shard.name, **counts, "broken": short_reason(broken), "written_by": written_by()}
+        content = b"".join((to_text(head).encode("ascii"), *lines))
+        self._sink.write_once(f"{SHARDS}/{entry_name(shard)}.jsonl", content)
 
     def fail(self, name: str, reason: str) -> None:
         """Add an image to the list of failures, for people; raises OSError."""
         with self._lock:
-            self._sink.append(FAILURES, _line(name, reason))
+            self._sink.append(FAILURES, failure_line(name, short_reason(reason)))
 
     @property
     def failures(self) -> str:
@@ -143,6 +145,11 @@ class Journal:
                 f"{self._sink.path(RUN)} is not a run's record, expected --overwrite to start over"
             ) from None
         return parameters
+
+
+def record_text(parameters: dict[str, Any], versions: dict[str, str]) -> str:
+    """Return the content of `RUN`."""
+    return json.dumps({"parameters": parameters, "versions": versions}, indent=1) + "\n"
 
 
 def entry_name(shard: Shard) -> str:
@@ -183,7 +190,7 @@ def journal_line(one: ImageTask) -> bytes:
     """Return an image's line."""
     line: dict[str, Any] = {"path": one.item.name, "fate": one.outcome}
     if one.outcome is Outcome.FAILED:
-        line["reason"] = one.reason
+        line["reason"] = short_reason(one.reason)
     elif one.boxes is not None:
         line["boxes"] = [_short(box) for box in one.boxes]
         if one.scores is not None:
@@ -193,10 +200,10 @@ def journal_line(one: ImageTask) -> bytes:
     if one.outcome is Outcome.HIDDEN and one.jpeg:
         line["jpeg"] = "blocks" if one.jpeg == "blocks" else "encoded"
         if one.reason:
-            line["reason"] = one.reason
+            line["reason"] = short_reason(one.reason)
     if one.outcome is Outcome.COPIED and one.reason:
-        line["reason"] = one.reason
-    return json.dumps(line, separators=(",", ":")).encode("ascii") + b"\n"
+        line["reason"] = short_reason(one.reason)
+    return to_text(line).encode("ascii")
 
 
 def _short(values: Sequence[float]) -> list[float]:
@@ -204,7 +211,8 @@ def _short(values: Sequence[float]) -> list[float]:
     return [float(str(np.float32(value))) for value in values]
 
 
-def _line(name: str, reason: str) -> bytes:
+def failure_line(name: str, reason: str) -> bytes:
+    """Return the line of an image in the list of failures."""
     # ASCII only: a name that is not UTF-8 keeps its bytes as escaped surrogates, as os.fsencode takes them.
     return (json.dumps({"path": name, "reason": reason}) + "\n").encode("ascii")
 

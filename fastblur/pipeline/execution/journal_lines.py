@@ -4,13 +4,45 @@ import json
 from typing import Any
 
 from fastblur.boxes import MAX_COORDINATE
-from fastblur.pipeline.images.near_misses import from_journal
+from fastblur.pipeline.images.near_misses import MOST, from_journal
 from fastblur.pipeline.images.task import Outcome
+from fastblur.pipeline.summary import COUNTS
 
 WRITTEN = {Outcome.HIDDEN.value, Outcome.COPIED.value, Outcome.UNSEARCHED.value}
 """Fates of images that are in the output."""
 
 FATES = {outcome.value for outcome in Outcome}
+HEAD_KEYS = {"shard", *COUNTS, "broken", "written_by", "corrected"}
+KEYS = {"path", "fate", "reason", "boxes", "scores", "near", "jpeg", "corrected"}
+MOST_REASON = 1000  # characters
+MOST_IMAGES = 1 << 48  # in a shard
+
+
+def short_reason(reason: str) -> str:
+    """Return a reason as the journal keeps it: an exception of a package may hold as much as it likes.
+
+    Example:
+        >>> from fastblur.pipeline.execution.journal_lines import short_reason
+        >>> short_reason("it is cut short")
+        'it is cut short'
+    """
+    return reason if len(reason) <= MOST_REASON else f"{reason[: MOST_REASON - 2]}.."
+
+
+def to_text(line: dict[str, Any]) -> str:
+    """Return the text of a line, with its end; any other text of the same content is not what a run writes."""
+    return json.dumps(line, separators=(",", ":")) + "\n"
+
+
+def parse_head(text: str) -> dict[str, Any]:
+    """Return what the first line of a shard's file says; raises ValueError where it is not one that a run writes."""
+    try:
+        head: dict[str, Any] = json.loads(text)
+        if _is_head(head) and to_text(head) == f"{text}\n":
+            return head
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise ValueError("the line is not what a run writes, expected a shard and its counts")
 
 
 def parse_line(text: str) -> dict[str, Any]:
@@ -18,12 +50,12 @@ def parse_line(text: str) -> dict[str, Any]:
 
     Example:
         >>> from fastblur.pipeline.execution.journal_lines import parse_line
-        >>> parse_line('{"path": "a.jpg", "fate": "copied", "boxes": []}')["fate"]
+        >>> parse_line('{"path":"a.jpg","fate":"copied","boxes":[]}')["fate"]
         'copied'
     """
     try:
         line: dict[str, Any] = json.loads(text)
-        if _makes_sense(line):
+        if _makes_sense(line) and to_text(line) == f"{text}\n":  # nothing between or behind what it says
             return line
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
@@ -36,10 +68,32 @@ def is_name(name: str) -> bool:
     return name != "" and "\0" not in name and not leads_out
 
 
+def is_sha256(text: str) -> bool:
+    """Return whether a text is a sha256, in hexadecimal digits."""
+    return _is_hex(text, 64)
+
+
+def _is_hex(text: str, digits: int) -> bool:
+    return len(text) == digits and all(letter in "0123456789abcdef" for letter in text)
+
+
+def _is_head(head: dict[str, Any]) -> bool:
+    """Return whether a first line is one that a run writes; raises as `_makes_sense`."""
+    if not (isinstance(head["shard"], str) and isinstance(head["broken"], str) and head.keys() <= HEAD_KEYS):
+        return False
+    if not all(type(head[name]) is int and 0 <= head[name] < MOST_IMAGES for name in COUNTS):
+        return False
+    if not all(map(is_sha256, head.get("corrected", ()))) or len(head["broken"]) > MOST_REASON:
+        return False
+    return head.get("written_by", "") == "" or _is_hex(head["written_by"], 16)
+
+
 def _makes_sense(line: dict[str, Any]) -> bool:
     """Return whether a line is one that a run writes; raises KeyError or TypeError where it is not even like one."""
     fate = line["fate"]
-    if fate not in FATES or not isinstance(line["path"], str) or not isinstance(line.get("reason", ""), str):
+    if fate not in FATES or not isinstance(line["path"], str) or not line.keys() <= KEYS:
+        return False
+    if len(line.get("reason", "")) > MOST_REASON or not isinstance(line.get("reason", ""), str):
         return False
     if line.get("jpeg", "blocks") not in ("blocks", "encoded") or (fate in WRITTEN and not is_name(line["path"])):
         return False
@@ -53,7 +107,8 @@ def _makes_sense(line: dict[str, Any]) -> bool:
         return False
     if scores and not all(score is None or 0 <= score <= 1 for score in scores):
         return False
-    return "near" not in line or all(_has_area(box) and 0 <= score <= 1 for box, score in from_journal(line["near"]))
+    near = from_journal(line.get("near", ()))
+    return len(near) <= MOST and all(_has_area(box) and 0 <= score <= 1 for box, score in near)
 
 
 def _has_area(box: Any) -> bool:

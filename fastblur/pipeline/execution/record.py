@@ -10,7 +10,18 @@ from typing import Any, BinaryIO
 from fastblur.errors import FileError, UsageError
 from fastblur.options import is_number
 from fastblur.pipeline.config import RunConfig
-from fastblur.pipeline.execution.journal import CORRECTING, FAILURES, FOLDER, LOCK, METHOD_OPTIONS, RUN, SHARDS
+from fastblur.pipeline.execution.journal import (
+    CORRECTING,
+    FAILURES,
+    FOLDER,
+    LOCK,
+    METHOD_OPTIONS,
+    RUN,
+    SHARDS,
+    record_text,
+)
+from fastblur.pipeline.execution.journal_lines import is_sha256, parse_head, parse_line
+from fastblur.pipeline.images.task import Outcome
 from fastblur.pipeline.shards.interfaces import Shard
 from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.shards.table.shard import TableShard, is_table_name
@@ -51,6 +62,7 @@ class Entry:
         counts: of its images.
         broken: why the shard ended too early, or "".
         corrected: sha256 of the files of judgements that were applied to it.
+        written_by: what wrote the images, see `codecs.written_by`; "" where not all were written by the same.
         lines: of its images, undecoded JSON.
         problem: what is wrong with the file, or "".
     """
@@ -60,6 +72,7 @@ class Entry:
     counts: dict[str, int] = field(default_factory=dict)
     broken: str = ""
     corrected: tuple[str, ...] = ()
+    written_by: str = ""
     lines: list[str] = field(default_factory=list)
     problem: str = ""
 
@@ -87,9 +100,10 @@ class RunRecord:
             raise UsageError(f"OUT {path!r} is a file, expected the folder or URL of a run")
         try:
             check_regular(self.tree.path(RUN))
-            record = json.loads(read_file(self.tree.path(RUN), ENTRY_BYTES))
+            text = read_file(self.tree.path(RUN), ENTRY_BYTES).decode("ascii")
+            record = json.loads(text)
             self.parameters: dict[str, Any] = dict(record["parameters"])
-            if not _makes_sense(self.parameters):
+            if not _makes_sense(self.parameters) or record_text(self.parameters, record["versions"]) != text:
                 raise ValueError
         except FileNotFoundError:
             raise UsageError(
@@ -106,15 +120,30 @@ class RunRecord:
         return [path.rpartition("/")[2] for path, is_folder, problem in there if not is_folder and problem is None]
 
     def foreign_files(self) -> Iterator[str]:
-        """Yield what is in the run's own folder and no finished run keeps there."""
+        """Yield what is in the run's own folder and no finished run keeps there, or is not empty as runs keep it."""
         for path, is_folder, _ in self.tree.entries(FOLDER):
             if not is_folder or path not in (SHARDS, CORRECTING, TEMPORARY):
-                if is_folder or path not in (RUN, FAILURES, LOCK):
+                if is_folder or path not in (RUN, FAILURES, LOCK) or (path == LOCK and self.tree.size(path)):
                     yield path
                 continue
             for name, is_inner, _ in self.tree.entries(path):
-                if is_inner or path == TEMPORARY or (path == SHARDS and not name.endswith(".jsonl")):
+                if is_inner or not self._is_kept(path, name):
                     yield name
+
+    def _is_kept(self, folder: str, name: str) -> bool:
+        """Return whether a run keeps such a file in a folder of its record."""
+        if folder == CORRECTING:
+            return is_sha256(name.rpartition("/")[2]) and self.tree.size(name) == 0
+        return folder == SHARDS and name.endswith(".jsonl")
+
+    def failures(self) -> bytes:
+        """Return the list of failures for people, b"" where there is none; raises OSError where it cannot be read."""
+        path = self.tree.path(FAILURES)
+        try:
+            check_regular(path)
+            return read_file(path, ENTRY_BYTES)
+        except FileNotFoundError:
+            return b""
 
     def entries(self) -> Iterator[Entry]:
         """Yield the finished shards; one whose file makes no sense has a problem."""
@@ -132,20 +161,26 @@ class RunRecord:
         try:
             check_regular(path)
             head, *lines = read_file(path, ENTRY_BYTES).decode("ascii").split("\n")
-            told = json.loads(head)
+            told = parse_head(head)
             counts = {count: told[count] for count in COUNTS}
-            if not all(type(number) is int and number >= 0 for number in counts.values()):
-                raise ValueError
-            entry = Entry(
-                name, str(told["shard"]), counts, str(told["broken"]), tuple(told.get("corrected", ())), lines
-            )
+            corrected = tuple(told.get("corrected", ()))
+            entry = Entry(name, told["shard"], counts, told["broken"], corrected, told.get("written_by", ""), lines)
         except OSError as error:
             return Entry(name, problem=f"cannot be read: {error_reason(error)}")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except ValueError:
             return Entry(name, problem="is not what a run writes")
         if lines.pop() != "":
             return Entry(name, entry.shard, counts, entry.broken, problem="is cut short: its last line has no end")
         return entry
+
+    def failed_images(self) -> Iterator[tuple[str, str]]:
+        """Yield the name and the reason of each image that failed, and of each shard that ended too early."""
+        for entry in self.entries():
+            if entry.broken:
+                yield entry.shard, entry.broken
+            for line in map(parse_line, entry.lines if entry.counts.get("failed") else ()):
+                if line["fate"] == Outcome.FAILED:
+                    yield line["path"], line["reason"]
 
     def open_container(self, name: str) -> BinaryIO:
         """Open a tar or table of the output to read bytes from; raises OSError."""

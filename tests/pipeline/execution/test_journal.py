@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fastblur.codecs.written_by import written_by
 from fastblur.pipeline.execution.journal import Journal, count, entry_name, journal_line, locked
 from fastblur.pipeline.images.task import ImageTask, Outcome
 from fastblur.pipeline.shards.interfaces import Batch, Item
@@ -78,7 +79,7 @@ def test_an_entry_says_what_became_of_every_image(tmp_path: Path) -> None:
         "shard": "a/0.jpg", "images": 4, "with_regions": 2, "regions": 3, "degenerate_regions": 2, "copied": 1,
         "failed": 1, "unsearched": 0, "skipped": 0, "without_previews": 0,
         "jpeg_blocks": 0, "jpeg_progressive": 0, "jpeg_unsupported": 0,
-            "jpeg_irregular": 0, "broken": "",
+            "jpeg_irregular": 0, "broken": "", "written_by": written_by(),
     }  # fmt: skip
     assert lines == [
         {"path": "a/0.jpg", "fate": "copied", "boxes": []},
@@ -226,7 +227,7 @@ def test_an_entry_that_cannot_be_read_is_done_again(tmp_path: Path, content: byt
     finish(begun(tmp_path), Named())
     (path,) = entries(tmp_path)
     if content in (b"1e999", b"-1"):  # as the number of images
-        content = path.read_bytes().replace(b'"images": 4', b'"images": ' + content, 1)
+        content = path.read_bytes().replace(b'"images":4', b'"images":' + content, 1)
         assert content != path.read_bytes()
     path.write_bytes(content)
     again = begun(tmp_path)
