@@ -65,9 +65,9 @@ def journal(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     images, problems, kilobytes = map(int, ended.stdout.split())
     shutil.rmtree(out)
+    assert problems == 0, "the journal is one that a run writes"
     return {
         "entries": images,
-        "problems": problems,
         "seconds of the process": round(seconds, 1),
         "of these on a processor": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
         "MB of memory at most": round(kilobytes / 1024),
@@ -91,7 +91,8 @@ def _make_journal(out: Path) -> Path:
             if number % 2:
                 line["near"] = [12, 40, 60, 90, 15]
             lines.append(line)
-            counts["with_regions" if number % 6 == 0 else "copied"] += 1
+            for count in ("with_regions", "regions", "jpeg_blocks") if number % 6 == 0 else ("copied",):
+                counts[count] += 1
             if number % 1300 == 0 or number == first:
                 (out / name).parent.mkdir(exist_ok=True)
             os.close(os.open(out / name, os.O_CREAT | os.O_WRONLY))

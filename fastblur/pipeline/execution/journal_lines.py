@@ -16,6 +16,7 @@ HEAD_KEYS = {"shard", *COUNTS, "broken", "written_by", "corrected"}
 KEYS = {"path", "fate", "reason", "boxes", "scores", "near", "jpeg", "corrected"}
 MOST_REASON = 1000  # characters
 MOST_IMAGES = 1 << 48  # in a shard
+_ENCODER = json.JSONEncoder(separators=(",", ":"))  # one for all: `json.dumps` makes one a call
 
 
 def short_reason(reason: str) -> str:
@@ -31,7 +32,7 @@ def short_reason(reason: str) -> str:
 
 def to_text(line: dict[str, Any]) -> str:
     """Return the text of a line, with its end; any other text of the same content is not what a run writes."""
-    return json.dumps(line, separators=(",", ":")) + "\n"
+    return f"{_ENCODER.encode(line)}\n"
 
 
 def parse_head(text: str) -> dict[str, Any]:
