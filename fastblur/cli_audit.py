@@ -27,9 +27,7 @@ def audit_command(
     out: Annotated[str, typer.Argument(metavar="OUT", help="The output of fastblur run, a folder or a URL.")],
     report: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[REPORT]", help="A new folder for the report, outside of OUT; it is made for you only."
-        ),
+        typer.Argument(metavar="REPORT", help="A new folder for the report, outside of OUT; it is made for you only."),
     ] = None,
     source: Annotated[
         list[str] | None,
@@ -90,7 +88,7 @@ def audit_command(
 
 def correct_command(
     src: Annotated[
-        list[str], typer.Argument(metavar="SRC...", help="The source of the run, or several, as the run had them.")
+        list[str], typer.Argument(metavar="SRC", help="The source of the run, or several, as the run had them.")
     ],
     out: Annotated[str, typer.Argument(metavar="OUT", help="The output of the run, a folder or a URL.")],
     judgements: Annotated[

@@ -24,7 +24,7 @@ from fastblur.exits import exits, stopping_at_sigterm
 def detect_command(
     src: Annotated[
         list[str],
-        typer.Argument(metavar="SRC...", help="A folder of images, with its subfolders, or a file; as run takes them."),
+        typer.Argument(metavar="SRC", help="A folder of images, with its subfolders, or a file; as run takes them."),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="The file for the boxes, one line an image.")],
     detector: Detector = None,

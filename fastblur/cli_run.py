@@ -45,7 +45,7 @@ def run_command(
     src: Annotated[
         list[str],
         typer.Argument(
-            metavar="SRC...",
+            metavar="SRC",
             help="A folder with its subfolders, or a file: images, WebDataset tars, Parquet or Arrow files. Or the URL "
             "of one, as s3://bucket/folder. Of several, DST gets each under its own name.",
         ),

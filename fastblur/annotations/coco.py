@@ -110,7 +110,9 @@ class _CocoFile:
         """Raise UsageError for a file that lacks something."""
         path = self._path
         if not self.keys:
-            raise UsageError(f'boxes file {path} lists no images, expected {{"images": [..], "annotations": [..]}}')
+            raise UsageError(
+                f'boxes file {path} lists no images, expected {{"images": [..], "annotations": [..]}} as COCO does'
+            )
         if not self._annotations:
             raise UsageError(f"boxes file {path} lists images but no annotations, expected those of all its images")
         for image in self.rows.keys() - self.keys.keys():

@@ -11,6 +11,7 @@ from fastblur.annotations.rows import as_boxes, brief, checked_key, checked_rows
 from fastblur.boxes import Boxes, Size
 from fastblur.errors import UsageError
 
+FORMS = "the ILSVRC face annotations or COCO (.json), or what fastblur detect or the page of the audit wrote (.jsonl)"
 _CORNERS = ("x0", "y0", "x1", "y1")
 
 
@@ -30,7 +31,7 @@ def read_ilsvrc(path: str | Path) -> Iterator[tuple[str, Boxes]]:
     """
     if object_head(path).startswith(b"{"):
         raise UsageError(f"boxes file {path} holds an object, expected a list of entries")
-    for number, (_, entry) in enumerate(stream(path, "the ILSVRC face annotations")):
+    for number, (_, entry) in enumerate(stream(path, FORMS)):
         where = f"entry {number} of boxes file {path}"
         if not isinstance(entry, dict) or not {"url", "bboxes"} <= entry.keys():
             raise UsageError(f'{where} is {brief(entry)}, expected {{"url": .., "bboxes": [..]}}')

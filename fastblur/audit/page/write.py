@@ -47,6 +47,7 @@ def write_page(
         problems=account["account"]["problems"][:PROBLEMS],
         charts={name: markup(svg) for name, svg in charts(account).items()},
         smaller=_smaller(account["images"]),
+        is_all=_is_all(account),
         suspects=sum(len(image["suspects"]) for image in account["images"]),
         policy=_policy(script),
         style=markup(_part("page.css")),
@@ -63,6 +64,12 @@ def _smaller(images: list[dict[str, Any]]) -> dict[str, int] | None:
     scales = [one["picture_width"] / one["width"] for one in images if one["sampled"]]
     small = [scale for scale in scales if scale < 0.99]
     return {"images": len(small), "face": math.ceil(VISIBLE / min(small))} if small else None
+
+
+def _is_all(account: dict[str, Any]) -> bool:
+    """Whether the sample has all images of the output that were searched, or copied without a face."""
+    search = account.get("search")
+    return search is not None and search["drawn"] == search["population"]
 
 
 def _part(name: str) -> str:

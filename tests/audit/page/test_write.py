@@ -103,6 +103,17 @@ def test_thousands_of_problems_and_shards_are_cut_and_counted(tmp_path: Path) ->
     assert "1,540" in text
 
 
+def test_a_sample_of_all_images_is_said_to_be_one(tmp_path: Path) -> None:
+    account = account_of([image(1)])
+    for drawn, is_said in (({"hidden": 200, "copied": 989}, False), ({"hidden": 200, "copied": 990}, True)):
+        account["search"]["drawn"] = drawn
+        write_page(tmp_path, account)
+        page = Elements((tmp_path / "index.html").read_text("utf-8"))
+        assert ("is-all" in [attributes.get("id") for _, attributes in page.found]) == is_said
+    account["search"] = None
+    write_page(tmp_path, account)
+
+
 def test_charts_show_the_counts_in_colors_of_the_page() -> None:
     made = charts(account_of([]))
     assert list(made) == ["images", "sizes", "scores"]
