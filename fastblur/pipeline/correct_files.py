@@ -199,10 +199,10 @@ class _Correction:
             for batch in self._batches(todo):
                 items = [self._as_before(item, next(lines, None), todo) for item in batch.items]
                 images = redo(self._stages, items)
+                write_results(output, Batch(items, batch.info), images)  # of a sample or row all images fail with one
                 for item, image in zip(items, images, strict=True):
                     if fates[item.name] in WRITTEN:
                         self._check_made_of(item, image, before[item.name], there)
-                write_results(output, Batch(items, batch.info), images)
                 done += [image for image in images if self._is_new(image, fates[image.item.name], todo)]
             self.has_begun = True
             output.commit()

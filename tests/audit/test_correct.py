@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,53 +19,8 @@ from fastblur.errors import UsageError
 from fastblur.pipeline import RunStopped, correct, run
 from fastblur.pipeline.execution.journal_lines import to_text
 from fastblur.pipeline.execution.record import OPTIONS, RunRecord
-from fastblur.pipeline.images.task import ImageTask, Outcome
-from tests.audit.run_cases import BOXES, FILES, Box, journal, journal_names, make_run, outputs, write_boxes
-
-CHANGED: dict[str, list[Box]] = {
-    "a/2.jpg": [*BOXES["a/2.jpg"], (5, 5, 40, 44)],  # one more
-    "a/3.jpg": [(60, 20, 100, 80)],  # the first one
-    "b/4.jpg": [BOXES["b/4.jpg"][1]],  # one fewer
-    "b/6.webp": [],  # none any more
-}
-SIZE = {"width": 160, "height": 120}
-
-
-def shards(out: Path) -> dict[str, str]:
-    """Return the shard of each image in the journal."""
-    found = {}
-    for path in (out / ".fastblur/journal").iterdir():
-        head, *lines = map(json.loads, path.read_text().splitlines())
-        found |= {line["path"]: head["shard"] for line in lines}
-    return found
-
-
-def write_judgements(path: Path, out: Path, boxes: dict[str, list[Box]]) -> Path:
-    """Write what the page saves, for images as the journal calls them."""
-    where = shards(out)
-    lines = [
-        {"image": name, "shard": where[name], **SIZE, "coordinates": "stored", "sampled": True, "verdict": "face",
-         "boxes": rows, "add": [], "remove": []}
-        for name, rows in boxes.items()
-    ]  # fmt: skip
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return path
-
-
-def judged(tmp_path: Path, kind: str, **options: Any) -> tuple[Path, Path, Path]:
-    """Make a run and judgements of it; return source, output and judgements."""
-    source, out = make_run(tmp_path, kind, **options)
-    names = journal_names(kind)
-    changed = {names[name]: rows for name, rows in CHANGED.items()} | {names["a/1.png"]: BOXES["a/1.png"]}
-    return source, out, write_judgements(tmp_path / "judgements.jsonl", out, changed)
-
-
-def fresh(tmp_path: Path, kind: str, source: Path, **options: Any) -> dict[str, bytes]:
-    """Return the images of a fresh run with the corrected boxes."""
-    names = journal_names(kind)
-    boxes = write_boxes(tmp_path / "corrected.jsonl", {names[name]: rows for name, rows in (BOXES | CHANGED).items()})
-    run(source, tmp_path / "fresh", boxes=boxes, engine="threads", **options)
-    return outputs(tmp_path / "fresh", kind)
+from tests.audit.correct_cases import CHANGED, fresh, judged, shards, write_judgements
+from tests.audit.run_cases import BOXES, FILES, journal, journal_names, make_run, outputs, write_boxes
 
 
 @pytest.mark.parametrize("kind", ["folder", "tar", "table"])
@@ -277,37 +231,6 @@ def test_images_left_of_other_codecs(tmp_path: Path) -> None:
         assert audit(out, source=source, sample=0).exit_status == 0
 
 
-@pytest.mark.parametrize("kind", ["tar", "table"])
-def test_killed_when_an_image_had_failed_it_goes_on(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The output's file has lost the image, and the journal does not say so yet."""
-    from fastblur.pipeline.storage.local import LocalSink
-
-    source, out, judgements = judged(tmp_path, kind)
-    name = journal_names(kind)["a/2.jpg"]
-    real = ImageTask.finish
-
-    def failing(self: ImageTask, outcome: Outcome, result: bytes | None = None) -> None:
-        lost = self.item.name == name
-        real(self, Outcome.FAILED if lost else outcome, None if lost else result)
-
-    monkeypatch.setattr(ImageTask, "finish", failing)
-    write = LocalSink.write
-
-    def killed(self: LocalSink, name: str, data: bytes, *, durable: bool = False) -> None:
-        if "journal/" in name:
-            raise KeyboardInterrupt
-        write(self, name, data, durable=durable)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(LocalSink, "write", killed)
-        with pytest.raises(KeyboardInterrupt):
-            correct(source, out, judgements, workers=1)
-    assert FILES["a/2.jpg"] not in outputs(out, kind).values()
-    assert correct(source, out, judgements, workers=1).exit_status == 1
-    assert journal(out)[name]["fate"] == "failed"
-    assert audit(out, sample=0).exit_status == 0
-
-
 def test_a_tar_that_is_not_in_the_output_any_more(tmp_path: Path) -> None:
     source, out, judgements = judged(tmp_path, "tar")
     (out / "a.tar").unlink()
@@ -322,35 +245,6 @@ def test_an_output_of_another_machine_is_that_of_the_source(tmp_path: Path) -> N
     picture.pixels[60:90:7, 95:125] ^= 1
     (out / "b/6.webp").write_bytes(encode(picture, picture.pixels))
     assert correct(source, out, judgements).changed == len(CHANGED)
-
-
-def test_an_image_that_failed_is_tried_again(tmp_path: Path) -> None:
-    source, out, judgements = judged(tmp_path, "folder")
-    whole = (source / "a/2.jpg").read_bytes()
-    (source / "a/2.jpg").write_bytes(whole[:400])
-    assert correct(source, out, judgements).exit_status == 1
-    assert correct(source, out, judgements).exit_status == 1, "it is still not there"
-    assert not (out / "a/2.jpg").exists()
-    assert len((out / ".fastblur/failures.jsonl").read_text().splitlines()) == 1
-    (source / "a/2.jpg").write_bytes(whole)
-    assert (again := correct(source, out, judgements)).exit_status == 0
-    assert again.changed == 1
-    assert not (out / ".fastblur/failures.jsonl").exists()
-    assert outputs(out, "folder") == fresh(tmp_path, "folder", source)
-    assert audit(out, source=source, sample=0).exit_status == 0
-    assert correct(source, out, judgements).changed == 0
-
-
-def test_an_image_that_failed_is_done_by_other_judgements(tmp_path: Path) -> None:
-    source, out, judgements = judged(tmp_path, "folder")
-    whole = (source / "a/2.jpg").read_bytes()
-    (source / "a/2.jpg").write_bytes(whole[:400])
-    correct(source, out, judgements)
-    (source / "a/2.jpg").write_bytes(whole)
-    second = write_judgements(tmp_path / "second.jsonl", out, {"a/2.jpg": BOXES["a/2.jpg"]})
-    assert correct(source, out, second).exit_status == 0
-    assert (out / "a/2.jpg").read_bytes() == outputs(make_run(tmp_path / "again")[1], "folder")["a/2.jpg"]
-    assert audit(out, source=source, sample=0).exit_status == 0
 
 
 def test_one_correction_ends_before_another_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,17 +285,6 @@ def test_a_run_takes_judgements_as_boxes(tmp_path: Path) -> None:
     run(source, tmp_path / "fresh", boxes=judgements, unlisted="copy", engine="threads")
     found = outputs(tmp_path / "fresh", "folder")
     assert {name: found[name] for name in CHANGED} == {name: expected[name] for name in CHANGED}
-
-
-def test_an_image_that_cannot_be_done_again_leaves_the_output(tmp_path: Path) -> None:
-    source, out, judgements = judged(tmp_path, "folder")
-    (source / "a/2.jpg").write_bytes(b"gone bad")
-    summary = correct(source, out, judgements)
-    assert (summary.failed, summary.exit_status) == (1, 1)
-    assert not (out / "a/2.jpg").exists()
-    assert journal(out)["a/2.jpg"]["fate"] == "failed"
-    assert "a/2.jpg" in (out / ".fastblur/failures.jsonl").read_text()
-    assert audit(out, sample=0).content["account"]["problems"] == []
 
 
 def line(**fields: Any) -> str:
@@ -460,63 +343,6 @@ def test_an_output_at_a_url(tmp_path: Path) -> None:
     correct(source, out, judgements)
     system, path = fsspec.core.url_to_fs(url)
     assert {name: system.cat_file(f"{path}/{name}") for name in FILES} == outputs(out, "folder")
-
-
-KILLED = """
-import os, random, sys, threading, time
-from fastblur.pipeline import correct
-source, out, judgements, delay = sys.argv[1:]
-threading.Thread(target=lambda: (time.sleep(float(delay)), os.kill(os.getpid(), 9)), daemon=True).start()
-correct(source, out, judgements, workers=1)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["folder", "tar"])
-def test_killed_it_goes_on(tmp_path: Path, kind: str) -> None:
-    """Killed at moments spread over its work, again and again, then let through: as if it had never been killed."""
-    source, out, judgements = judged(tmp_path, kind)
-    for delay in (0.0, 0.005, 0.01, 0.02, 0.04):
-        subprocess.run([sys.executable, "-c", KILLED, source, out, judgements, str(delay)], check=False)
-        for data in outputs(out, kind).values():
-            assert data, "every file is whole"
-    correct(source, out, judgements)
-    assert outputs(out, kind) == fresh(tmp_path, kind, source)
-    assert audit(out, source=source, sample=0).content["account"]["problems"] == []
-
-
-@pytest.mark.parametrize("step", ["write", "flush"])
-def test_stopped_between_any_two_steps_it_goes_on(tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sink stops at each of its calls in turn: what was written is whole, and the next call ends the work."""
-    from fastblur.pipeline.storage.local import LocalSink
-
-    source, out, judgements = judged(tmp_path, "folder")
-    real: Callable[..., None] = getattr(LocalSink, step)
-    for allowed in range(6):
-        calls = iter(range(allowed))
-
-        def stopping(self: LocalSink, *args: Any, calls: Any = calls, **named: Any) -> None:
-            if next(calls, None) is None:
-                raise KeyboardInterrupt
-            real(self, *args, **named)
-
-        before = outputs(out, "folder")
-        monkeypatch.setattr(LocalSink, step, stopping)
-        try:
-            correct(source, out, judgements, workers=1)
-        except KeyboardInterrupt:
-            monkeypatch.setattr(LocalSink, step, real)
-            named = [one["sentence"] for one in audit(out, sample=0).content["account"]["problems"]]
-            assert named or outputs(out, "folder") == before, "what has begun and not ended is said"
-            assert all("began and did not end" in one for one in named)
-            continue
-        break
-    monkeypatch.setattr(LocalSink, step, real)
-    correct(source, out, judgements)
-    assert outputs(out, "folder") == fresh(tmp_path, "folder", source)
-    assert not list((out / ".fastblur/tmp").iterdir())
-    assert not list((out / ".fastblur/correcting").iterdir())
-    assert audit(out, source=source, sample=0).content["account"]["problems"] == []
 
 
 def test_the_command(tmp_path: Path) -> None:
