@@ -1,6 +1,5 @@
 """`fastblur correct`: boxes added or taken away in a finished run, and only the images that they are of done again."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fastblur.codecs.written_by import written_by
 from fastblur.errors import UsageError
 from fastblur.pipeline.config import RunConfig, check_workers
 from fastblur.pipeline.correction.checks import ContainerImages, check_boxes, check_source, is_made_of
+from fastblur.pipeline.correction.entry import rewritten_entry
 from fastblur.pipeline.correction.plan import Todo, plan, read_by_image
 from fastblur.pipeline.errors import RunStopped, stopping_the_run
 from fastblur.pipeline.execution.concurrency import default_workers
-from fastblur.pipeline.execution.journal import CORRECTING, SHARDS, Journal, count, journal_line, locked
-from fastblur.pipeline.execution.journal_lines import WRITTEN, to_text
+from fastblur.pipeline.execution.journal import CORRECTING, SHARDS, Journal, locked
+from fastblur.pipeline.execution.journal_lines import WRITTEN
 from fastblur.pipeline.execution.record import Inputs, RunRecord
 from fastblur.pipeline.execution.shard_run import write_results
 from fastblur.pipeline.images.hiding import HidingStages
@@ -160,20 +159,10 @@ class _Correction:
         done: list[ImageTask] = []
         if todo.judged:
             done = self._folder(todo) if isinstance(todo.shard, FolderShard) else self._container(todo)
-        lines, counts = self._lines(todo, done), self._counts(todo, done)
-        head: Line = {"shard": todo.entry.shard, **counts, "broken": todo.entry.broken}
-        before = todo.entry.corrected[:-1] if todo.entry.corrected[-1:] == (self._digest,) else todo.entry.corrected
-        head |= {"written_by": self._written_by(todo, done), "corrected": [*before, self._digest]}
-        content = "".join(map(to_text, (head, *lines)))
+        content = rewritten_entry(todo, done, self._digest, self._stages)
         self.has_begun = True
-        self._sink.write(f"{SHARDS}/{todo.entry.name}.jsonl", content.encode("ascii"), durable=True)
+        self._sink.write(f"{SHARDS}/{todo.entry.name}.jsonl", content, durable=True)
         return done
-
-    def _written_by(self, todo: Todo, done: list[ImageTask]) -> str:
-        """Return what wrote all images of a shard, "" where some are left that something else wrote."""
-        if not done or todo.entry.written_by == written_by():
-            return todo.entry.written_by
-        return "" if isinstance(todo.shard, FolderShard) else written_by()
 
     def _folder(self, todo: Todo) -> list[ImageTask]:
         done: list[ImageTask] = []
@@ -192,8 +181,7 @@ class _Correction:
         """Do a tar or table again: what the journal says of its other images is done to them as before."""
         done: list[ImageTask] = []
         output = todo.shard.output(self._sink)
-        lines, fates = iter(todo.lines), {line["path"]: line["fate"] for line in todo.lines}
-        before = {line["path"]: line.get("boxes", ()) for line in todo.lines}
+        lines, of = iter(todo.lines), {line["path"]: line for line in todo.lines}
         there = ContainerImages(self._record, todo.shard.name)
         try:
             for batch in self._batches(todo):
@@ -201,9 +189,9 @@ class _Correction:
                 images = redo(self._stages, items)
                 write_results(output, Batch(items, batch.info), images)  # of a sample or row all images fail with one
                 for item, image in zip(items, images, strict=True):
-                    if fates[item.name] in WRITTEN:
-                        self._check_made_of(item, image, before[item.name], there)
-                done += [image for image in images if self._is_new(image, fates[image.item.name], todo)]
+                    if of[item.name]["fate"] in WRITTEN:
+                        self._check_made_of(item, image, of[item.name].get("boxes", ()), there)
+                done += [image for image in images if self._is_new(image, of[image.item.name], todo)]
             self.has_begun = True
             output.commit()
         except BaseException:
@@ -247,61 +235,22 @@ class _Correction:
             )
         if item.name in todo.judged:
             return self._judged(item, todo)
-        if line["fate"] == Outcome.FAILED and item.problem is None:
+        if line["fate"] == Outcome.FAILED and "boxes" not in line and item.problem is None:
             return replace(item, problem=line["reason"])
         return with_boxes(item, line.get("boxes", ()))
 
     @staticmethod
-    def _is_new(image: ImageTask, fate: str, todo: Todo) -> bool:
-        """Return whether the journal's line of an image changes; raises RunStopped where what was failed is not."""
-        if image.item.name in todo.judged or image.outcome == fate:
+    def _is_new(image: ImageTask, line: Line, todo: Todo) -> bool:
+        """Return whether the journal's line of an image changes.
+
+        That of an image that nobody judged does where another one of its sample or row fails, or does not any more.
+        Raises RunStopped where it changes for no such reason.
+        """
+        if image.item.name in todo.judged or image.outcome == line["fate"]:
             return image.item.name in todo.judged
-        if image.outcome is not Outcome.FAILED:  # which it may have become with another image of its sample or row
-            raise RunStopped(f"{image.item.name!r} is {image.outcome} now, the journal says {fate}")
+        if image.outcome is not Outcome.FAILED and not (line["fate"] == Outcome.FAILED and "boxes" in line):
+            raise RunStopped(f"{image.item.name!r} is {image.outcome} now, the journal says {line['fate']}")
         return True
-
-    def _lines(self, todo: Todo, done: list[ImageTask]) -> list[Line]:
-        changed = {one.item.name: one for one in done}
-        lines = []
-        for line in todo.lines:
-            one = changed.get(line["path"])
-            if one is None:
-                lines.append(line)
-                continue
-            known = dict(zip(map(_key, line.get("boxes", ())), line.get("scores") or (), strict=False))
-            new: Line = json.loads(journal_line(one))
-            if new.get("boxes"):
-                new["scores"] = [known.get(_key(box)) for box in new["boxes"]]
-            if "near" in line:
-                new["near"] = line["near"]
-            lines.append({**new, "corrected": self._digest})
-        return lines
-
-    def _counts(self, todo: Todo, done: list[ImageTask]) -> dict[str, int]:
-        """Return the shard's counts: those of the changed images as they were out, as they are in."""
-        before = {line["path"]: line for line in todo.lines}
-        counts = dict(todo.entry.counts)
-        for one in done:
-            for name, number in self._count_before(before[one.item.name], one).items():
-                counts[name] -= number
-        for name, number in count(done).items():
-            counts[name] += number
-        return counts
-
-    def _count_before(self, line: Line, one: ImageTask) -> dict[str, int]:
-        """Return the counts that an image's line in the journal stands for; `one` is the image done again."""
-        if line["fate"] != Outcome.HIDDEN:
-            return {"images": 1, line["fate"]: 1}
-        counts = {"images": 1, "with_regions": 1, "regions": len(line["boxes"])}
-        way = line.get("jpeg")
-        if way == "encoded":  # for which of the reasons the file says itself
-            (again,) = redo(self._stages, [with_boxes(one.item, line["boxes"])])
-            way = again.jpeg or "irregular"
-        return {**counts, f"jpeg_{way}": 1} if way else counts
-
-
-def _key(box: Sequence[float]) -> tuple[float, ...]:
-    return tuple(box)
 
 
 def _list_failures(record: RunRecord, journal: Journal) -> None:

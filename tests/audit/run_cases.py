@@ -44,6 +44,19 @@ def encoded(seed: int, name: str) -> bytes:
 FILES = {name: encoded(seed, name) for seed, name in enumerate(BOXES)}
 
 
+def with_other_preview() -> tuple[bytes, bytes]:
+    """Return a JPEG file whose preview shows something else than its picture, and the preview."""
+    picture, other = io.BytesIO(), io.BytesIO()
+    Image.fromarray(np.full((120, 160, 3), 90, np.uint8)).save(picture, "JPEG")
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 80, 3)).astype(np.uint8)).save(other, "JPEG")
+    data, thumbnail = picture.getvalue(), other.getvalue()
+    tiff = b"MM\0*\0\0\0\x08" + b"\0\0" + b"\0\0\0\x0e" + b"\0\x02"
+    tiff += b"\x02\x01\0\x04\0\0\0\x01" + (44).to_bytes(4, "big")
+    tiff += b"\x02\x02\0\x04\0\0\0\x01" + len(thumbnail).to_bytes(4, "big") + b"\0\0\0\0"
+    part = b"Exif\0\0" + tiff + thumbnail
+    return data[:2] + b"\xff\xe1" + (len(part) + 2).to_bytes(2, "big") + part + data[2:], thumbnail
+
+
 def make_folder(root: Path) -> Path:
     for name, data in FILES.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from fastblur.codecs import strip_metadata as strip
 from fastblur.codecs.written_by import written_by
 from fastblur.pipeline import run
 from fastblur.pipeline.execution.journal_lines import to_text
-from tests.audit.run_cases import BOXES, FILES, journal_names, make_run, pixels, write_boxes
+from tests.audit.run_cases import BOXES, FILES, journal_names, make_run, pixels, with_other_preview, write_boxes
 
 
 def proof(out: Path, source: Path) -> tuple[set[tuple[str, str]], dict[str, Any]]:
@@ -272,16 +272,8 @@ def test_a_text_put_into_a_hidden_png(tmp_path: Path) -> None:
 def test_a_copy_with_the_previews_that_the_run_removed(tmp_path: Path) -> None:
     source, out = tmp_path / "src", tmp_path / "out"
     source.mkdir()
-    pixels = np.full((120, 160, 3), 90, np.uint8)
-    other, file = io.BytesIO(), io.BytesIO()
-    Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 80, 3)).astype(np.uint8)).save(other, "JPEG")
-    Image.fromarray(pixels).save(file, "JPEG")
-    data, thumbnail = file.getvalue(), other.getvalue()
-    tiff = b"MM\0*\0\0\0\x08" + b"\0\0" + b"\0\0\0\x0e" + b"\0\x02"
-    tiff += b"\x02\x01\0\x04\0\0\0\x01" + (44).to_bytes(4, "big")
-    tiff += b"\x02\x02\0\x04\0\0\0\x01" + len(thumbnail).to_bytes(4, "big") + b"\0\0\0\0"
-    part = b"Exif\0\0" + tiff + thumbnail
-    (source / "a.jpg").write_bytes(data[:2] + b"\xff\xe1" + (len(part) + 2).to_bytes(2, "big") + part + data[2:])
+    data, thumbnail = with_other_preview()
+    (source / "a.jpg").write_bytes(data)
     run(source, out, boxes=write_boxes(tmp_path / "boxes.jsonl", {"a.jpg": []}), engine="threads")
     assert thumbnail not in (out / "a.jpg").read_bytes()
     assert proof(out, source)[0] == set()

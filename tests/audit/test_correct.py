@@ -20,7 +20,16 @@ from fastblur.pipeline import RunStopped, correct, run
 from fastblur.pipeline.execution.journal_lines import to_text
 from fastblur.pipeline.execution.record import OPTIONS, RunRecord
 from tests.audit.correct_cases import CHANGED, fresh, judged, shards, write_judgements
-from tests.audit.run_cases import BOXES, FILES, journal, journal_names, make_run, outputs, write_boxes
+from tests.audit.run_cases import (
+    BOXES,
+    FILES,
+    journal,
+    journal_names,
+    make_run,
+    outputs,
+    with_other_preview,
+    write_boxes,
+)
 
 
 @pytest.mark.parametrize("kind", ["folder", "tar", "table"])
@@ -141,6 +150,18 @@ def test_the_journal_says_who_asked(tmp_path: Path) -> None:
     assert head["corrected"] == [digest]
     assert (head["images"], head["with_regions"], head["regions"], head["copied"]) == (6, 4, 5, 2)
     assert audit(out, sample=0).content["account"]["corrected"] == 4
+
+
+def test_the_counts_are_those_of_the_lines(tmp_path: Path) -> None:
+    """Of a copy that lost its previews, too, which has boxes now, and then none again."""
+    source, out = tmp_path / "src", tmp_path / "out"
+    source.mkdir()
+    (source / "a.jpg").write_bytes(with_other_preview()[0])
+    run(source, out, boxes=write_boxes(tmp_path / "boxes.jsonl", {"a.jpg": []}), engine="threads")
+    for number, boxes in enumerate([[(20, 20, 60, 60)], []]):
+        judgements = write_judgements(tmp_path / f"{number}.jsonl", out, {"a.jpg": boxes})
+        assert correct(source, out, judgements).exit_status == 0
+        assert audit(out, source=source, sample=0).exit_status == 0
 
 
 def test_judgements_after_judgements(tmp_path: Path) -> None:

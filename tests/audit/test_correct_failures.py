@@ -57,10 +57,8 @@ def test_killed_when_an_image_had_failed_it_goes_on(tmp_path: Path, kind: str, m
     assert audit(out, sample=0).exit_status == 0
 
 
-def test_killed_when_an_image_of_a_sample_had_failed_it_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The output's file has lost the other image of the sample too."""
+def sample_of_two(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Make a run of a tar with a sample of two images, and judgements of one of them."""
     source, out = tmp_path / "src", tmp_path / "out"
     source.mkdir()
     members = {"x.left.png": "a/1.png", "x.right.jpg": "a/2.jpg", "y.png": "b/5.png"}
@@ -71,7 +69,14 @@ def test_killed_when_an_image_of_a_sample_had_failed_it_goes_on(
             tar.addfile(info, io.BytesIO(FILES[name]))
     boxes = write_boxes(tmp_path / "b.jsonl", {f"s.tar/{member}": BOXES[name] for member, name in members.items()})
     run(source, out, boxes=boxes, engine="threads")
-    judgements = write_judgements(tmp_path / "j.jsonl", out, {"s.tar/x.right.jpg": [(10, 10, 50, 50)]})
+    return source, out, write_judgements(tmp_path / "j.jsonl", out, {"s.tar/x.right.jpg": [(10, 10, 50, 50)]})
+
+
+def test_killed_when_an_image_of_a_sample_had_failed_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The output's file has lost the other image of the sample too."""
+    source, out, judgements = sample_of_two(tmp_path)
     failing = Failing(monkeypatch, "s.tar/x.right.jpg")
     failing.kill(source, out, judgements)
     with tarfile.open(out / "s.tar") as tar:
@@ -83,6 +88,26 @@ def test_killed_when_an_image_of_a_sample_had_failed_it_goes_on(
         "s.tar/y.png": "copied",
     }
     assert audit(out, source=source, sample=0).exit_status == 0
+
+
+def test_a_sample_comes_back_when_its_image_does_not_fail_any_more(tmp_path: Path) -> None:
+    source, out, judgements = sample_of_two(tmp_path)
+    before = journal(out)
+    with pytest.MonkeyPatch.context() as patched:
+        Failing(patched, "s.tar/x.right.jpg")
+        assert correct(source, out, judgements).exit_status == 1
+    assert set(outputs(out, "tar")) == {"s.tar/y.png"}
+    assert (again := correct(source, out, judgements)).exit_status == 0
+    assert again.changed == 2
+    after = journal(out)
+    assert after["s.tar/x.left.png"].pop("corrected") == after["s.tar/x.right.jpg"].pop("corrected")
+    assert after["s.tar/x.left.png"] == before["s.tar/x.left.png"]
+    assert after["s.tar/x.right.jpg"]["boxes"] == [[10, 10, 50, 50]]
+    boxes = {"s.tar/x.left.png": BOXES["a/1.png"], "s.tar/x.right.jpg": [(10, 10, 50, 50)], "s.tar/y.png": []}
+    run(source, tmp_path / "new", boxes=write_boxes(tmp_path / "new.jsonl", boxes), engine="threads")
+    assert outputs(out, "tar") == outputs(tmp_path / "new", "tar")
+    assert audit(out, source=source, sample=0).exit_status == 0
+    assert correct(source, out, judgements).changed == 0
 
 
 def test_an_image_that_failed_is_tried_again(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""The entry of a shard in the journal, rewritten after some of its images were done again with other boxes."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from fastblur.codecs.written_by import written_by
+from fastblur.pipeline.correction.plan import Todo
+from fastblur.pipeline.execution.journal import count, journal_line
+from fastblur.pipeline.execution.journal_lines import to_text
+from fastblur.pipeline.images.hiding import HidingStages
+from fastblur.pipeline.images.redo import redo, with_boxes
+from fastblur.pipeline.images.task import ImageTask, Outcome
+from fastblur.pipeline.shards.folder import FolderShard
+
+Line = dict[str, Any]
+
+
+def rewritten_entry(todo: Todo, done: Sequence[ImageTask], digest: str, stages: HidingStages) -> bytes:
+    """Return the content of a shard's file in the journal.
+
+    Args:
+        todo: the shard, as the journal had it.
+        done: its images whose lines change.
+        digest: sha256 of the judgements that asked for it.
+        stages: of the run, for what its lines do not say of images as they were.
+    """
+    before = todo.entry.corrected[:-1] if todo.entry.corrected[-1:] == (digest,) else todo.entry.corrected
+    head: Line = {
+        "shard": todo.entry.shard,
+        **_counts(todo, done, stages),
+        "broken": todo.entry.broken,
+        "written_by": _written_by(todo, done),
+        "corrected": [*before, digest],
+    }
+    changed = {one.item.name: one for one in done}
+    lines = [
+        {**_line(line, changed[line["path"]], line["path"] in todo.judged), "corrected": digest}
+        if line["path"] in changed
+        else line
+        for line in todo.lines
+    ]
+    return "".join(map(to_text, (head, *lines))).encode("ascii")
+
+
+def _line(line: Line, one: ImageTask, is_judged: bool) -> Line:
+    """Return an image's line: boxes keep their scores, those that people gave have none.
+
+    An image that nobody judged fails with another one of its sample or row, and keeps its boxes for when that is tried
+    again.
+    """
+    new: Line = json.loads(journal_line(one))
+    if is_judged and new.get("boxes"):
+        known = dict(zip(map(tuple, line.get("boxes", ())), line.get("scores") or (), strict=False))
+        new["scores"] = [known.get(tuple(box)) for box in new["boxes"]]
+    elif not is_judged:
+        new |= {name: line[name] for name in ("boxes", "scores") if name in line}
+    return {**new, "near": line["near"]} if "near" in line else new
+
+
+def _counts(todo: Todo, done: Sequence[ImageTask], stages: HidingStages) -> dict[str, int]:
+    """Return the shard's counts: those of the changed images as they were out, as they are in."""
+    before = {line["path"]: line for line in todo.lines}
+    counts = dict(todo.entry.counts)
+    for one in done:
+        for name, number in _count_before(before[one.item.name], one, stages).items():
+            counts[name] -= number
+    for name, number in count(done).items():
+        counts[name] += number
+    return counts
+
+
+def _count_before(line: Line, one: ImageTask, stages: HidingStages) -> dict[str, int]:
+    """Return the counts that an image's line in the journal stands for; `one` is the image done again."""
+    if line["fate"] != Outcome.HIDDEN:
+        without = {"without_previews": 1} if line["fate"] == Outcome.COPIED and "reason" in line else {}
+        return {"images": 1, line["fate"]: 1, **without}
+    counts = {"images": 1, "with_regions": 1, "regions": len(line["boxes"])}
+    way = line.get("jpeg")
+    if way == "encoded":  # for which of the reasons the file says itself
+        (again,) = redo(stages, [with_boxes(one.item, line["boxes"])])
+        way = again.jpeg or "irregular"
+    return {**counts, f"jpeg_{way}": 1} if way else counts
+
+
+def _written_by(todo: Todo, done: Sequence[ImageTask]) -> str:
+    """Return what wrote all images of a shard, "" where some are left that something else wrote."""
+    if not done or todo.entry.written_by == written_by():
+        return todo.entry.written_by
+    return "" if isinstance(todo.shard, FolderShard) else written_by()
