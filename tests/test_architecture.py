@@ -17,6 +17,7 @@ FLOORS: list[list[str]] = [
         "fastblur.need",
         "fastblur.options",
         "fastblur.forked",
+        "fastblur.torch_threads",
         "fastblur.compile_cache",
         "fastblur.transformed",
         "fastblur.staging",

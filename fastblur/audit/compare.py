@@ -25,6 +25,7 @@ from fastblur.pipeline.images.redo import redo, with_boxes
 from fastblur.pipeline.shards.folder import FolderShard
 from fastblur.pipeline.shards.interfaces import Item, Shard
 from fastblur.pipeline.storage.paths import IMAGE_BYTES, error_reason, read_file
+from fastblur.torch_threads import one_torch_thread
 
 AHEAD = 4  # images held for each worker
 MOST_LARGER = 1.25  # times the size that this codec gives the same pixels: other versions compress otherwise
@@ -103,11 +104,8 @@ class Proof:
 
     def run(self) -> Coverage:
         """Compare all images."""
-        import torch
-
-        torch.set_num_threads(1)  # the images are what is done in parallel
         left = {entry.name: entry.shard for entry in self._record.entries()}
-        with ThreadPoolExecutor(self._workers) as pool:
+        with one_torch_thread(), ThreadPoolExecutor(self._workers) as pool:
             _bounded(pool, self._compare, self._pairs(left), AHEAD * self._workers)
         for name, shard in left.items():
             sentence = f"journal/{name}.jsonl is of the shard {shard!r}, which the source does not have as it was"

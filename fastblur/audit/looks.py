@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from fastblur.audit.selection import Chosen
 from fastblur.codecs import CodecError
 from fastblur.pipeline.images.near_misses import from_journal
 from fastblur.pipeline.storage.paths import error_reason
+from fastblur.torch_threads import one_torch_thread
 
 if TYPE_CHECKING:
     from fastblur.audit.search import HarderSearch, Suspect
@@ -39,16 +40,13 @@ class Looks:
 
     def images(self, chosen: list[Chosen], workers: int) -> list[dict[str, Any]]:
         """Return what audit.json says of the images, in the order in which they were chosen."""
-        if self._search is not None:
-            import torch
-
-            torch.set_num_threads(1)  # the images are what is done in parallel
         weights = [SAMPLE_WEIGHT if "sample" in one.found else 1 for one in chosen]
         self._unit = self._most / max(1, sum(weights))
         order = {one.line["path"]: number for number, one in enumerate(chosen, 1)}
         looks: list[dict[str, Any]] = []
         waiting: list[Future[dict[str, Any] | None]] = []
-        with ThreadPoolExecutor(workers) as pool:
+        one_thread = nullcontext() if self._search is None else one_torch_thread()
+        with one_thread, ThreadPoolExecutor(workers) as pool:
             for one, data in self._files(chosen):
                 waiting.append(pool.submit(self._look, one, data, order[one.line["path"]]))
                 if len(waiting) >= 4 * workers and (done := waiting.pop(0).result()) is not None:

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import torch
 
 from fastblur import transforms
 from fastblur.options import BoxFormat, OnRowError, check_choice
+from fastblur.torch_threads import one_torch_thread
 
 __all__ = ["HideFaces"]
 
@@ -74,10 +74,10 @@ class HideFaces:
         for column in (self._image_column, self._box_column):
             if column is not None and column not in names:
                 raise ValueError(f"the batch has the columns {names}, expected {column!r} among them")
-        torch.set_num_threads(1)
-        if is_frame:
-            return self._frame(batch)
-        return self._arrays(batch) if isinstance(batch, dict) else self._table(batch)
+        with one_torch_thread():
+            if is_frame:
+                return self._frame(batch)
+            return self._arrays(batch) if isinstance(batch, dict) else self._table(batch)
 
     def _frame(self, frame: Any) -> Any:
         boxes = None if self._box_column is None else list(frame[self._box_column])

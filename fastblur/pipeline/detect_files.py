@@ -28,6 +28,7 @@ from fastblur.pipeline.shards.interfaces import Item
 from fastblur.pipeline.shards.source import Source
 from fastblur.pipeline.storage.paths import error_reason
 from fastblur.pipeline.summary import DetectSummary, Tally
+from fastblur.torch_threads import one_torch_thread
 
 
 class JsonLines:
@@ -130,6 +131,7 @@ def detect(
     tally = Tally()
     start = time.perf_counter()
     with (
+        one_torch_thread(),
         _writing(path),
         until_interrupted() as interruption,
         AtomicFile(path) as binary,

@@ -1,6 +1,7 @@
 """Shards done by threads of this process."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from fastblur.pipeline.config import RunConfig
@@ -8,6 +9,7 @@ from fastblur.pipeline.execution.concurrency import BATCH, max_in_flight, reader
 from fastblur.pipeline.execution.engine import RunContext
 from fastblur.pipeline.execution.shard_flow import ShardFlow, batch_stages
 from fastblur.pipeline.shards.interfaces import Shard
+from fastblur.torch_threads import one_torch_thread
 
 
 class ThreadEngine:
@@ -35,14 +37,16 @@ class ThreadEngine:
         """Do the shards; raises as `Engine.process`."""
         config = self._config
         stages = batch_stages(self._stages.stages(readers(config.sources), config.device))
-        ShardFlow(
+        flow = ShardFlow(
             context,
             stages,
             workers=self.workers,
             batch_size=BATCH[config.device],
             max_in_flight=max_in_flight(self.workers),
             thread_init=config.use_one_torch_thread,
-        ).run(shards)
+        )
+        with one_torch_thread() if config.detects else nullcontext():
+            flow.run(shards)
 
     def close(self) -> None:
         """Do nothing: the threads end with `process`."""
