@@ -358,7 +358,7 @@ def test_processes_of_a_killed_run_write_nothing_more(tmp_path: Path, face_pixel
         limit = time.monotonic() + LIMIT
         while any(map(alive, helpers)) and time.monotonic() < limit:
             time.sleep(0.01)
-        assert written(tmp_path / "out") - before < 8, "no further batch came to its end"
+        assert written(tmp_path / "out") - before <= 8, "no batch but the one that was being written came to its end"
 
 
 def alive(pid: int) -> bool:
