@@ -18,8 +18,9 @@ from fastblur.pipeline.images.task import Outcome
 from fastblur.pipeline.shards.folder import names_hash
 from fastblur.pipeline.shards.table.shard import STATE_FILES
 from fastblur.pipeline.storage.paths import error_reason
+from fastblur.pipeline.summary import COUNTS
 
-COUNTED = ("hidden", "copied", "failed", "unsearched", "skipped", "regions", "jpeg_blocks", "without_previews")
+COUNTED = ("hidden", *(name for name in COUNTS if name not in ("images", "with_regions")))
 
 
 @dataclass
@@ -111,7 +112,9 @@ def _add_entry(
         fate = line["fate"]
         counts[fate] += 1
         counts["regions"] += len(line["boxes"]) if fate == "hidden" else 0
-        counts["jpeg_blocks"] += line.get("jpeg") == "blocks"
+        counts["degenerate_regions"] += line.get("degenerate", 0)
+        if "jpeg" in line:
+            counts[f"jpeg_{line['jpeg']}"] += 1
         counts["without_previews"] += fate == "copied" and "reason" in line
         if "corrected" in line:
             account.corrected += 1

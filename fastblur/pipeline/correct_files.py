@@ -159,7 +159,7 @@ class _Correction:
         done: list[ImageTask] = []
         if todo.judged:
             done = self._folder(todo) if isinstance(todo.shard, FolderShard) else self._container(todo)
-        content = rewritten_entry(todo, done, self._digest, self._stages)
+        content = rewritten_entry(todo, done, self._digest)
         self.has_begun = True
         self._sink.write(f"{SHARDS}/{todo.entry.name}.jsonl", content, durable=True)
         return done

@@ -13,6 +13,7 @@ from fastblur.audit import audit
 from fastblur.errors import FileError, UsageError
 from fastblur.pipeline.execution.journal import record_text
 from fastblur.pipeline.execution.journal_lines import MOST_REASON, to_text
+from fastblur.pipeline.summary import COUNTS
 from tests.audit.run_cases import FILES, make_run
 
 WRONG = [{"threshold": "x"}, {"threshold": 7}, {"detector": 7}, {"members": "jpg"}, {"image_columns": [1]}]
@@ -281,7 +282,7 @@ def test_what_holds_no_run(tmp_path: Path) -> None:
         audit(tmp_path, sample=0)
 
 
-@pytest.mark.parametrize("name", ["regions", "jpeg_blocks", "without_previews"])
+@pytest.mark.parametrize("name", [name for name in COUNTS if name != "images"])
 def test_counts_that_are_not_those_of_the_lines(tmp_path: Path, name: str) -> None:
     out = make_run(tmp_path)[1]
 

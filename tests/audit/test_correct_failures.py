@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from fastblur.audit import audit
 from fastblur.pipeline import correct, run
+from fastblur.pipeline.execution.record import RunRecord
 from fastblur.pipeline.images.task import ImageTask, Outcome
 from tests.audit.correct_cases import fresh, judged, write_judgements
-from tests.audit.run_cases import BOXES, FILES, journal, journal_names, make_run, outputs, write_boxes
+from tests.audit.run_cases import BOXES, FILES, journal, journal_names, make_run, outputs, pixels, write_boxes
 
 
 class Failing:
@@ -88,6 +90,25 @@ def test_killed_when_an_image_of_a_sample_had_failed_it_goes_on(
         "s.tar/y.png": "copied",
     }
     assert audit(out, source=source, sample=0).exit_status == 0
+
+
+def test_counts_of_what_cannot_be_read_any_more(tmp_path: Path) -> None:
+    """A progressive JPEG, and one with a box without an area, which were counted as such."""
+    source, out = tmp_path / "src", tmp_path / "out"
+    source.mkdir()
+    Image.fromarray(pixels(1)).save(source / "a.jpg", progressive=True)
+    Image.fromarray(pixels(2)).save(source / "b.png")
+    Image.fromarray(pixels(3)).save(source / "c.png")
+    rows = [(20, 15, 60, 60), (70, 70, 70, 70)]
+    run(source, out, boxes=write_boxes(tmp_path / "b.jsonl", dict.fromkeys(("a.jpg", "b.png", "c.png"), rows)))
+    assert audit(out, source=source, sample=0).exit_status == 0
+    judgements = write_judgements(tmp_path / "j.jsonl", out, {"a.jpg": [], "b.png": [(10, 10, 50, 50)]})
+    (source / "a.jpg").write_bytes(b"")
+    assert correct(source, out, judgements).exit_status == 1
+    assert audit(out, sample=0).content["account"]["problems"] == []
+    (entry,) = RunRecord(out).entries()
+    counts = {name: entry.counts[name] for name in ("failed", "regions", "degenerate_regions", "jpeg_progressive")}
+    assert counts == {"failed": 1, "regions": 2, "degenerate_regions": 1, "jpeg_progressive": 0}
 
 
 def test_a_sample_comes_back_when_its_image_does_not_fail_any_more(tmp_path: Path) -> None:

@@ -8,27 +8,24 @@ from fastblur.codecs.written_by import written_by
 from fastblur.pipeline.correction.plan import Todo
 from fastblur.pipeline.execution.journal import count, journal_line
 from fastblur.pipeline.execution.journal_lines import to_text
-from fastblur.pipeline.images.hiding import HidingStages
-from fastblur.pipeline.images.redo import redo, with_boxes
 from fastblur.pipeline.images.task import ImageTask, Outcome
 from fastblur.pipeline.shards.folder import FolderShard
 
 Line = dict[str, Any]
 
 
-def rewritten_entry(todo: Todo, done: Sequence[ImageTask], digest: str, stages: HidingStages) -> bytes:
+def rewritten_entry(todo: Todo, done: Sequence[ImageTask], digest: str) -> bytes:
     """Return the content of a shard's file in the journal.
 
     Args:
         todo: the shard, as the journal had it.
         done: its images whose lines change.
         digest: sha256 of the judgements that asked for it.
-        stages: of the run, for what its lines do not say of images as they were.
     """
     before = todo.entry.corrected[:-1] if todo.entry.corrected[-1:] == (digest,) else todo.entry.corrected
     head: Line = {
         "shard": todo.entry.shard,
-        **_counts(todo, done, stages),
+        **_counts(todo, done),
         "broken": todo.entry.broken,
         "written_by": _written_by(todo, done),
         "corrected": [*before, digest],
@@ -58,29 +55,26 @@ def _line(line: Line, one: ImageTask, is_judged: bool) -> Line:
     return {**new, "near": line["near"]} if "near" in line else new
 
 
-def _counts(todo: Todo, done: Sequence[ImageTask], stages: HidingStages) -> dict[str, int]:
+def _counts(todo: Todo, done: Sequence[ImageTask]) -> dict[str, int]:
     """Return the shard's counts: those of the changed images as they were out, as they are in."""
     before = {line["path"]: line for line in todo.lines}
     counts = dict(todo.entry.counts)
     for one in done:
-        for name, number in _count_before(before[one.item.name], one, stages).items():
+        for name, number in _count_before(before[one.item.name]).items():
             counts[name] -= number
     for name, number in count(done).items():
         counts[name] += number
     return counts
 
 
-def _count_before(line: Line, one: ImageTask, stages: HidingStages) -> dict[str, int]:
-    """Return the counts that an image's line in the journal stands for; `one` is the image done again."""
+def _count_before(line: Line) -> dict[str, int]:
+    """Return the counts that an image's line in the journal stands for."""
     if line["fate"] != Outcome.HIDDEN:
         without = {"without_previews": 1} if line["fate"] == Outcome.COPIED and "reason" in line else {}
         return {"images": 1, line["fate"]: 1, **without}
     counts = {"images": 1, "with_regions": 1, "regions": len(line["boxes"])}
-    way = line.get("jpeg")
-    if way == "encoded":  # for which of the reasons the file says itself
-        (again,) = redo(stages, [with_boxes(one.item, line["boxes"])])
-        way = again.jpeg or "irregular"
-    return {**counts, f"jpeg_{way}": 1} if way else counts
+    counts["degenerate_regions"] = line.get("degenerate", 0)
+    return counts | ({f"jpeg_{line['jpeg']}": 1} if "jpeg" in line else {})
 
 
 def _written_by(todo: Todo, done: Sequence[ImageTask]) -> str:

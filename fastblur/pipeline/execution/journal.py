@@ -3,8 +3,8 @@
 - `run.json`: the parameters that decide the result, and the versions of the packages.
 - `journal/`: a file for each finished shard, named by a hash of the shard's name and fingerprint. Its first line
   has the shard and its counts, and what its files were `written_by`, then comes a line for each image: path, fate (an
-  `Outcome`), boxes, scores, near misses (`near`, see `near_misses.to_journal`), reason, and of a hidden JPEG whether it
-  was rewritten by blocks or encoded.
+  `Outcome`), boxes, scores, near misses (`near`, see `near_misses.to_journal`), reason, how many boxes without an area
+  there were (`degenerate`), and of a hidden JPEG whether it was rewritten by blocks or why not.
 - `failures.jsonl`: the images that failed, for people; made again from the journal when a run goes on.
 - `correcting/`: an empty file for each correction that has begun and not ended, named by the sha256 of its judgements.
 - `lock`: held while a run writes here.
@@ -197,8 +197,10 @@ def journal_line(one: ImageTask) -> bytes:
             line["scores"] = _short(one.scores)
         if one.near_misses:
             line["near"] = to_journal(one.near_misses)
+    if one.outcome is Outcome.HIDDEN and one.degenerate:
+        line["degenerate"] = one.degenerate
     if one.outcome is Outcome.HIDDEN and one.jpeg:
-        line["jpeg"] = "blocks" if one.jpeg == "blocks" else "encoded"
+        line["jpeg"] = one.jpeg
         if one.reason:
             line["reason"] = short_reason(one.reason)
     if one.outcome is Outcome.COPIED and one.reason:

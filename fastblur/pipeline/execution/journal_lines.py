@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 from fastblur.boxes import MAX_COORDINATE
+from fastblur.codecs.refused import RefusedKind
+from fastblur.options import choices
 from fastblur.pipeline.images.near_misses import MOST, from_journal
 from fastblur.pipeline.images.task import Outcome
 from fastblur.pipeline.summary import COUNTS
@@ -13,9 +15,10 @@ WRITTEN = {Outcome.HIDDEN.value, Outcome.COPIED.value, Outcome.UNSEARCHED.value}
 
 FATES = {outcome.value for outcome in Outcome}
 HEAD_KEYS = {"shard", *COUNTS, "broken", "written_by", "corrected"}
-KEYS = {"path", "fate", "reason", "boxes", "scores", "near", "jpeg", "corrected"}
+KEYS = {"path", "fate", "reason", "boxes", "scores", "near", "degenerate", "jpeg", "corrected"}
+WAYS = ("blocks", *choices(RefusedKind))  # of a hidden JPEG
 MOST_REASON = 1000  # characters
-MOST_IMAGES = 1 << 48  # in a shard
+MOST_COUNT = 1 << 48
 _ENCODER = json.JSONEncoder(separators=(",", ":"))  # one for all: `json.dumps` makes one a call
 
 
@@ -78,11 +81,15 @@ def _is_hex(text: str, digits: int) -> bool:
     return len(text) == digits and all(letter in "0123456789abcdef" for letter in text)
 
 
+def _is_count(number: Any) -> bool:
+    return type(number) is int and 0 <= number < MOST_COUNT
+
+
 def _is_head(head: dict[str, Any]) -> bool:
     """Return whether a first line is one that a run writes; raises as `_makes_sense`."""
     if not (isinstance(head["shard"], str) and isinstance(head["broken"], str) and head.keys() <= HEAD_KEYS):
         return False
-    if not all(type(head[name]) is int and 0 <= head[name] < MOST_IMAGES for name in COUNTS):
+    if not all(_is_count(head[name]) for name in COUNTS):
         return False
     if not all(map(is_sha256, head.get("corrected", ()))) or len(head["broken"]) > MOST_REASON:
         return False
@@ -96,7 +103,11 @@ def _makes_sense(line: dict[str, Any]) -> bool:
         return False
     if len(line.get("reason", "")) > MOST_REASON or not isinstance(line.get("reason", ""), str):
         return False
-    if line.get("jpeg", "blocks") not in ("blocks", "encoded") or (fate in WRITTEN and not is_name(line["path"])):
+    if (
+        line.get("jpeg", "blocks") not in WAYS
+        or not _is_count(line.get("degenerate", 0))
+        or (fate in WRITTEN and not is_name(line["path"]))
+    ):
         return False
     boxes, scores = line.get("boxes", []), line.get("scores")
     if fate == "hidden":

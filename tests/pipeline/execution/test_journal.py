@@ -85,7 +85,7 @@ def test_an_entry_says_what_became_of_every_image(tmp_path: Path) -> None:
         {"path": "a/0.jpg", "fate": "copied", "boxes": []},
         {"path": "a/1.jpg", "fate": "hidden", "boxes": [[1, 2, 3.5, 4], [5, 6, 70, 80]], "scores": [0.9, 0.5]},
         {"path": "a/\udcff\n.jpg", "fate": "failed", "reason": "decode: broken"},
-        {"path": "a/3.jpg", "fate": "hidden", "boxes": [[1, 2, 3, 4]]},
+        {"path": "a/3.jpg", "fate": "hidden", "boxes": [[1, 2, 3, 4]], "degenerate": 2},
     ]
     assert os.fsencode(lines[2]["path"]) == b"a/\xff\n.jpg"
 

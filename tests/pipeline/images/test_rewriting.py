@@ -92,7 +92,7 @@ def test_a_file_that_does_not_allow_it_is_encoded_and_said_so(tmp_path: Path, pi
         assert (tmp_path / "out" / name).read_bytes() == encoded_whole(files[name]), name
     told = lines(tmp_path / "out")
     assert (told["plain.jpg"]["jpeg"], "reason" in told["plain.jpg"]) == ("blocks", False)
-    assert told["progressive.jpg"]["jpeg"] == told["without_end.jpg"]["jpeg"] == "encoded"
+    assert (told["progressive.jpg"]["jpeg"], told["without_end.jpg"]["jpeg"]) == ("progressive", "irregular")
     assert told["progressive.jpg"]["reason"].startswith("frame 0xC2")
     assert "end of the image" in told["without_end.jpg"]["reason"]
     assert "jpeg" not in told["picture.png"]
