@@ -11,13 +11,13 @@ import numpy as np
 from fastblur.audit.output import Output
 from fastblur.audit.problems import Problems
 from fastblur.audit.selection import Selection
+from fastblur.errors import FileError
 from fastblur.pipeline.execution.journal import FAILURES, failure_line, name_of_entry
 from fastblur.pipeline.execution.journal_lines import WRITTEN, is_name, parse_line
 from fastblur.pipeline.execution.record import Entry, RunRecord
 from fastblur.pipeline.images.task import Outcome
 from fastblur.pipeline.shards.folder import names_hash
 from fastblur.pipeline.shards.table.shard import STATE_FILES
-from fastblur.pipeline.storage.paths import error_reason
 from fastblur.pipeline.summary import COUNTS
 
 COUNTED = ("hidden", *(name for name in COUNTS if name not in ("images", "with_regions")))
@@ -154,8 +154,8 @@ def _check_failures(record: RunRecord, failed: set[bytes], problems: Problems) -
     """Compare the list of failures with the journal, which may name more: whoever runs again may have removed it."""
     try:
         others = [line for line in record.failures().splitlines(keepends=True) if line not in failed]
-    except (OSError, ValueError) as error:
-        problems.add("", "", "journal", f"{FAILURES} cannot be read: {error_reason(error)}")
+    except FileError as error:
+        problems.add("", "", "journal", str(error))
         return
     if others:
         sentence = f"{FAILURES} has {len(others)} lines that are no failures of the journal, expected none: "

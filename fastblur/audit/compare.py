@@ -16,6 +16,7 @@ from fastblur.audit.formula import Formula
 from fastblur.audit.output import Output
 from fastblur.audit.problems import Problems
 from fastblur.codecs import CodecError, decode, encode, strip_metadata
+from fastblur.codecs.jpeg_scans import without_coding
 from fastblur.codecs.written_by import written_by
 from fastblur.pipeline.execution.journal import entry_name
 from fastblur.pipeline.execution.journal_lines import WRITTEN
@@ -29,6 +30,8 @@ from fastblur.torch_threads import one_torch_thread
 
 AHEAD = 4  # images held for each worker
 MOST_LARGER = 1.25  # times the size that this codec gives the same pixels: other versions compress otherwise
+MOST_LARGER_HERE = 1.02  # of the same version, for pixels that differ from the audit's own
+FEW_CODED = 64  # bytes more that such pixels may take
 LOSSLESS = {"PNG", "WEBP", "BMP", "TIFF", "HEIF"}  # as `encode` writes them
 FEW_BYTES = 8  # zeros at the end of coded pixels, too few for a picture
 Line = dict[str, Any]
@@ -104,7 +107,7 @@ class Proof:
 
     def run(self) -> Coverage:
         """Compare all images."""
-        left = {entry.name: entry.shard for entry in self._record.entries()}
+        left = {entry.name: entry.shard for entry in self._record.entries() if entry.name}
         with one_torch_thread(), ThreadPoolExecutor(self._workers) as pool:
             _bounded(pool, self._compare, self._pairs(left), AHEAD * self._workers)
         for name, shard in left.items():
@@ -207,7 +210,8 @@ class Proof:
         """
         if output == again:
             return True
-        if makers == written_by():
+        is_here = makers == written_by()
+        if is_here:
             mine, theirs = decode(again), decode(output)
             if np.array_equal(mine.pixels, theirs.pixels):
                 return output.rstrip(b"\0") == again.rstrip(b"\0")  # columns may pad with zeros
@@ -215,7 +219,7 @@ class Proof:
                 written = encode(decode(source), theirs.pixels)
                 written = strip_metadata(written) if self._strips else written
                 return output.rstrip(b"\0") == written.rstrip(b"\0")
-        return _same_metadata(output, again)
+        return _same_metadata(output, again, MOST_LARGER_HERE if is_here else MOST_LARGER)
 
     def _is_copy(self, line: Line, source: bytes, output: bytes) -> bool:
         """Return whether an output is what a run makes of a file in which nothing is hidden: nearly always its bytes.
@@ -229,18 +233,20 @@ class Proof:
         return again.result is not None and output.rstrip(b"\0") == again.result.rstrip(b"\0")
 
 
-def _same_metadata(output: bytes, again: bytes) -> bool:
-    """Return whether an output has the metadata of the source hidden again: pixels encoded with either are the same."""
+def _same_metadata(output: bytes, again: bytes, most: float) -> bool:
+    """Return whether an output has the metadata of the source hidden again, and is not `most` times as large.
+
+    Pixels encoded with either are the same. Of two JPEG files all but the coded pixels has to be.
+    """
     try:
         mine, theirs = decode(again), decode(output)
-        written = encode(mine, mine.pixels)
-        if written != encode(theirs, mine.pixels):
+        if encode(mine, mine.pixels) != encode(theirs, mine.pixels):
             return False
-        if (
-            written == again
-            and len(output.rstrip(b"\0")) > MOST_LARGER * len(encode(theirs, theirs.pixels)) + FEW_BYTES
-        ):
+        expected = max(len(again), len(encode(theirs, theirs.pixels)))
+        if len(output.rstrip(b"\0")) > most * expected + FEW_CODED:
             return False  # more than its pixels and metadata take, as between the parts of a file that readers look at
+        if mine.format == "JPEG" and without_coding(output.rstrip(b"\0")) != without_coding(again.rstrip(b"\0")):
+            return False
         return abs(_size_of_metadata(output) - _size_of_metadata(again)) <= FEW_BYTES  # of what encoding leaves out too
     except CodecError:
         return False

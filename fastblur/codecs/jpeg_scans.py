@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from fastblur.codecs.jpeg_segments import EOI, SOI, SOS, Header
+from fastblur.codecs.jpeg_segments import DHT, EOI, SOI, SOS, Header
 
 # In a scan, 0xFF is followed by a stuffed zero, a restart marker or more filling; anything else is a marker.
 MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
@@ -29,6 +29,35 @@ def end_of_scans(data: bytes, header: Header) -> int:
             return found.start()
         at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")  # over the segment
     return len(data)
+
+
+def without_coding(data: bytes) -> bytes:
+    """Return a JPEG file without coded pixels and without the Huffman tables that encoders fit to them.
+
+    Example:
+        >>> from io import BytesIO
+        >>> from PIL import Image
+        >>> from fastblur.codecs.jpeg_scans import without_coding
+        >>> files = [BytesIO(), BytesIO()]
+        >>> for level, file in enumerate(files):
+        ...     Image.new("L", (64, 64), 90 * level).save(file, "JPEG", optimize=True)
+        >>> black, grey = (file.getvalue() for file in files)
+        >>> black == grey, without_coding(black) == without_coding(grey)
+        (False, True)
+    """
+    kept, at, in_scan = bytearray(), 0, False
+    while (found := MARKER.search(data, at)) is not None:
+        marker = data[found.start() + 1]
+        end = found.end()
+        if marker not in (SOI, EOI):
+            end += int.from_bytes(data[end : end + 2], "big")
+        if not in_scan:
+            kept += data[at : found.start()]
+        kept += data[found.start() : found.end() if marker == DHT else end]
+        at, in_scan = end, marker == SOS
+        if marker == EOI:
+            break
+    return bytes(kept + data[at:])
 
 
 def has_all_scans(data: bytes, header: Header) -> bool:

@@ -86,18 +86,22 @@ def correct(
             workers = workers or default_workers()
             correction = _Correction(config, record, digest)
             correction.check(todo, workers)
+            listed = record.failures()
             mark = f"{CORRECTING}/{digest}"
             sink = open_sink(config.destination)
             with stopping_the_run():
                 sink.clean()
-                sink.write(mark, b"", durable=True)
+                try:
+                    sink.write(mark, b"", durable=True)
+                except ValueError as error:
+                    raise UsageError(f"{error}, as a run keeps it") from None
                 try:
                     done = correction.run(todo, sink, workers)
                 except RunStopped:
                     if not (half or correction.has_begun):
                         sink.remove(mark)
                     raise
-                if _failed(done) or record.failures():
+                if _failed(done) or listed:
                     _list_failures(record, Journal(sink))
                 sink.close()
                 sink.remove(mark)

@@ -14,7 +14,7 @@ from fastblur.errors import FileError, UsageError
 from fastblur.pipeline.execution.journal import record_text
 from fastblur.pipeline.execution.journal_lines import MOST_REASON, to_text
 from fastblur.pipeline.summary import COUNTS
-from tests.audit.run_cases import FILES, make_run
+from tests.audit.run_cases import FILES, make_run, write_boxes
 
 WRONG = [{"threshold": "x"}, {"threshold": 7}, {"detector": 7}, {"members": "jpg"}, {"image_columns": [1]}]
 Change = Callable[[Path], None]
@@ -315,7 +315,20 @@ def test_marks_of_the_record_with_content(tmp_path: Path) -> None:
     mark.write_bytes((source / "a/1.png").read_bytes())
     assert problems(out) == {("journal", ""), ("extra", f".fastblur/correcting/{mark.name}")}
     mark.rename(mark.with_name("a.png"))
-    assert ("extra", ".fastblur/correcting/a.png") in problems(out)
+    assert problems(out) == {("extra", ".fastblur/correcting/a.png")}
+    lock.unlink()
+    os.mkfifo(lock)
+    assert ("extra", ".fastblur/lock") in problems(out)
+
+
+def test_a_run_that_found_no_image(tmp_path: Path) -> None:
+    from fastblur.pipeline import run
+
+    (tmp_path / "src").mkdir()
+    run(tmp_path / "src", tmp_path / "out", engine="threads", boxes=write_boxes(tmp_path / "b.jsonl", {"a.jpg": []}))
+    found = audit(tmp_path / "out", source=tmp_path / "src", sample=0).content["account"]["problems"]
+    assert {one["kind"] for one in found} == {"journal"}
+    assert not any("''" in one["sentence"] for one in found)
 
 
 def test_the_list_of_failures(tmp_path: Path) -> None:

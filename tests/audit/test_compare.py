@@ -235,6 +235,48 @@ def test_bytes_between_the_parts_of_a_file(tmp_path: Path, name: str, strip_meta
         assert proof(out, source)[0] == {("changed", name)}
 
 
+def with_other_pixels(
+    folder: Path, name: str, *, progressive: bool = False, jpeg: str = "blocks"
+) -> tuple[Path, Path, bytes]:
+    """Make a run whose output has pixels as another machine may make them; return source, output and the image."""
+    source, out, other = (folder / part for part in ("src", "out", "other"))
+    source.mkdir()
+    Image.fromarray(pixels(7)).save(source / name, quality=90, progressive=progressive)
+    boxes = write_boxes(folder / "b.jsonl", {name: [(20, 15, 60, 60)]})
+    for place, strength in ((out, 0.15), (other, 0.1502)):
+        run(source, place, boxes=boxes, engine="threads", jpeg=jpeg, strength=strength)
+    assert (other / name).read_bytes() != (out / name).read_bytes()
+    shutil.copy(other / name, out / name)
+    assert proof(out, source)[0] == set()
+    return source, out, (out / name).read_bytes()
+
+
+@pytest.mark.parametrize("jpeg", ["blocks", "encode"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_segments_of_a_jpeg_with_other_pixels(tmp_path: Path, jpeg: str, progressive: bool) -> None:
+    """Two bytes may stand in each of as many restart intervals as one likes."""
+    source, out, data = with_other_pixels(tmp_path, "a.jpg", progressive=progressive, jpeg=jpeg)
+    at = data.index(b"\xff\xda")
+    intervals = b"".join(b"\xff\xdd\0\x04" + b"face"[n : n + 2] for n in (0, 2)) + b"\xff\xdd\0\x04\0\0"
+    (out / "a.jpg").write_bytes(data[:at] + intervals + data[at:])
+    assert proof(out, source)[0] == {("changed", "a.jpg")}
+
+
+def test_padding_in_an_avif_with_other_pixels(tmp_path: Path) -> None:
+    source, out, data = with_other_pixels(tmp_path, "a.avif")
+    more = b"\x7a\xe8\x07" + bytes(range(1, 251)) * 4  # an OBU of padding, of 1,000 bytes
+    assert len(data) < 45_000
+    at = data.index(b"mdat")
+    size = len(data) - at - 4
+    place = data.index((at + 4).to_bytes(4, "big") + size.to_bytes(4, "big"))  # where iloc says that it lies
+    changed = bytearray(data + more)
+    changed[place + 4 : place + 8] = (size + len(more)).to_bytes(4, "big")
+    changed[at - 4 : at] = (size + 8 + len(more)).to_bytes(4, "big")
+    (out / "a.avif").write_bytes(bytes(changed))
+    assert (decode(bytes(changed)).pixels == decode(data).pixels).all()
+    assert proof(out, source)[0] == ({("changed", "a.avif")} if 0.02 * len(data) + 64 < 300 else set())
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.webp"])
 def test_an_original_between_the_parts_of_a_file_of_other_codecs(tmp_path: Path, name: str) -> None:
     source, out = tmp_path / "src", tmp_path / "out"

@@ -1,6 +1,7 @@
 """`fastblur correct` killed, stopped and refused, and images that cannot be done again: nothing is lost or shown."""
 
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from fastblur.audit import audit
+from fastblur.errors import FileError, UsageError
 from fastblur.pipeline import correct, run
 from fastblur.pipeline.execution.record import RunRecord
 from fastblur.pipeline.images.task import ImageTask, Outcome
@@ -148,6 +150,47 @@ def test_an_image_that_failed_is_tried_again(tmp_path: Path) -> None:
     assert correct(source, out, judgements).changed == 0
 
 
+def test_a_record_with_something_else_in_place_of_its_parts(tmp_path: Path) -> None:
+    """It is refused before anything is written, and nothing waits for a pipe."""
+    source, out, judgements = judged(tmp_path, "folder")
+    before = outputs(out, "folder")
+    failures, correcting = out / ".fastblur/failures.jsonl", out / ".fastblur/correcting"
+    os.mkfifo(failures)
+    with pytest.raises(FileError, match=r"failures.jsonl cannot be read: it is not a regular file"):
+        correct(source, out, judgements)
+    failures.unlink()
+    for make in (os.mkfifo, Path.touch):
+        make(correcting)
+        with pytest.raises(UsageError, match=r"'.fastblur/correcting' in DST is a link or a file, expected a folder"):
+            correct(source, out, judgements)
+        correcting.unlink()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / ("1f" * 32)).touch()
+    correcting.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="is a link or a file"):
+        correct(source, out, judgements)
+    assert outputs(out, "folder") == before
+    correcting.unlink()
+    assert correct(source, out, judgements).exit_status == 0
+
+
+def test_a_shard_that_nobody_judged_and_whose_entry_was_edited(tmp_path: Path) -> None:
+    """The audit names it; the list of failures does without its lines."""
+    source, out = make_run(tmp_path, "tar")
+    for entry in (out / ".fastblur/journal").iterdir():
+        head, first, *lines = entry.read_text().splitlines()
+        if '"a.tar"' in head:
+            head, first = head.replace('"failed":0', '"failed":1'), first.replace("fate", "fat")
+            entry.write_text("".join(f"{line}\n" for line in (head, first, *lines)))
+    (out / ".fastblur/failures.jsonl").write_text("")
+    judgements = write_judgements(tmp_path / "j.jsonl", out, {"b.tar/4.jpg": [(20, 20, 60, 60)]})
+    with pytest.MonkeyPatch.context() as patched:
+        Failing(patched, "b.tar/4.jpg")
+        assert correct(source, out, judgements).exit_status == 1
+    assert len((out / ".fastblur/failures.jsonl").read_text().splitlines()) == 1
+    assert "journal" in {one["kind"] for one in audit(out, sample=0).content["account"]["problems"]}
+
+
 def test_an_image_that_failed_is_done_by_other_judgements(tmp_path: Path) -> None:
     source, out, judgements = judged(tmp_path, "folder")
     whole = (source / "a/2.jpg").read_bytes()
@@ -173,6 +216,7 @@ def test_an_image_that_cannot_be_done_again_leaves_the_output(tmp_path: Path) ->
 
 KILLED = """
 import os, random, sys, threading, time
+from fastblur.errors import FileError, UsageError
 from fastblur.pipeline import correct
 source, out, judgements, delay = sys.argv[1:]
 threading.Thread(target=lambda: (time.sleep(float(delay)), os.kill(os.getpid(), 9)), daemon=True).start()

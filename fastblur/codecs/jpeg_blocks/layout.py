@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from fastblur.codecs.further_pictures import check_jpeg
 from fastblur.codecs.jpeg_blocks.huffman import TRANSPOSED
-from fastblur.codecs.jpeg_segments import COM, DQT, SOS, Header, quantisation_tables, read_header
+from fastblur.codecs.jpeg_segments import COM, DHT, DQT, SOS, Header, quantisation_tables, read_header
 from fastblur.codecs.pillow_io import check_size
 from fastblur.codecs.refused import Refused, RefusedKind
 
-DHT, DRI, APP14 = 0xC4, 0xDD, 0xEE
+DRI, APP14 = 0xDD, 0xEE
 _BASELINE, _EXTENDED = 0xC0, 0xC1
 _PROGRESSIVE = 0xC2
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from fastblur.boxes import Boxes, check_boxes
 from fastblur.codecs.jpeg_blocks import changed, encode, planes, scan
 from fastblur.codecs.jpeg_blocks.huffman import PACKED_SIZE, SIZE, make_codes, make_tables, widened
-from fastblur.codecs.jpeg_blocks.layout import APP14, DHT, DRI, Group, Layout
+from fastblur.codecs.jpeg_blocks.layout import APP14, DRI, Group, Layout
 from fastblur.codecs.jpeg_blocks.plan import mark, mark_coded
-from fastblur.codecs.jpeg_segments import DQT, SOS, Header, kept_segments, segment
+from fastblur.codecs.jpeg_segments import DHT, DQT, SOS, Header, kept_segments, segment
 from fastblur.codecs.refused import Refused
 from fastblur.kernels.parameters import KernelParameters
 

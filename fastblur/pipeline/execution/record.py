@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -116,18 +117,21 @@ class RunRecord:
 
     def half_corrected(self) -> list[str]:
         """Return the sha256 of the files of judgements whose correction has begun and not ended."""
-        there = self.tree.entries(CORRECTING)
-        return [path.rpartition("/")[2] for path, is_folder, problem in there if not is_folder and problem is None]
+        if (CORRECTING, True, None) not in self.tree.entries(FOLDER):
+            return []
+        names = (path.rpartition("/")[2] for path, _, problem in self.tree.entries(CORRECTING) if problem is None)
+        return list(filter(is_sha256, names))
 
     def foreign_files(self) -> Iterator[str]:
         """Yield what is in the run's own folder and no finished run keeps there, or is not empty as runs keep it."""
-        for path, is_folder, _ in self.tree.entries(FOLDER):
+        for path, is_folder, problem in self.tree.entries(FOLDER):
             if not is_folder or path not in (SHARDS, CORRECTING, TEMPORARY):
-                if is_folder or path not in (RUN, FAILURES, LOCK) or (path == LOCK and self.tree.size(path)):
+                is_kept = not is_folder and path in (RUN, FAILURES, LOCK) and problem is None
+                if not is_kept or (path == LOCK and self.tree.size(path)):
                     yield path
                 continue
-            for name, is_inner, _ in self.tree.entries(path):
-                if is_inner or not self._is_kept(path, name):
+            for name, is_inner, problem in self.tree.entries(path):
+                if is_inner or problem is not None or not self._is_kept(path, name):
                     yield name
 
     def _is_kept(self, folder: str, name: str) -> bool:
@@ -137,13 +141,15 @@ class RunRecord:
         return folder == SHARDS and name.endswith(".jsonl")
 
     def failures(self) -> bytes:
-        """Return the list of failures for people, b"" where there is none; raises OSError where it cannot be read."""
+        """Return the list of failures for people, b"" where there is none; raises FileError."""
         path = self.tree.path(FAILURES)
         try:
             check_regular(path)
             return read_file(path, ENTRY_BYTES)
         except FileNotFoundError:
             return b""
+        except (OSError, ValueError) as error:
+            raise FileError(f"{path} cannot be read: {error_reason(error)}") from error
 
     def entries(self) -> Iterator[Entry]:
         """Yield the finished shards; one whose file makes no sense has a problem."""
@@ -174,13 +180,18 @@ class RunRecord:
         return entry
 
     def failed_images(self) -> Iterator[tuple[str, str]]:
-        """Yield the name and the reason of each image that failed, and of each shard that ended too early."""
+        """Yield the name and the reason of each image that failed, and of each shard that ended too early.
+
+        Lines that make no sense are passed.
+        """
         for entry in self.entries():
             if entry.broken:
                 yield entry.shard, entry.broken
-            for line in map(parse_line, entry.lines if entry.counts.get("failed") else ()):
-                if line["fate"] == Outcome.FAILED:
-                    yield line["path"], line["reason"]
+            for text in entry.lines if entry.counts.get("failed") else ():
+                with suppress(ValueError):
+                    line = parse_line(text)
+                    if line["fate"] == Outcome.FAILED:
+                        yield line["path"], line["reason"]
 
     def open_container(self, name: str) -> BinaryIO:
         """Open a tar or table of the output to read bytes from; raises OSError."""

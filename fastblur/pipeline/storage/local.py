@@ -1,6 +1,7 @@
 """A sink that is a folder of this machine; each file is written whole or not at all."""
 
 import ctypes
+import errno
 import os
 import secrets
 import stat
@@ -77,6 +78,8 @@ class LocalSink:
 
     def read(self, name: str) -> bytes:
         """Return a file's content; raises FileNotFoundError where there is none."""
+        if not stat.S_ISREG(os.stat(self.root / name).st_mode):  # reading a pipe would never end
+            raise OSError(errno.EINVAL, f"{name} in it is not a regular file")
         return (self.root / name).read_bytes()
 
     def remove(self, name: str) -> None:

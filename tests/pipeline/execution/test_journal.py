@@ -307,3 +307,13 @@ class TestLock:
         process.stdout.close()
         with locked(tmp_path):
             pass
+
+
+@pytest.mark.parametrize("name", ["run.json", "journal"])
+def test_nothing_waits_for_a_pipe(tmp_path: Path, name: str) -> None:
+    finish(begun(tmp_path), Named())
+    path = tmp_path / ".fastblur/run.json" if name == "run.json" else entries(tmp_path)[0]
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="is not a regular file"):
+        begun(tmp_path).finished_counts(Named())
