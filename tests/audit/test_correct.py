@@ -221,8 +221,11 @@ def test_another_tar_of_the_same_size_and_time_is_refused(tmp_path: Path) -> Non
     told, data, before = path.stat(), path.read_bytes(), outputs(out, "tar")
     exchange(path, FILES["b/5.png"])
     with pytest.raises(RunStopped, match="of SRC is not the image that OUT has in its place"):
-        correct(source, out, judgements)
+        correct(source, out, judgements, workers=1)
     assert outputs(out, "tar")["b.tar/5.png"] == before["b.tar/5.png"]
+    assert outputs(out, "tar")["a.tar/2.jpg"] != before["a.tar/2.jpg"]
+    (half,) = audit(out, sample=0).content["account"]["problems"]
+    assert "began and did not end" in half["sentence"]
     path.write_bytes(data)
     os.utime(path, ns=(told.st_atime_ns, told.st_mtime_ns))
     assert correct(source, out, judgements).exit_status == 0
