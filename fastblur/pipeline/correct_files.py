@@ -3,14 +3,15 @@
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from fastblur.errors import UsageError
 from fastblur.pipeline.config import RunConfig, check_workers
-from fastblur.pipeline.correction.checks import ContainerImages, check_boxes, check_source, is_made_of
+from fastblur.pipeline.correction.checks import ContainerImages, check_boxes, check_failed, check_source, is_made_of
 from fastblur.pipeline.correction.entry import rewritten_entry
 from fastblur.pipeline.correction.plan import Todo, plan, read_by_image
 from fastblur.pipeline.errors import RunStopped, stopping_the_run
@@ -24,7 +25,7 @@ from fastblur.pipeline.images.redo import redo, with_boxes
 from fastblur.pipeline.images.task import ImageTask, Outcome
 from fastblur.pipeline.shards.folder import FolderShard
 from fastblur.pipeline.shards.interfaces import Batch, Item
-from fastblur.pipeline.storage.paths import error_reason, is_url, lies_in
+from fastblur.pipeline.storage.paths import IMAGE_BYTES, check_regular, error_reason, is_url, lies_in, read_file
 from fastblur.pipeline.storage.sink import Sink, open_sink
 from fastblur.pipeline.summary import CorrectSummary
 
@@ -150,25 +151,29 @@ class _Correction:
     def _check(self, todo: Todo) -> None:
         if not isinstance(todo.shard, FolderShard):
             return
-        boxes = {line["path"]: line.get("boxes", ()) for line in todo.lines}
+        of = {line["path"]: line for line in todo.lines}
         for item in todo.shard.items:
             if (one := todo.judged.get(item.name)) is not None:
                 check_boxes(item, one)
-                check_source(
-                    self._stages, item, self._record.tree.path(item.name), boxes[item.name], one.boxes.tolist()
-                )
+                line = of[item.name]
+                path, boxes = self._record.tree.path(item.name), line.get("boxes", ())
+                check_source(self._stages, item, path, boxes, one.boxes.tolist())
+                if "output" in line:
+                    check_failed(self._stages, item, line)
 
     def _shard(self, todo: Todo) -> list[ImageTask]:
         """Do one shard: its images become durable, then its entry in the journal takes the place of the old one."""
         done: list[ImageTask] = []
+        left: dict[str, str] = {}
         if todo.judged:
-            done = self._folder(todo) if isinstance(todo.shard, FolderShard) else self._container(todo)
-        content = rewritten_entry(todo, done, self._digest)
+            done = self._folder(todo, left) if isinstance(todo.shard, FolderShard) else self._container(todo)
+        content = rewritten_entry(todo, done, self._digest, left)
         self.has_begun = True
         self._sink.write(f"{SHARDS}/{todo.entry.name}.jsonl", content, durable=True)
         return done
 
-    def _folder(self, todo: Todo) -> list[ImageTask]:
+    def _folder(self, todo: Todo, left: dict[str, str]) -> list[ImageTask]:
+        """Do images of a folder again; of those that fail `left` gets the sha256 of what leaves the output."""
         done: list[ImageTask] = []
         output = todo.shard.output(self._sink)
         self.has_begun = True
@@ -176,10 +181,19 @@ class _Correction:
             items = [self._judged(item, todo) for item in batch.items if item.name in todo.judged]
             if items:
                 images = redo(self._stages, items)
+                for image in images:
+                    if image.outcome is Outcome.FAILED:
+                        with suppress(OSError):  # it left before
+                            left[image.item.name] = self._hash(image.item.name)
                 write_results(output, Batch(items), images)
                 done += images
         output.commit()
         return done
+
+    def _hash(self, name: str) -> str:
+        path = self._record.tree.path(name)
+        check_regular(path)
+        return sha256(read_file(path, IMAGE_BYTES)).hexdigest()
 
     def _container(self, todo: Todo) -> list[ImageTask]:
         """Do a tar or table again: what the journal says of its other images is done to them as before."""

@@ -191,6 +191,26 @@ def test_a_shard_that_nobody_judged_and_whose_entry_was_edited(tmp_path: Path) -
     assert "journal" in {one["kind"] for one in audit(out, sample=0).content["account"]["problems"]}
 
 
+def test_another_picture_in_place_of_one_that_failed(tmp_path: Path) -> None:
+    """Of the same size: the boxes were not drawn on it. It is refused, however often, and the right one is taken."""
+    source, out, judgements = judged(tmp_path, "folder")
+    whole = (source / "a/2.jpg").read_bytes()
+    other = io.BytesIO()
+    Image.fromarray(pixels(77)).save(other, "JPEG", quality=92)
+    for _ in range(2):
+        (source / "a/2.jpg").write_bytes(whole[:400])
+        assert correct(source, out, judgements).exit_status == 1
+        (source / "a/2.jpg").write_bytes(other.getvalue())
+        with pytest.raises(UsageError, match=r"'a/2.jpg' of SRC is not the image that left OUT when it failed"):
+            correct(source, out, judgements)
+        assert not (out / "a/2.jpg").exists()
+    assert audit(out, sample=0).exit_status == 0
+    (source / "a/2.jpg").write_bytes(whole)
+    assert correct(source, out, judgements).exit_status == 0
+    assert outputs(out, "folder") == fresh(tmp_path, "folder", source)
+    assert audit(out, source=source, sample=0).exit_status == 0
+
+
 def test_an_image_that_failed_is_done_by_other_judgements(tmp_path: Path) -> None:
     source, out, judgements = judged(tmp_path, "folder")
     whole = (source / "a/2.jpg").read_bytes()

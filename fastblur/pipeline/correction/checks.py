@@ -1,6 +1,8 @@
 """Whether SRC still has the images of a finished run, as far as they are to be done again."""
 
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +55,17 @@ def check_source(
     raise UsageError(
         f"{item.name!r} of SRC is not the image that OUT has of this name, expected the source and output of one run"
     )
+
+
+def check_failed(stages: HidingStages, item: Item, line: dict[str, Any]) -> None:
+    """Check that an image that failed in a correction is the one that left the output, as far as it can be done now.
+
+    Raises UsageError where its old boxes do not give what was there.
+    """
+    (again,) = redo(stages, [with_boxes(item, line["boxes"])])
+    if again.result is not None and sha256(again.result).hexdigest() != line["output"]:
+        told = f"{item.name!r} of SRC is not the image that left OUT when it failed"
+        raise UsageError(f"{told}, expected it as it was, with the versions of that time")
 
 
 class ContainerImages:

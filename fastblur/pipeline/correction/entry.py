@@ -1,7 +1,7 @@
 """The entry of a shard in the journal, rewritten after some of its images were done again with other boxes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastblur.codecs.written_by import written_by
@@ -14,13 +14,14 @@ from fastblur.pipeline.shards.folder import FolderShard
 Line = dict[str, Any]
 
 
-def rewritten_entry(todo: Todo, done: Sequence[ImageTask], digest: str) -> bytes:
+def rewritten_entry(todo: Todo, done: Sequence[ImageTask], digest: str, left: Mapping[str, str]) -> bytes:
     """Return the content of a shard's file in the journal.
 
     Args:
         todo: the shard, as the journal had it.
         done: its images whose lines change.
         digest: sha256 of the judgements that asked for it.
+        left: of images that failed and left the output, the sha256 of what was there, by their names.
     """
     before = todo.entry.corrected[:-1] if todo.entry.corrected[-1:] == (digest,) else todo.entry.corrected
     head: Line = {
@@ -32,7 +33,7 @@ def rewritten_entry(todo: Todo, done: Sequence[ImageTask], digest: str) -> bytes
     }
     changed = {one.item.name: one for one in done}
     lines = [
-        {**_line(line, changed[line["path"]], line["path"] in todo.judged), "corrected": digest}
+        {**_line(line, changed[line["path"]], line["path"] in todo.judged, left), "corrected": digest}
         if line["path"] in changed
         else line
         for line in todo.lines
@@ -40,16 +41,20 @@ def rewritten_entry(todo: Todo, done: Sequence[ImageTask], digest: str) -> bytes
     return "".join(map(to_text, (head, *lines))).encode("ascii")
 
 
-def _line(line: Line, one: ImageTask, is_judged: bool) -> Line:
+def _line(line: Line, one: ImageTask, is_judged: bool, left: Mapping[str, str]) -> Line:
     """Return an image's line: boxes keep their scores, those that people gave have none.
 
     An image that nobody judged fails with another one of its sample or row, and keeps its boxes for when that is tried
-    again.
+    again. One that left the output keeps its boxes too, and the hash of what they gave: the source must give it again.
     """
     new: Line = json.loads(journal_line(one))
     if is_judged and new.get("boxes"):
         known = dict(zip(map(tuple, line.get("boxes", ())), line.get("scores") or (), strict=False))
         new["scores"] = [known.get(tuple(box)) for box in new["boxes"]]
+    elif one.outcome is Outcome.FAILED and line["path"] in left:
+        new |= {"boxes": line.get("boxes", []), "output": left[line["path"]]}
+    elif one.outcome is Outcome.FAILED and "output" in line:  # and fails again
+        new |= {name: line[name] for name in ("boxes", "output")}
     elif not is_judged:
         new |= {name: line[name] for name in ("boxes", "scores") if name in line}
     return {**new, "near": line["near"]} if "near" in line else new

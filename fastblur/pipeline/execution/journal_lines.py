@@ -15,7 +15,7 @@ WRITTEN = {Outcome.HIDDEN.value, Outcome.COPIED.value, Outcome.UNSEARCHED.value}
 
 FATES = {outcome.value for outcome in Outcome}
 HEAD_KEYS = {"shard", *COUNTS, "broken", "written_by", "corrected"}
-KEYS = {"path", "fate", "reason", "boxes", "scores", "near", "degenerate", "jpeg", "corrected"}
+KEYS = {"path", "fate", "reason", "boxes", "scores", "near", "degenerate", "jpeg", "corrected", "output"}
 WAYS = ("blocks", *choices(RefusedKind))  # of a hidden JPEG
 MOST_REASON = 1000  # characters
 MOST_COUNT = 1 << 48
@@ -108,6 +108,8 @@ def _makes_sense(line: dict[str, Any]) -> bool:
         or not _is_count(line.get("degenerate", 0))
         or (fate in WRITTEN and not is_name(line["path"]))
     ):
+        return False
+    if "output" in line and not (fate == "failed" and is_sha256(line["output"])):
         return False
     boxes, scores = line.get("boxes", []), line.get("scores")
     if fate == "hidden":
